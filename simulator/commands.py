@@ -1,0 +1,105 @@
+"""Commands: what a person does to a running account, recorded so that a replay does it too.
+
+>>> Command("2020-03-16", "kill").kind
+'kill'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.errors import ConfigError, UnknownNameError, did_you_mean
+from simulator.kernel.dtypes import COMMAND
+from simulator.types import CommandKind
+
+if TYPE_CHECKING:
+    from simulator.bars import Bars
+
+__all__ = ["Command", "align_commands"]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command, carried out at the start of the first bar at or after `time`.
+
+    Parameters
+    ----------
+    time
+        A session date or an aware time.
+    kind
+        "close" (a symbol, at the open or at `value`), "close_all", "kill", "reduce", "arm", "deposit"
+        (`value` in currency, negative to withdraw), "cancel" (a symbol's working entries).
+    symbol
+        For "close" and "cancel".
+    value
+        Price of a manual close, or the amount of a deposit.
+    """
+
+    time: str | datetime
+    kind: str
+    symbol: str | None = None
+    value: float | None = None
+
+    def __post_init__(self) -> None:
+        names = [kind.label for kind in CommandKind]
+        if self.kind not in names:
+            raise UnknownNameError(f"no command {self.kind!r}.{did_you_mean(self.kind, names)}", code="NAME_COMMAND")
+        if self.kind in ("close", "cancel") and self.symbol is None:
+            raise ConfigError(f"command {self.kind!r} needs a symbol", code="CONFIG_COMMAND")
+        if self.kind == "deposit" and (self.value is None or not np.isfinite(self.value)):
+            raise ConfigError("command 'deposit' needs a finite value", code="CONFIG_COMMAND")
+
+
+def align_commands(
+    commands: Sequence[Command] | None, bars: Bars
+) -> tuple[npt.NDArray[np.void], npt.NDArray[np.int64]]:
+    """Return COMMAND records sorted by bar, and their start offsets per bar, shape (T + 1,)."""
+    given = list(commands or ())
+    records = np.zeros(len(given), COMMAND)
+    kinds = {kind.label: int(kind) for kind in CommandKind}
+    for index, command in enumerate(given):
+        row = int(np.searchsorted(bars.ts, _nanoseconds(command.time)))
+        if row >= len(bars):
+            raise ConfigError(
+                f"command {command.kind!r} at {command.time} is after the last bar", code="CONFIG_COMMAND_TIME"
+            )
+        sym = -1
+        if command.symbol is not None:
+            if command.symbol not in bars.symbols:
+                raise UnknownNameError(
+                    f"the bars have no symbol {command.symbol!r}.{did_you_mean(command.symbol, bars.symbols)}",
+                    code="NAME_SYMBOL",
+                )
+            sym = bars.symbols.index(command.symbol)
+        value = np.nan if command.value is None else command.value
+        records[index] = (row, index + 1, kinds[command.kind], sym, value)
+    records = records[np.argsort(records["row"], kind="stable")]
+    offsets = np.searchsorted(records["row"], np.arange(len(bars) + 1)).astype(np.int64)
+    return records, offsets
+
+
+def _nanoseconds(time: str | datetime) -> int:
+    import pandas as pd
+
+    stamp = pd.Timestamp(time)
+    if stamp.tzinfo is None:
+        if stamp != stamp.normalize():
+            raise ConfigError(
+                f"command time {time} has no time zone; a date may be naive, a time may not",
+                code="CONFIG_NAIVE_TIME",
+            )
+        stamp = stamp.tz_localize("UTC")
+    return int(stamp.tz_convert("UTC").as_unit("ns").value)
+
+
+def no_commands(length: int) -> tuple[npt.NDArray[np.void], npt.NDArray[np.int64]]:
+    """Return empty command records and offsets for so many bars."""
+    return np.zeros(0, COMMAND), np.zeros(length + 1, np.int64)
+
+

@@ -1,0 +1,175 @@
+"""Strategies that look at every bar: `on_bar(context)`, over the same step.
+
+Where signals cannot be computed ahead because they depend on the strategy's own fills or positions, a
+strategy implements `on_bar`. It is called at the close of each bar, sees the bars up to there and its
+account, and places orders through the context; they are judged by the risk manager at this close, as signals
+are. What it ordered is kept, so that the result can be replayed as signals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.conventions import Conventions
+from simulator.costs import Costs
+from simulator.engine import DEFAULT_RISK, Run, prepare
+from simulator.errors import StrategyError, UnknownNameError, did_you_mean
+from simulator.kernel import codes
+from simulator.kernel.dtypes import SIGNAL
+from simulator.kernel.step import step_once
+from simulator.signals import Signals
+
+if TYPE_CHECKING:
+    from simulator.bars import Bars
+    from simulator.commands import Command
+    from simulator.results import Result
+    from simulator.risk_limits import RiskLimits
+    from simulator.types import OnBarStrategy
+
+__all__ = ["Context", "run_on_bar"]
+
+
+class Context:
+    """What an `on_bar` strategy sees and does at the close of one bar.
+
+    The account is as it was before this bar, plus everything that filled in it: the strategy is asked after
+    the bar's matching and marking, at the moment at which signals are judged.
+    """
+
+    def __init__(self, bars: Bars, run: Run) -> None:
+        self._all = bars
+        self._run = run
+        self._orders: list[tuple[str, int, dict[str, Any]]] = []
+        self.row = -1
+
+    @property
+    def bars(self) -> Bars:
+        """The bars up to and including this one."""
+        return self._all[: self.row + 1]
+
+    @property
+    def time(self) -> np.datetime64:
+        """Label of this bar, UTC."""
+        return np.datetime64(int(self._all.ts[self.row]), "ns")
+
+    @property
+    def equity(self) -> float:
+        """Equity at the last mark, in currency."""
+        return float(self._run.state.account["equity"][0])
+
+    @property
+    def cash(self) -> float:
+        """Cash, in currency."""
+        return float(self._run.state.account["cash"][0])
+
+    def value(self, symbol: str, field: str = "close", back: int = 0) -> float:
+        """One value of a symbol, `back` bars ago; NaN where the bar is missing or before the data."""
+        fields = ("open", "high", "low", "close", "volume")
+        if field not in fields:
+            raise UnknownNameError(f"no field {field!r}.{did_you_mean(field, fields)}", code="NAME_FIELD")
+        if back < 0:
+            raise StrategyError(f"back is {back}: a strategy cannot look ahead", code="STRATEGY_LOOKAHEAD")
+        row = self.row - back
+        if row < 0:
+            return float("nan")
+        return float(self._all.panel[row, self._all.column(symbol), fields.index(field)])
+
+    def position(self, symbol: str) -> float:
+        """Signed quantity held in a symbol; 0 where nothing is."""
+        positions = self._run.state.positions
+        mine = (positions["live"] == 1) & (positions["sym"] == self._all.column(symbol))
+        return float((positions["qty"][mine] * positions["side"][mine]).sum())
+
+    def buy(self, symbol: str, **order: Any) -> None:
+        """Ask for a long position; keywords are the columns of `Signals` (stop, target, qty, entry, ...)."""
+        self._orders.append((symbol, 1, order))
+
+    def sell(self, symbol: str, **order: Any) -> None:
+        """Ask for a short position; keywords are the columns of `Signals`."""
+        self._orders.append((symbol, -1, order))
+
+    def close(self, symbol: str, **order: Any) -> None:
+        """Close what is held in a symbol and cancel what works there."""
+        self._orders.append((symbol, 0, order))
+
+    def _take(self) -> list[tuple[str, int, dict[str, Any]]]:
+        taken, self._orders = self._orders, []
+        return taken
+
+
+def run_on_bar(
+    bars: Bars,
+    strategy: OnBarStrategy,
+    *,
+    cash: float = 100_000.0,
+    risk: RiskLimits | None = DEFAULT_RISK,
+    costs: Costs | str | None = None,
+    conventions: str | Conventions = "realistic",
+    commands: Sequence[Command] | None = None,
+    capacity: int | None = None,
+) -> Result:
+    """Run an `on_bar` strategy: its orders of each bar become the signals of that bar.
+
+    A first pass steps bar by bar and asks the strategy; the orders it placed, taken as signals, give the same
+    account, so the result is the ordinary result of those signals.
+    """
+    rules: dict[str, Any] = {
+        "cash": cash, "risk": risk, "costs": costs, "conventions": conventions, "commands": commands,
+        "capacity": capacity,
+    }  # fmt: skip
+    run = Run(bars, Signals.empty(bars), **rules)
+    context = Context(bars, run)
+    parts: list[Signals] = []
+    for t in range(len(bars)):
+        # the strategy is asked with this bar matched and marked, before its signals are judged: a rehearsal
+        # on a copy of the state shows it what it may know
+        context.row = t
+        if t + 1 >= strategy.warmup:
+            before = _snapshot(run)
+            _step(run, np.zeros(0, SIGNAL), t)
+            strategy.on_bar(context)
+            orders = context._take()
+            if orders:
+                signals = _as_signals(bars, t, orders)
+                parts.append(signals)
+                _restore(run, before)
+                _step(run, prepare(signals, bars, risk)[0], t)
+        else:
+            _step(run, np.zeros(0, SIGNAL), t)
+    final = Run(bars, Signals.concat(parts) if parts else Signals.empty(bars), **rules)
+    final.advance()
+    if final.state.account.tobytes() != run.state.account.tobytes():
+        raise StrategyError(
+            f"{strategy.name!r}: replaying its orders gave another account than it saw; "
+            "on_bar must not change the bars or the account",
+            code="STRATEGY_REPLAY",
+        )
+    return final.result()
+
+
+def _as_signals(bars: Bars, t: int, orders: Sequence[tuple[str, int, dict[str, Any]]]) -> Signals:
+    return Signals.concat([Signals.from_arrays(bars, [t], [name], side, **order) for name, side, order in orders])
+
+
+def _snapshot(run: Run) -> tuple[list[npt.NDArray[Any]], npt.NDArray[np.void]]:
+    return [array.copy() for array in run.state], run.logs.counts.copy()
+
+
+def _restore(run: Run, saved: tuple[list[npt.NDArray[Any]], npt.NDArray[np.void]]) -> None:
+    for array, copy in zip(run.state, saved[0], strict=True):
+        array[...] = copy
+    run.logs.counts[...] = saved[1]
+
+
+def _step(run: Run, records: npt.NDArray[np.void], t: int) -> None:
+    code = codes.STEP_LOG_FULL
+    while code == codes.STEP_LOG_FULL:
+        code = step_once(
+            run._state_view, run._logs_view, run._market_view, run.params, records, 0, len(records),
+            run.commands, run.command_start[t], run.command_start[t + 1], t,
+        )  # fmt: skip
+        run._answer(code)

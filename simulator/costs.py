@@ -1,0 +1,162 @@
+"""Costs: commissions, regulatory fees, slippage, borrow and interest, as one value.
+
+Per-fill commission is `commission_per_share · shares + commission_per_contract · contracts +
+commission_pct / 100 · notional + commission_per_order`, at least `commission_min`, at most
+`commission_max_pct` of the notional. Regulatory fees fall on sales. Slippage moves market and stop fills
+against the trader, never limits. Rates are per year on calendar days.
+
+Presets are what the brokers published for US stocks and options in 2026; check yours before you rely on it.
+
+>>> Costs.preset("ibkr-fixed").commission_per_share
+0.005
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+from simulator.errors import ConfigError, UnknownNameError, did_you_mean
+
+__all__ = ["PRESETS", "Costs"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What trading costs. The default is free of charge.
+
+    Parameters
+    ----------
+    commission_per_share, commission_per_contract
+        Currency per unit.
+    commission_pct
+        Percent of the notional (0.1 is 0.1 %).
+    commission_min, commission_per_order
+        Currency per fill.
+    commission_max_pct
+        Cap in percent of the notional; 0 is no cap.
+    commission_leg_cap
+        Largest commission per option leg, currency; 0 is no cap.
+    sec_fee_pct
+        Percent of the proceeds of a sale (SEC section 31).
+    taf_per_share, taf_max
+        Trading activity fee on sold shares, and its cap per fill, currency.
+    slippage_bps, slippage_ticks, slippage_range, slippage_spread
+        Against the trader on market and stop fills: basis points of the price, ticks of the instrument,
+        share of the bar's range, share of the quoted spread. They add up.
+    borrow_rate_pct
+        Percent per year of a short's value; an instrument's own rate goes first.
+    margin_rate_pct, cash_rate_pct
+        Percent per year paid on negative, and earned on positive, cash.
+    name
+        Name of the preset, or "custom".
+    """
+
+    commission_per_share: float = 0.0
+    commission_per_contract: float = 0.0
+    commission_pct: float = 0.0
+    commission_min: float = 0.0
+    commission_per_order: float = 0.0
+    commission_max_pct: float = 0.0
+    commission_leg_cap: float = 0.0
+    sec_fee_pct: float = 0.0
+    taf_per_share: float = 0.0
+    taf_max: float = 0.0
+    slippage_bps: float = 0.0
+    slippage_ticks: float = 0.0
+    slippage_range: float = 0.0
+    slippage_spread: float = 0.0
+    borrow_rate_pct: float = 0.0
+    margin_rate_pct: float = 0.0
+    cash_rate_pct: float = 0.0
+    name: str = "custom"
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name == "name":
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+                raise ConfigError(f"cost {field.name} is {value!r}, not a finite number", code="COST_NUMBER")
+            if value < 0 and field.name != "cash_rate_pct":
+                raise ConfigError(f"cost {field.name} is {value:g}; a cost is 0 or more", code="COST_NEGATIVE")
+            object.__setattr__(self, field.name, float(value))
+        for name, limit in (("commission_pct", 50.0), ("slippage_bps", 5000.0), ("slippage_range", 1.0)):
+            if getattr(self, name) > limit:
+                raise ConfigError(
+                    f"cost {name} is {getattr(self, name):g}, above {limit:g}; is the unit right?",
+                    code="COST_TOO_LARGE",
+                )
+
+    @classmethod
+    def preset(cls, name: str) -> Costs:
+        """Return a broker's schedule: one of `PRESETS`."""
+        if name not in PRESETS:
+            raise UnknownNameError(f"no cost preset {name!r}.{did_you_mean(name, PRESETS)}", code="NAME_COSTS")
+        return PRESETS[name]
+
+    @classmethod
+    def of(cls, value: str | Costs | None) -> Costs:
+        """Return a preset for a name, `Costs` as it is, and no costs for None."""
+        if value is None:
+            return cls(name="zero")
+        if isinstance(value, str):
+            return cls.preset(value)
+        if isinstance(value, Costs):
+            return value
+        raise ConfigError(f"costs must be Costs or a preset's name, not {type(value).__name__}", code="COST_TYPE")
+
+    def replace(self, **changes: Any) -> Costs:
+        """Return a copy with some costs changed, named "custom" unless a name is given."""
+        known = {field.name for field in dataclasses.fields(self)}
+        unknown = [key for key in changes if key not in known]
+        if unknown:
+            raise ConfigError(f"no cost {unknown[0]!r}.{did_you_mean(unknown[0], known)}", code="COST_NAME")
+        return dataclasses.replace(self, **{"name": "custom", **changes})
+
+
+# SEC section 31 and FINRA TAF as published for 2026
+_SEC_PCT: Final = 0.00206
+_TAF: Final = 0.000195
+_TAF_MAX: Final = 9.79
+
+PRESETS: Final[dict[str, Costs]] = {
+    "zero": Costs(name="zero"),
+    "alpaca": Costs(
+        name="alpaca", sec_fee_pct=_SEC_PCT, taf_per_share=_TAF, taf_max=_TAF_MAX, slippage_bps=1.0
+    ),
+    "ibkr-fixed": Costs(
+        name="ibkr-fixed",
+        commission_per_share=0.005,
+        commission_per_contract=0.65,
+        commission_min=1.0,
+        commission_max_pct=1.0,
+        sec_fee_pct=_SEC_PCT,
+        taf_per_share=_TAF,
+        taf_max=_TAF_MAX,
+        slippage_bps=1.0,
+    ),
+    "ibkr-tiered": Costs(
+        name="ibkr-tiered",
+        commission_per_share=0.0035,
+        commission_per_contract=0.65,
+        commission_min=0.35,
+        commission_max_pct=1.0,
+        sec_fee_pct=_SEC_PCT,
+        taf_per_share=_TAF,
+        taf_max=_TAF_MAX,
+        slippage_bps=1.0,
+    ),
+    "tastytrade": Costs(
+        name="tastytrade",
+        commission_per_contract=1.0,
+        commission_leg_cap=10.0,
+        sec_fee_pct=_SEC_PCT,
+        taf_per_share=_TAF,
+        taf_max=_TAF_MAX,
+        slippage_bps=1.0,
+    ),
+}
+"""Schedules by name."""

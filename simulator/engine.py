@@ -1,0 +1,335 @@
+"""The engine: a backtest is the kernel's loop over history, and nothing more.
+
+`backtest` takes bars and a strategy (or signals), and returns a `Result`. `Run` is the same in the open: it
+holds the state, the logs and the market, advances bar by bar or in one go, and answers with the same bytes
+either way.
+
+>>> from simulator import backtest, load_bars
+>>> result = backtest(load_bars("synthetic:3x120?seed=1"), lambda bars: Signals.empty(bars))
+>>> len(result.trades)
+0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.commands import Command, align_commands
+from simulator.conventions import Conventions
+from simulator.costs import Costs
+from simulator.errors import ConfigError, EngineError, SignalError, StrategyError
+from simulator.kernel import codes
+from simulator.kernel._jit import ENGINE_HASH, kernel_jit, self_healing
+from simulator.kernel.history import average_true_range
+from simulator.kernel.loops import run_lanes
+from simulator.kernel.state import LOG_NAMES, Logs, State, allocate_logs, fingerprint
+from simulator.kernel.step import finish, start, step_once
+from simulator.kernel.views import view_of
+from simulator.risk_limits import RiskLimits
+from simulator.setup import market_of, params_of, room_for, state_of
+from simulator.signals import Signals
+
+if TYPE_CHECKING:
+    from simulator.bars import Bars
+    from simulator.results import Result
+    from simulator.types import OnBarStrategy, Strategy
+
+    Tradable = Strategy | OnBarStrategy | Signals | Callable[[Bars], Signals] | Sequence[Strategy]
+
+__all__ = ["DEFAULT_RISK", "Run", "backtest", "signals_of"]
+
+ATR_PERIOD: Final = 14
+DEFAULT_RISK: Final = RiskLimits()
+# Bars per call into compiled code, which cannot be interrupted: about a tenth of a second of work.
+_STRIDE: Final = 1_000_000
+
+
+def backtest(
+    bars: Bars,
+    strategy: Tradable,
+    *,
+    cash: float = 100_000.0,
+    risk: RiskLimits | None = DEFAULT_RISK,
+    costs: Costs | str | None = None,
+    conventions: str | Conventions = "realistic",
+    commands: Sequence[Command] | None = None,
+    chunk: int | None = None,
+    capacity: int | None = None,
+    log: bool = True,
+) -> Result:
+    """Run a strategy, or signals, over bars.
+
+    Parameters
+    ----------
+    bars
+        The market; see `load_bars`.
+    strategy
+        Signals, a strategy with `signals(bars)` or `on_bar(context)`, several strategies for one account, or
+        a function from bars to signals.
+    cash
+        Money at the start, in currency.
+    risk
+        Limits of the risk manager; None switches it off and takes `qty` as given.
+    costs
+        `Costs`, a preset's name, or None for none.
+    conventions
+        A profile's name or `Conventions`.
+    commands
+        What a person did on the way: closes, kills, deposits.
+    chunk
+        Bars per chunk: the same run in pieces, the state carried across. The result is the same.
+    capacity
+        Slots for positions and, as many, for orders; by default what the risk limits or the symbols need.
+    log
+        Whether to log fills, trades, verdicts, events and equity; metrics come either way.
+
+    Returns
+    -------
+    Result
+        Trades, equity, verdicts and metrics, worked out when asked for.
+
+    Raises
+    ------
+    SignalError
+        Signals that do not fit the bars, or lack `qty` while the risk manager is off.
+    ConfigError
+        Impossible cash, limits, costs or conventions.
+    """
+    if hasattr(strategy, "on_bar") and not hasattr(strategy, "signals"):
+        from simulator.context import run_on_bar
+
+        return run_on_bar(
+            bars, strategy, cash=cash, risk=risk, costs=costs, conventions=conventions, commands=commands,
+            capacity=capacity,
+        )  # fmt: skip
+    run = Run(
+        bars, signals_of(strategy, bars), cash=cash, risk=risk, costs=costs, conventions=conventions,
+        commands=commands, capacity=capacity, log=log,
+    )  # fmt: skip
+    if chunk is not None and chunk < 1:
+        raise ConfigError(f"chunk is {chunk}; a chunk has at least one bar", code="CONFIG_CHUNK")
+    stride = chunk or _STRIDE
+    for begin in range(0, len(bars), stride):
+        run.advance(min(begin + stride, len(bars)))
+    return run.result()
+
+
+class Run:
+    """A run in progress: state, logs and market, advanced in one go, in pieces, or bar by bar."""
+
+    def __init__(
+        self,
+        bars: Bars,
+        signals: Signals,
+        *,
+        cash: float = 100_000.0,
+        risk: RiskLimits | None = DEFAULT_RISK,
+        costs: Costs | str | None = None,
+        conventions: str | Conventions = "realistic",
+        commands: Sequence[Command] | None = None,
+        capacity: int | None = None,
+        log: bool = True,
+    ) -> None:
+        self.bars = bars
+        self.signals = signals
+        self.risk = risk
+        self.costs = Costs.of(costs)
+        self.conventions = Conventions.of(conventions)
+        if risk is not None and not isinstance(risk, RiskLimits):
+            raise ConfigError(f"risk must be RiskLimits or None, not {type(risk).__name__}", code="CONFIG_RISK")
+        self.params = params_of(cash, risk, self.costs, self.conventions, raw=bars.raw)
+        self.market = market_of(bars)
+        self.records, self.offsets = prepare(signals, bars, risk)
+        self.commands, self.command_start = align_commands(commands, bars)
+        self.state: State = state_of(capacity or room_for(risk, len(bars.symbols)), len(bars.symbols))
+        self._state_view = view_of(self.state)
+        self._market_view = view_of(self.market)
+        start(self._state_view, float(cash))
+        self.at = 0
+        self._lanes = np.array([0, len(self.records)], np.int64)
+        self._out = (np.zeros(0, self.state.metrics.dtype), np.zeros(0, self.state.account.dtype))
+        self._parts: dict[str, list[npt.NDArray[np.void]]] = {name: [] for name in LOG_NAMES}
+        self._on = log
+        self._set_logs(self._new_logs(1) if log else allocate_logs(0, 0, 0, 0, 0))
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Names by column."""
+        return self.bars.symbols
+
+    def advance(self, until: int | None = None) -> None:
+        """Run the loop up to (not including) bar `until`, by default to the end."""
+        end = len(self.bars) if until is None else min(until, len(self.bars))
+        while self.at < end:
+            first = int(np.searchsorted(self.records["row"], self.at))
+            self._lanes[0] = first
+            code, reached = self_healing(kernel_jit, lambda: self._call_loop(end))
+            self.at = reached
+            self._answer(code)
+
+    def _call_loop(self, end: int) -> tuple[int, int]:
+        return run_lanes(
+            self._state_view, self._logs_view, self._market_view, self.params, self.records, self._lanes, self.commands,
+            self.command_start, *self._out, 0, 1, self.at, end, 1,
+        )  # fmt: skip
+
+    def step(self) -> int:
+        """Advance by one bar, as a live session does; returns the step's code."""
+        t = self.at
+        code = codes.STEP_LOG_FULL
+        while code == codes.STEP_LOG_FULL:
+            code = step_once(
+                self._state_view, self._logs_view, self._market_view, self.params, self.records, self.offsets[t],
+                self.offsets[t + 1], self.commands, self.command_start[t], self.command_start[t + 1], t,
+            )  # fmt: skip
+            if code == codes.STEP_LOG_FULL:
+                self._answer(code)
+        self._answer(code)
+        self.at = t + 1
+        return int(code)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the state."""
+        return fingerprint(self.state)
+
+    def result(self) -> Result:
+        """Close the books on a copy, and return what has happened so far."""
+        from simulator.interval import interval_runner
+
+        from simulator.results import RawRun, Result
+
+        state = self.state._replace(metrics=self.state.metrics.copy())
+        self._drain()
+        extra = self._new_logs(1) if self._on else self.logs
+        finish(view_of(state), view_of(extra))
+        logs = {name: self._collected(name) for name in LOG_NAMES}
+        open_trades = extra.trades[: int(extra.counts["trades"][0])]
+        if len(open_trades):
+            logs["trades"] = np.concatenate([logs["trades"], open_trades])
+        raw = RawRun(
+            bars=self.bars,
+            signals=self.signals,
+            cash=float(self.params["cash"][0]),
+            risk=self.risk,
+            costs=self.costs,
+            conventions=self.conventions,
+            **logs,
+            metrics=state.metrics,
+            account=self.state.account.copy(),
+            tags=self.signals.tags,
+            strategies=self.signals.strategies,
+            engine_hash=ENGINE_HASH,
+            interval_runner=interval_runner(self.bars, self.signals, self) if self._on else None,
+        )
+        return Result(raw)
+
+    def _set_logs(self, logs: Logs) -> None:
+        self.logs = logs
+        self._logs_view = view_of(logs)
+
+    def _new_logs(self, scale: int) -> Logs:
+        signals, bars = len(self.records), len(self.bars)
+        slots = len(self.state.positions)
+        rows = scale * (4096 + 6 * signals + 40 * slots)
+        return allocate_logs(rows, scale * (1024 + signals + 2 * slots), scale * (64 + signals), rows, bars + 1)
+
+    def _answer(self, code: int) -> None:
+        if code == codes.STEP_TIME_WENT_BACK:
+            at = np.datetime64(int(self.bars.ts[self.at]), "ns")
+            raise EngineError(
+                f"bar {self.at} is at {at}, not after the bar before it; times must rise", code="ENGINE_TIME"
+            )
+        if code == codes.STEP_LOG_FULL:
+            if not any(self.logs.counts[0]):
+                self._set_logs(self._new_logs(2 * (1 + len(self.logs.fills) // 4096)))
+            self._drain()
+
+    def _drain(self) -> None:
+        for name in LOG_NAMES:
+            count = int(self.logs.counts[name][0])
+            if count:
+                self._parts[name].append(getattr(self.logs, name)[:count].copy())
+        self.logs.counts[0] = 0
+
+    def _collected(self, name: str) -> npt.NDArray[np.void]:
+        parts = self._parts[name]
+        if len(parts) == 1:
+            return parts[0]
+        if not parts:
+            return np.zeros(0, getattr(self.logs, name).dtype)
+        merged = np.concatenate(parts)
+        self._parts[name] = [merged]
+        return merged
+
+
+def signals_of(strategy: Any, bars: Bars) -> Signals:
+    """Return the signals of whatever can be traded: signals, a strategy, several, or a function."""
+    if isinstance(strategy, Signals):
+        return strategy
+    if isinstance(strategy, (list, tuple)):
+        parts = []
+        for part in strategy:
+            signals = signals_of(part, bars)
+            parts.append(_named(signals, str(getattr(part, "name", f"strategy{len(parts)}"))))
+        return Signals.concat(parts)
+    if hasattr(strategy, "signals"):
+        signals = strategy.signals(bars)
+    elif callable(strategy) and not isinstance(strategy, type):
+        signals = strategy(bars)
+    else:
+        raise StrategyError(
+            f"{strategy!r} is no strategy: it has neither signals(bars) nor on_bar(context). "
+            "A class must be instantiated first.",
+            code="STRATEGY_TYPE",
+        )
+    if not isinstance(signals, Signals):
+        raise StrategyError(
+            f"{getattr(strategy, 'name', strategy)!r} returned {type(signals).__name__} instead of Signals",
+            code="STRATEGY_SIGNALS",
+        )
+    return signals
+
+
+def _named(signals: Signals, name: str) -> Signals:
+    # A strategy's signals carry its name, unless they already name one.
+    if signals.strategies != ("",):
+        return signals
+    records = signals.records.copy()
+    records["strategy"] = 1
+    return Signals(
+        records, signals.symbols, tags=signals.tags, strategies=("", name), sectors=signals.sectors,
+        checked_stops=signals.checked_stops,
+    )  # fmt: skip
+
+
+def prepare(
+    signals: Signals, bars: Bars, risk: RiskLimits | None
+) -> tuple[npt.NDArray[np.void], npt.NDArray[np.int64]]:
+    """Align signals with bars, and give those that need an ATR the bars' own.
+
+    Returns SIGNAL records with rows of `bars`, and start offsets per bar, shape (T + 1,).
+    """
+    records, offsets = signals.aligned(bars)
+    if risk is None:
+        lacking = np.isnan(records["qty"]) & (records["side"] != 0)
+        if lacking.any():
+            index = int(np.argmax(lacking))
+            raise SignalError(
+                f"signal {index} ({bars.symbols[records['sym'][index]]} at "
+                f"{np.datetime64(int(records['ts'][index]), 'ns')}) has no qty, and with risk=None nothing sizes "
+                "it; give a qty column (inf: all buying power), or RiskLimits",
+                code="SIGNAL_QTY",
+            )
+    wants = (~np.isnan(records["stop_atr"]) | ~np.isnan(records["trail_atr"])) & np.isnan(records["atr"])
+    if wants.any():
+        records = records.copy()
+        for sym in np.unique(records["sym"][wants]):
+            mine = wants & (records["sym"] == sym)
+            values = average_true_range(market_of(bars).bars, int(sym), ATR_PERIOD)
+            records["atr"][mine] = values[records["row"][mine]]
+    return records, offsets
+

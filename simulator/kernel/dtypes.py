@@ -1,0 +1,151 @@
+"""The records that the kernel reads and writes.
+
+Every field is eight bytes wide, so that no record has hidden padding: equal states are equal bytes, and a
+state can be hashed, stored and compared as it lies in memory. Absent numbers are NaN, absent integers 0
+(or -1 where 0 is a value), times are UTC nanoseconds. Prices are in currency per unit, quantities in
+units of the instrument, fractions are fractions unless a name ends in `_percent`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+__all__ = [
+    "ACCOUNT",
+    "ACTION",
+    "ADD",
+    "BAR",
+    "CLOCK",
+    "COMMAND",
+    "COUNTS",
+    "EQUITY",
+    "EVENT",
+    "FILL",
+    "INSTRUMENT",
+    "LEG",
+    "METRICS",
+    "ORDER",
+    "PARAMS",
+    "POSITION",
+    "QUOTE",
+    "SIGNAL",
+    "SLOT",
+    "SYMBOL",
+    "TARGET",
+    "TRADE",
+    "VALUE",
+    "VERDICT",
+]
+
+
+def _record(integers: str, floats: str) -> np.dtype[np.void]:
+    """Build a packed record: the named int64 fields first, then the named float64 fields."""
+    fields = [(name, "<i8") for name in integers.split()] + [(name, "<f8") for name in floats.split()]
+    return np.dtype(fields)
+
+
+INSTRUMENT: Final = _record(
+    "kind sector calendar underlying expiry right",
+    # spread: typical quoted spread in currency, used where a bar carries none
+    "tick lot multiplier spread borrow_rate strike",
+)
+
+BAR: Final = _record("", "open high low close volume")
+# one row per bar and a last one that only closes the offsets; day_row: complete session closes at this close
+CLOCK: Final = _record("ts session session_no day_row action_start detail_start", "")
+SLOT: Final = _record("slot", "")
+VALUE: Final = _record("", "value")
+COUNTS: Final = _record("fills trades verdicts events equity", "")
+
+ACTION: Final = _record("row sym kind", "value")
+COMMAND: Final = _record("row seq kind sym", "value")
+
+SIGNAL: Final = _record(
+    # row: the bar at whose close the signal is known. sector -1: the instrument's own.
+    "ts row sym side entry tif strategy tag oco sector strength valid_bars valid_until max_bars max_days "
+    # exit_close: time exits fill at the close instead of the next open
+    # forced_ts, forced_phase: hold an exit fixed (interval); see codes ENTRY_FIXED_*
+    "exit_close source forced_ts forced_phase forced_reason group",
+    "priority entry_price limit_price qty stop stop_percent stop_atr "
+    "target target2 target3 target_percent target2_percent target3_percent target_r target2_r target3_r "
+    "target_fraction target2_fraction target3_fraction "
+    "trail_percent trail_amount trail_atr trail_activate_r breakeven_r atr score "
+    "add_r add_fraction add2_r add2_fraction scale_out_r scale_out_fraction forced_price",
+)
+
+ORDER: Final = _record(
+    # position: slot + 1 of the position that earlier partial fills opened
+    "id sym side live entry tif state bars_worked session triggered position oco strategy tag sector signal "
+    "reversal born_row",
+    # trigger, limit: mirrored. reference: the price that heat and exposure assume, real
+    "qty filled trigger limit reference unit_risk unit_gross",
+)
+
+POSITION: Final = _record(
+    # pending: exit reason of a market exit at the next open; pending_close: the same at this close
+    "id sym side live order signal strategy tag sector entry_row entry_ts entry_day entry_phase trail_mode "
+    "trail_on stop_reason pending pending_kind pending_close exit_close max_bars max_days bars_held "
+    "forced_ts forced_phase forced_reason group",
+    # mirrored prices (price times side), so that up is good for shorts too; read on every bar
+    "stop_now next_target next_add peak worst best breakeven_at mark "
+    "stop stop_initial trail_distance trail_level trail_activate entry "
+    # real prices and money
+    "qty entry_qty first_qty entry_price exit_qty exit_value fees realized dividends multiplier r_unit "
+    "initial_risk forced_price",
+)
+
+TARGET: Final = _record("reason", "price qty fraction")
+ADD: Final = _record("state", "price qty fraction")
+
+LEG: Final = _record("position instrument side ratio expiry right group", "strike entry_price mark delta")
+QUOTE: Final = _record("instrument row", "bid ask iv open_interest")
+
+ACCOUNT: Final = _record(
+    # row: bars seen so far less one; seq: signals judged so far
+    "schema_version ts row session session_no first_session_no last_session_no next_position next_order seq "
+    "n_positions n_orders state killed daily_halt drawdown_halt loss_streak cooldown_until halted_sessions "
+    "command_seq closed spare",
+    "cash equity initial_cash long_value short_value realized fees interest dividends deposits peak_equity "
+    "session_equity heat gross net",
+)
+
+METRICS: Final = _record(
+    "sessions bars trades wins losses streak longest_win longest_loss peak_session longest_drawdown "
+    "bars_in_market signals admitted n_r",
+    # returns of sessions: sum, sum of squares, sum of squares below 0; drawdown as a positive fraction
+    "sum_return sum_square sum_downside max_drawdown gross_profit gross_loss sum_pnl sum_r sum_r_square "
+    "turnover sum_exposure sum_mae sum_mfe sum_bars_held",
+)
+
+SYMBOL: Final = _record("n_positions n_orders exit_row used_row bad_bars delisted", "last used_volume")
+
+PARAMS: Final = _record(
+    # conventions
+    "collision target_gap trail_rule stop_and_trail entry_bar exit_bar same_side opposite_side stop_gap "
+    "limit_gap slip_stops "
+    # risk
+    "risk_on max_open_positions max_per_symbol max_per_strategy min_strength max_days correlation_window "
+    "correlation_minimum correlation_unknown halt_release daily_action drawdown_action heat_basis "
+    "policy_risk policy_heat policy_sector policy_exposure cooldown_losses cooldown_bars raw",
+    # costs
+    "per_share per_contract commission commission_min commission_max per_order leg_cap sec_rate taf taf_max "
+    "slippage slippage_ticks slippage_range slippage_spread volume_cap borrow_rate margin_rate cash_rate "
+    # risk, as fractions
+    "risk_per_trade heat sector correlation daily_loss min_reward_risk min_score position_size gross net "
+    "drawdown leverage cash",
+)
+
+FILL: Final = _record(
+    "row ts sym side kind reason order position rule source grade signal", "qty price fee slippage"
+)
+TRADE: Final = _record(
+    "id sym side entry_row entry_ts exit_row exit_ts exit_reason bars_held tag strategy signal sector entry_phase",
+    "qty entry_price exit_price fees pnl r_multiple mae mfe initial_risk stop dividends",
+)
+VERDICT: Final = _record(
+    "row ts signal sym side rule reason absent order strategy tag", "value limit asked granted price"
+)
+EVENT: Final = _record("row ts order position sym kind state reason", "price qty")
+EQUITY: Final = _record("state", "equity cash gross heat")

@@ -1,0 +1,139 @@
+"""Money: slippage, fees, buying power, and the one place where positions and cash change.
+
+Matching only proposes a fill; `enter` and `leave` apply it, for simulated, manual and broker fills alike.
+Prices here are real prices, not mirrored ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from simulator.kernel import codes
+from simulator.kernel._jit import kernel_jit
+from simulator.kernel.views import counts_of, event_at, events_room, fill_at, fills_room
+
+__all__ = ["buying_power", "commission", "log_event", "log_fill", "slipped", "unit_cost"]
+
+
+@kernel_jit
+def slipped(params: Any, instrument: Any, price: float, direction: float, spread: float, span: float) -> float:
+    """Price after slippage; `direction` +1 buys, -1 sells; `span` is the bar's range."""
+    distance = (
+        price * params["slippage"]
+        + params["slippage_ticks"] * instrument["tick"]
+        + params["slippage_range"] * span
+    )
+    if spread > 0.0:
+        distance += params["slippage_spread"] * spread
+    moved = price + direction * distance
+    if moved <= 0.0:
+        return price
+    return moved
+
+
+@kernel_jit
+def commission(params: Any, instrument: Any, direction: float, qty: float, price: float) -> float:
+    """Fees of one fill in currency, regulatory ones included."""
+    notional = qty * price * instrument["multiplier"]
+    fee = params["commission"] * notional + params["per_order"]
+    if instrument["kind"] == codes.INSTRUMENT_OPTION:
+        leg = params["per_contract"] * qty
+        if params["leg_cap"] > 0.0 and leg > params["leg_cap"]:
+            leg = params["leg_cap"]
+        fee += leg
+    else:
+        fee += params["per_share"] * qty
+    if fee < params["commission_min"]:
+        fee = params["commission_min"]
+    if params["commission_max"] > 0.0 and fee > params["commission_max"] * notional:
+        fee = params["commission_max"] * notional
+    if direction < 0.0:
+        taf = params["taf"] * qty
+        if params["taf_max"] > 0.0 and taf > params["taf_max"]:
+            taf = params["taf_max"]
+        fee += params["sec_rate"] * notional + taf
+    return fee
+
+
+@kernel_jit
+def unit_cost(params: Any, instrument: Any, price: float) -> float:
+    """Buying power that one unit takes, its share of the fees included; per-fill fees come on top."""
+    per_unit = params["per_contract"] if instrument["kind"] == codes.INSTRUMENT_OPTION else params["per_share"]
+    return price * instrument["multiplier"] * (1.0 + params["commission"]) + per_unit
+
+
+@kernel_jit
+def buying_power(params: Any, account: Any) -> float:
+    """Leverage times equity less gross exposure; at leverage 1 and without shorts that is the cash."""
+    extra = (params["leverage"] - 1.0) * (account["cash"] + account["long_value"] - account["short_value"])
+    return extra + account["cash"] - 2.0 * account["short_value"]
+
+
+@kernel_jit
+def log_event(
+    logs: Any,
+    account: Any,
+    order: int,
+    position: int,
+    sym: int,
+    kind: int,
+    state: int,
+    reason: int,
+    price: float,
+    qty: float,
+) -> None:
+    """Append an order event."""
+    n = counts_of(logs)["events"]
+    if n < events_room(logs):
+        row = event_at(logs, n)
+        row["row"] = account["row"]
+        row["ts"] = account["ts"]
+        row["order"] = order
+        row["position"] = position
+        row["sym"] = sym
+        row["kind"] = kind
+        row["state"] = state
+        row["reason"] = reason
+        row["price"] = price
+        row["qty"] = qty
+        counts_of(logs)["events"] = n + 1
+
+
+@kernel_jit
+def log_fill(
+    logs: Any,
+    account: Any,
+    position: Any,
+    kind: int,
+    reason: int,
+    rule: int,
+    source: int,
+    direction: float,
+    qty: float,
+    price: float,
+    fee: float,
+    slippage: float,
+) -> None:
+    """Append a fill; `slippage` is the price given away per unit, positive against the trader."""
+    n = counts_of(logs)["fills"]
+    if n < fills_room(logs):
+        row = fill_at(logs, n)
+        row["row"] = account["row"]
+        row["ts"] = account["ts"]
+        row["sym"] = position["sym"]
+        row["side"] = np.int64(direction)
+        row["kind"] = kind
+        row["reason"] = reason
+        row["order"] = position["order"]
+        row["position"] = position["id"]
+        row["rule"] = rule
+        row["source"] = source
+        row["grade"] = codes.GRADE_USER if source == codes.SOURCE_MANUAL else codes.GRADE_BAR
+        row["signal"] = position["signal"]
+        row["qty"] = qty
+        row["price"] = price
+        row["fee"] = fee
+        row["slippage"] = slippage
+        counts_of(logs)["fills"] = n + 1

@@ -1,0 +1,918 @@
+"""The step: one bar of a whole portfolio, and the only place that fixes the order of operations.
+
+    0   commands and corporate actions
+    1   session change: interest, new baseline for the daily loss, expiry of DAY orders, release of halts
+    2a  the open: market exits and gapped orders, then entries
+    2b  inside the bar: stops, targets, adds, resting entries, by the conventions
+    3   trailing stops, break-even, excursions, bars held, time exits
+    4   mark at the close: equity, drawdown, heat; daily loss and drawdown limits
+    5   signals known at this close, through the risk manager
+    2c  the close: market-on-close exits, close entries, then a re-mark
+    6   the equity log
+
+Backtest, sweep, paper session and chunked run call this function and nothing else does its work again. The
+step never raises. A bad bar counts as missing for its symbol; a log without room for what this bar might
+write returns `STEP_LOG_FULL` before anything has changed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from simulator.kernel import codes
+from simulator.kernel._jit import kernel_jit
+from simulator.kernel.match import (
+    BAR_BAD,
+    BAR_OK,
+    bar_state,
+    cancel_order,
+    enter,
+    enter_at_open,
+    enter_inside,
+    exit_at_open,
+    exit_fill,
+    exit_inside,
+    forced_at_close,
+    raise_trail,
+)
+from simulator.kernel.money import buying_power, log_event
+from simulator.kernel.positions import compact, count_trade, leave, next_levels, set_stop_now, write_trade
+from simulator.kernel.risk import judge, measures
+from simulator.kernel.views import (
+    account_of,
+    action_at,
+    add_at,
+    bar_at,
+    clock_at,
+    counts_of,
+    equity_at,
+    equity_room,
+    events_room,
+    fills_room,
+    instrument_at,
+    metrics_of,
+    open_at,
+    order_at,
+    part_at,
+    plan_at,
+    position_at,
+    symbol_at,
+    target_at,
+    trades_room,
+    verdicts_room,
+    working_at,
+)
+
+__all__ = ["finish", "idle", "start", "step", "step_once"]
+
+DAY_NS = 86_400_000_000_000
+DAYS_PER_YEAR = 365.0
+
+# Rows that one position, order or signal can add to a log within one bar: six exits and adds, an entry, and
+# what is cancelled with them.
+ROWS_PER_SLOT = 10
+
+
+@kernel_jit.entry
+def start(state: Any, cash: float) -> None:
+    """Turn a zeroed state into an account that has seen no bar yet."""
+    account = account_of(state)
+    account["schema_version"] = codes.SCHEMA_VERSION
+    account["row"] = -1
+    account["session"] = -(2**62)
+    account["session_no"] = -1
+    account["first_session_no"] = -1
+    account["last_session_no"] = -1
+    account["n_positions"] = 0
+    account["n_orders"] = 0
+    account["next_position"] = 0
+    account["next_order"] = 0
+    account["seq"] = 0
+    account["state"] = codes.STATE_ACTIVE
+    account["killed"] = 0
+    account["daily_halt"] = 0
+    account["drawdown_halt"] = 0
+    account["loss_streak"] = 0
+    account["cooldown_until"] = 0
+    account["halted_sessions"] = 0
+    account["closed"] = 0
+    account["cash"] = cash
+    account["equity"] = cash
+    account["initial_cash"] = cash
+    account["peak_equity"] = cash
+    account["session_equity"] = cash
+    account["long_value"] = 0.0
+    account["short_value"] = 0.0
+    account["realized"] = 0.0
+    account["fees"] = 0.0
+    account["interest"] = 0.0
+    account["dividends"] = 0.0
+    account["deposits"] = 0.0
+    account["heat"] = 0.0
+    account["gross"] = 0.0
+    account["net"] = 0.0
+
+
+@kernel_jit
+def idle(account: Any, params: Any) -> bool:
+    """Whether a bar without signals, commands and actions would change nothing but the time."""
+    return (
+        account["n_positions"] == 0
+        and account["n_orders"] == 0
+        and account["daily_halt"] == 0
+        and (params["cash_rate"] == 0.0 or not account["cash"] > 0.0)
+        and (params["margin_rate"] == 0.0 or not account["cash"] < 0.0)
+    )
+
+
+@kernel_jit
+def pass_time(account: Any, market: Any, t: int, bars: int) -> None:
+    """Let `bars` bars go by, the last of them bar t: all that an idle step changes."""
+    account["row"] += bars
+    account["ts"] = clock_at(market, t)["ts"]
+    account["last_session_no"] = clock_at(market, t)["session_no"]
+    if account["first_session_no"] < 0:
+        account["first_session_no"] = clock_at(market, t - bars + 1)["session_no"]
+
+
+@kernel_jit
+def step(
+    state: Any,
+    logs: Any,
+    market: Any,
+    params: Any,
+    signals: Any,
+    first_signal: int,
+    last_signal: int,
+    commands: Any,
+    first_command: int,
+    last_command: int,
+    t: int,
+) -> int:
+    """Advance the portfolio by bar t of `market`; returns a `STEP_` code. Modifies `state` and `logs`."""
+    account = account_of(state)
+    if clock_at(market, t)["ts"] <= account["ts"] and account["row"] >= 0:
+        return codes.STEP_TIME_WENT_BACK
+    n_signals = last_signal - first_signal
+    if not _room(logs, account, n_signals, last_command - first_command):
+        return codes.STEP_LOG_FULL
+    nothing_new = (
+        n_signals == 0
+        and last_command == first_command
+        and clock_at(market, t + 1)["action_start"] == clock_at(market, t)["action_start"]
+    )
+    if nothing_new and idle(account, params):
+        pass_time(account, market, t, codes.YES)
+        _log_equity(logs, account)
+        return codes.STEP_OK
+    if account["equity"] >= account["peak_equity"]:
+        # idle bars at the peak have passed without notice
+        metrics_of(state)["peak_session"] = account["last_session_no"]
+    pass_time(account, market, t, codes.YES)
+    status = codes.STEP_OK
+
+    if clock_at(market, t)["session_no"] != account["session_no"]:
+        _change_session(state, logs, market, params, t)
+    for c in range(first_command, last_command):
+        _obey(state, logs, market, params, commands[c], t)
+    for a in range(clock_at(market, t)["action_start"], clock_at(market, t + 1)["action_start"]):
+        _act(state, logs, market, params, action_at(market, a))
+    if account["closed"] == 1:
+        compact(state)
+
+    if account["n_positions"] + account["n_orders"] > 0:
+        status = _match(state, logs, market, params, t)
+        _hold(state, market, params, t)
+        _expire(state, logs)
+        if account["closed"] == 1:
+            compact(state)
+    _mark(state, params)
+    _check_limits(state, logs, params)
+    for s in range(first_signal, last_signal):
+        judge(state, logs, market, params, signals[s], t)
+    if n_signals > 0 or account["n_positions"] + account["n_orders"] > 0:
+        if _at_close(state, logs, market, params, t):
+            compact(state)
+            _mark(state, params)
+    _log_equity(logs, account)
+    return status
+
+
+@kernel_jit
+def _room(logs: Any, account: Any, n_signals: int, n_commands: int) -> bool:
+    # Capacity 0 means off, and needs no room.
+    slots = account["n_positions"] + account["n_orders"] + n_signals + 1
+    rows = ROWS_PER_SLOT * slots + 2 * n_commands + 8
+    if fills_room(logs) > 0 and counts_of(logs)["fills"] + rows > fills_room(logs):
+        return False
+    if trades_room(logs) > 0 and counts_of(logs)["trades"] + slots > trades_room(logs):
+        return False
+    if verdicts_room(logs) > 0 and counts_of(logs)["verdicts"] + n_signals > verdicts_room(logs):
+        return False
+    if events_room(logs) > 0 and counts_of(logs)["events"] + rows > events_room(logs):
+        return False
+    return not (equity_room(logs) > 0 and counts_of(logs)["equity"] + 1 > equity_room(logs))
+
+
+@kernel_jit
+def _log_equity(logs: Any, account: Any) -> None:
+    n = counts_of(logs)["equity"]
+    if n < equity_room(logs):
+        row = equity_at(logs, n)
+        row["state"] = account["state"]
+        row["equity"] = account["equity"]
+        row["cash"] = account["cash"]
+        row["gross"] = account["gross"]
+        row["heat"] = account["heat"]
+        counts_of(logs)["equity"] = n + 1
+
+
+@kernel_jit.entry
+def step_once(
+    state: Any,
+    logs: Any,
+    market: Any,
+    params: Any,
+    signals: Any,
+    first_signal: int,
+    last_signal: int,
+    commands: Any,
+    first_command: int,
+    last_command: int,
+    t: int,
+) -> int:
+    """The step, for callers in Python: a live session, or a run bar by bar."""
+    return step(
+        state, logs, market, params[0], signals, first_signal, last_signal, commands, first_command,
+        last_command, t,
+    )
+
+
+# Phase 0 ---------------------------------------------------------------------------------------------------
+
+
+@kernel_jit
+def _obey(state: Any, logs: Any, market: Any, params: Any, command: Any, t: int) -> None:
+    account = account_of(state)
+    kind = command["kind"]
+    account["command_seq"] = command["seq"]
+    if kind == codes.COMMAND_CLOSE or kind == codes.COMMAND_CLOSE_ALL:
+        for k in range(account["n_positions"]):
+            slot = open_at(state, k)["slot"]
+            position = position_at(state, slot)
+            if position["live"] == 0 or (kind == codes.COMMAND_CLOSE and position["sym"] != command["sym"]):
+                continue
+            price = command["value"]
+            if kind == codes.COMMAND_CLOSE and price > 0.0:
+                leave(
+                    state, logs, market, params, slot, position["qty"], price, codes.KIND_EXIT,
+                    codes.EXIT_MANUAL, codes.PRICE_GIVEN, codes.SOURCE_MANUAL, 0.0,
+                )
+            else:
+                position["pending"] = codes.EXIT_MANUAL
+                position["pending_kind"] = codes.KIND_EXIT
+    if kind == codes.COMMAND_CANCEL or kind == codes.COMMAND_CLOSE_ALL:
+        for k in range(account["n_orders"]):
+            slot = working_at(state, k)["slot"]
+            order = order_at(state, slot)
+            if order["live"] == 1 and (kind == codes.COMMAND_CLOSE_ALL or order["sym"] == command["sym"]):
+                cancel_order(state, logs, slot, codes.ORDER_CANCELLED, codes.REASON_COMMAND)
+    elif kind == codes.COMMAND_KILL:
+        account["killed"] = 1
+        account["state"] = codes.STATE_HALTED
+        _cancel_entries(state, logs, codes.REASON_KILLED)
+        _log_account(logs, account, codes.REASON_KILLED, account["equity"])
+    elif kind == codes.COMMAND_REDUCE:
+        if account["state"] != codes.STATE_HALTED:
+            account["state"] = codes.STATE_REDUCING
+            _cancel_entries(state, logs, codes.REASON_REDUCING)
+            _log_account(logs, account, codes.REASON_REDUCING, account["equity"])
+    elif kind == codes.COMMAND_ARM:
+        # the peak stays: arming does not forget a drawdown, it only starts a new measurement from here
+        if account["drawdown_halt"] == 1:
+            account["peak_equity"] = account["equity"]
+        account["killed"] = 0
+        account["daily_halt"] = 0
+        account["drawdown_halt"] = 0
+        account["session_equity"] = account["equity"]
+        account["state"] = codes.STATE_ACTIVE
+        _log_account(logs, account, codes.REASON_ARMED, account["equity"])
+    elif kind == codes.COMMAND_DEPOSIT:
+        amount = command["value"]
+        account["cash"] += amount
+        account["equity"] += amount
+        account["deposits"] += amount
+        # a deposit is no profit: every baseline moves with it
+        account["session_equity"] += amount
+        account["peak_equity"] += amount
+        _log_account(logs, account, codes.REASON_DEPOSIT, amount)
+
+
+@kernel_jit
+def _log_account(logs: Any, account: Any, reason: int, amount: float) -> None:
+    log_event(
+        logs, account, codes.NONE, codes.NONE, codes.NONE, codes.KIND_ACCOUNT, codes.ORDER_FILLED, reason, amount, 0.0
+    )
+
+
+@kernel_jit
+def _cancel_entries(state: Any, logs: Any, reason: int) -> None:
+    for k in range(account_of(state)["n_orders"]):
+        slot = working_at(state, k)["slot"]
+        if order_at(state, slot)["live"] == 1:
+            cancel_order(state, logs, slot, codes.ORDER_CANCELLED, reason)
+    for k in range(account_of(state)["n_positions"]):
+        slot = open_at(state, k)["slot"]
+        position = position_at(state, slot)
+        if position["next_add"] < np.inf:
+            for j in range(2):
+                add_at(state, slot, j)["state"] = 0
+            position["next_add"] = np.inf
+
+
+@kernel_jit
+def _act(state: Any, logs: Any, market: Any, params: Any, action: Any) -> None:
+    account = account_of(state)
+    sym = action["sym"]
+    kind = action["kind"]
+    value = action["value"]
+    if kind == codes.ACTION_DELIST:
+        symbol_at(state, sym)["delisted"] = 1
+        for k in range(account["n_positions"]):
+            slot = open_at(state, k)["slot"]
+            position = position_at(state, slot)
+            if position["live"] == 1 and position["sym"] == sym:
+                price = value if value > 0.0 else position["mark"]
+                leave(
+                    state, logs, market, params, slot, position["qty"], price, codes.KIND_EXIT,
+                    codes.EXIT_DELISTED, codes.PRICE_GIVEN, codes.SOURCE_SIMULATED, 0.0,
+                )
+        for k in range(account["n_orders"]):
+            slot = working_at(state, k)["slot"]
+            if order_at(state, slot)["live"] == 1 and order_at(state, slot)["sym"] == sym:
+                cancel_order(state, logs, slot, codes.ORDER_CANCELLED, codes.REASON_DELISTED)
+        return
+    if params["raw"] == 0 or not value > 0.0:
+        return
+    if kind == codes.ACTION_SPLIT:
+        _split(state, logs, sym, value)
+    elif kind == codes.ACTION_DIVIDEND:
+        _dividend(state, logs, params, sym, value)
+
+
+@kernel_jit
+def _split(state: Any, logs: Any, sym: int, ratio: float) -> None:
+    # New shares for one old share: quantities grow, every price shrinks, the value stays.
+    account = account_of(state)
+    for k in range(account["n_positions"]):
+        slot = open_at(state, k)["slot"]
+        position = position_at(state, slot)
+        if position["live"] == 0 or position["sym"] != sym:
+            continue
+        position["qty"] *= ratio
+        position["entry_qty"] *= ratio
+        position["first_qty"] *= ratio
+        position["exit_qty"] *= ratio
+        position["entry_price"] /= ratio
+        position["mark"] /= ratio
+        position["peak"] /= ratio
+        position["worst"] /= ratio
+        position["best"] /= ratio
+        position["breakeven_at"] /= ratio
+        position["stop"] /= ratio
+        position["stop_initial"] /= ratio
+        position["trail_level"] /= ratio
+        position["trail_activate"] /= ratio
+        position["entry"] /= ratio
+        position["r_unit"] /= ratio
+        if position["trail_mode"] == 2:
+            position["trail_distance"] /= ratio
+        for j in range(4):
+            target = target_at(state, slot, j)
+            target["price"] /= ratio
+            target["qty"] *= ratio
+        for j in range(2):
+            add = add_at(state, slot, j)
+            add["price"] /= ratio
+            add["qty"] *= ratio
+        set_stop_now(position, codes.BOTH_TIGHTER)
+        next_levels(state, position, slot)
+        log_event(
+            logs, account, position["order"], position["id"], sym, codes.KIND_ACCOUNT, codes.ORDER_FILLED,
+            codes.REASON_SPLIT, ratio, position["qty"],
+        )
+    for k in range(account["n_orders"]):
+        slot = working_at(state, k)["slot"]
+        order = order_at(state, slot)
+        if order["live"] == 0 or order["sym"] != sym:
+            continue
+        order["qty"] *= ratio
+        order["filled"] *= ratio
+        order["trigger"] /= ratio
+        order["limit"] /= ratio
+        order["reference"] /= ratio
+        order["unit_risk"] /= ratio
+        order["unit_gross"] /= ratio
+        plan = plan_at(state, slot)
+        plan["stop"] /= ratio
+        plan["target"] /= ratio
+        plan["target2"] /= ratio
+        plan["target3"] /= ratio
+        plan["trail_amount"] /= ratio
+        plan["atr"] /= ratio
+
+
+@kernel_jit
+def _dividend(state: Any, logs: Any, params: Any, sym: int, cash: float) -> None:
+    # Ex-date: longs receive, shorts pay. Open sell stops and buy limits are lowered by the dividend, as the
+    # exchanges do (FINRA rule 5330); sell limits and buy stops are not.
+    account = account_of(state)
+    for k in range(account["n_positions"]):
+        slot = open_at(state, k)["slot"]
+        position = position_at(state, slot)
+        if position["live"] == 0 or position["sym"] != sym:
+            continue
+        side = float(position["side"])
+        amount = cash * position["qty"] * position["multiplier"] * side
+        account["cash"] += amount
+        account["dividends"] += amount
+        position["dividends"] += amount
+        if side > 0.0:
+            position["stop"] -= cash
+            position["peak"] -= cash
+            position["trail_level"] -= cash
+            set_stop_now(position, params["stop_and_trail"])
+        log_event(
+            logs, account, position["order"], position["id"], sym, codes.KIND_ACCOUNT, codes.ORDER_FILLED,
+            codes.REASON_DIVIDEND, cash, position["qty"],
+        )
+    for k in range(account["n_orders"]):
+        order = order_at(state, working_at(state, k)["slot"])
+        if order["live"] == 0 or order["sym"] != sym:
+            continue
+        if order["side"] > 0:
+            order["limit"] -= cash
+        else:
+            order["trigger"] += cash
+
+
+# Phase 1 ---------------------------------------------------------------------------------------------------
+
+
+@kernel_jit
+def close_session(metrics: Any, account: Any) -> None:
+    """Take the finished session's return into the statistics."""
+    if account["session_equity"] > 0.0:
+        change = account["equity"] / account["session_equity"] - 1.0
+        if change != 0.0:
+            metrics["sum_return"] += change
+            metrics["sum_square"] += change * change
+            if change < 0.0:
+                metrics["sum_downside"] += change * change
+
+
+@kernel_jit
+def _change_session(state: Any, logs: Any, market: Any, params: Any, t: int) -> None:
+    account = account_of(state)
+    if account["session_no"] < 0:
+        # peak before the first session: its own number less one, so that a loss in it is one session long
+        metrics_of(state)["peak_session"] = max(metrics_of(state)["peak_session"], account["first_session_no"] - 1)
+        if account["session"] < -(2**61):
+            account["session"] = clock_at(market, t)["session"]
+    else:
+        close_session(metrics_of(state), account)
+        account["session_equity"] = account["equity"]
+    if clock_at(market, t)["session"] > account["session"]:
+        _interest(state, market, params, float(clock_at(market, t)["session"] - account["session"]))
+    account["session_no"] = clock_at(market, t)["session_no"]
+    account["session"] = clock_at(market, t)["session"]
+    if account["daily_halt"] == 1 and params["halt_release"] == codes.RELEASE_NEXT_SESSION:
+        account["daily_halt"] = 0
+        if account["killed"] == 0 and account["drawdown_halt"] == 0:
+            account["state"] = codes.STATE_ACTIVE
+        _log_account(logs, account, codes.REASON_SESSION_RELEASE, account["equity"])
+    for k in range(account["n_orders"]):
+        slot = working_at(state, k)["slot"]
+        order = order_at(state, slot)
+        if order["live"] == 0:
+            continue
+        day_over = order["tif"] == codes.TIF_DAY and order["session"] >= 0
+        date_over = order["tif"] == codes.TIF_GTD and clock_at(market, t)["ts"] > plan_at(state, slot)["valid_until"]
+        if day_over or date_over:
+            cancel_order(state, logs, slot, codes.ORDER_EXPIRED, codes.REASON_TIF_EXPIRED)
+
+
+@kernel_jit
+def _interest(state: Any, market: Any, params: Any, days: float) -> None:
+    account = account_of(state)
+    amount = 0.0
+    if account["cash"] > 0.0:
+        amount += account["cash"] * params["cash_rate"] * days / DAYS_PER_YEAR
+    else:
+        amount += account["cash"] * params["margin_rate"] * days / DAYS_PER_YEAR
+    for k in range(account["n_positions"]):
+        position = position_at(state, open_at(state, k)["slot"])
+        if position["side"] < 0:
+            rate = instrument_at(market, position["sym"])["borrow_rate"]
+            if not rate == rate:
+                rate = params["borrow_rate"]
+            if rate != 0.0:
+                value = position["qty"] * position["mark"] * position["multiplier"]
+                fee = value * rate * days / DAYS_PER_YEAR
+                amount -= fee
+    if amount != 0.0:
+        account["cash"] += amount
+        account["interest"] += amount
+
+
+# Phases 2a and 2b ------------------------------------------------------------------------------------------
+
+
+@kernel_jit
+def _match(state: Any, logs: Any, market: Any, params: Any, t: int) -> int:
+    account = account_of(state)
+    status = _begin_bar(state, logs, market, t)
+    # Lower-timeframe bars, where there are any, replace the assumption about the path: each is matched as a
+    # bar of its own. Without them the bar is its own only part.
+    first = clock_at(market, t)["detail_start"]
+    for d in range(first, clock_at(market, t + 1)["detail_start"]):
+        phase = codes.AT_OPEN if d == first else codes.INSIDE
+        held = account["n_positions"]
+        for k in range(held):
+            _exit_at_open(state, logs, market, params, open_at(state, k)["slot"], t, d)
+        working = account["n_orders"]
+        for k in range(working):
+            _enter_at_open(state, logs, market, params, working_at(state, k)["slot"], t, d, phase)
+        # what the inside of the bar frees serves later phases only, so what it may spend is fixed now
+        budget = buying_power(params, account)
+        opened = account["n_positions"]
+        for k in range(opened):
+            budget -= _exit_inside(state, logs, market, params, open_at(state, k)["slot"], t, d, budget)
+        for k in range(working):
+            available = min(budget, buying_power(params, account))
+            budget -= _enter_inside(state, logs, market, params, working_at(state, k)["slot"], t, d, available)
+        if d + 1 < clock_at(market, t + 1)["detail_start"]:
+            _between_parts(state, market, params, t, d)
+    return status
+
+
+@kernel_jit
+def _begin_bar(state: Any, logs: Any, market: Any, t: int) -> int:
+    account = account_of(state)
+    status = codes.STEP_OK
+    for k in range(account["n_positions"]):
+        position = position_at(state, open_at(state, k)["slot"])
+        quality = bar_state(bar_at(market, t, position["sym"]))
+        if quality == BAR_OK:
+            position["bars_held"] += 1
+        elif quality == BAR_BAD:
+            symbol_at(state, position["sym"])["bad_bars"] += 1
+            status = codes.STEP_BAD_BAR
+    for k in range(account["n_orders"]):
+        order = order_at(state, working_at(state, k)["slot"])
+        quality = bar_state(bar_at(market, t, order["sym"]))
+        if quality == BAR_OK:
+            if order["state"] == codes.ORDER_PENDING:
+                _submit(logs, account, order)
+            order["bars_worked"] += 1
+        elif quality == BAR_BAD:
+            symbol_at(state, order["sym"])["bad_bars"] += 1
+            status = codes.STEP_BAD_BAR
+    return status
+
+
+@kernel_jit
+def _submit(logs: Any, account: Any, order: Any) -> None:
+    order["state"] = codes.ORDER_SUBMITTED
+    order["session"] = account["session"]
+    log_event(
+        logs, account, order["id"], codes.NONE, order["sym"], codes.KIND_ENTRY, codes.ORDER_SUBMITTED,
+        codes.REASON_NONE, order["reference"], order["qty"],
+    )
+
+
+@kernel_jit
+def _usable(market: Any, t: int, d: int, sym: int) -> bool:
+    # A part of a bar trades only where the bar itself does.
+    return bar_state(part_at(market, d, sym)) == BAR_OK and bar_state(bar_at(market, t, sym)) == BAR_OK
+
+
+@kernel_jit
+def _exit_at_open(state: Any, logs: Any, market: Any, params: Any, slot: int, t: int, d: int) -> None:
+    position = position_at(state, slot)
+    if position["live"] == 0 or not _usable(market, t, d, position["sym"]):
+        return
+    bar = part_at(market, d, position["sym"])
+    if position["side"] > 0:
+        open_, high, low = bar["open"], bar["high"], bar["low"]
+    else:
+        open_, high, low = -bar["open"], -bar["low"], -bar["high"]
+    exit_at_open(
+        state, logs, market, params, slot, t, open_, high, low, buying_power(params, account_of(state))
+    )
+
+
+@kernel_jit
+def _enter_at_open(
+    state: Any, logs: Any, market: Any, params: Any, slot: int, t: int, d: int, phase: int
+) -> None:
+    order = order_at(state, slot)
+    if order["live"] == 0 or not _usable(market, t, d, order["sym"]):
+        return
+    bar = part_at(market, d, order["sym"])
+    if order["side"] > 0:
+        open_, low = bar["open"], bar["low"]
+    else:
+        open_, low = -bar["open"], -bar["high"]
+    enter_at_open(
+        state, logs, market, params, slot, t, phase, open_, low, buying_power(params, account_of(state))
+    )
+
+
+@kernel_jit
+def _exit_inside(
+    state: Any, logs: Any, market: Any, params: Any, slot: int, t: int, d: int, available: float
+) -> float:
+    position = position_at(state, slot)
+    if position["live"] == 0 or position["pending"] != 0:
+        return 0.0
+    if params["entry_bar"] == codes.ENTRY_BAR_NOT_ALLOWED and position["entry_row"] == account_of(state)["row"]:
+        return 0.0
+    if not _usable(market, t, d, position["sym"]):
+        return 0.0
+    bar = part_at(market, d, position["sym"])
+    # The path goes to the nearer extreme first; a tie goes to the low.
+    up_first = bar["high"] - bar["open"] < bar["open"] - bar["low"]
+    if position["side"] > 0:
+        open_, high, low, close = bar["open"], bar["high"], bar["low"], bar["close"]
+    else:
+        open_, high, low, close = -bar["open"], -bar["low"], -bar["high"], -bar["close"]
+        up_first = not up_first
+    return exit_inside(state, logs, market, params, slot, t, open_, high, low, close, up_first, available)
+
+
+@kernel_jit
+def _enter_inside(
+    state: Any, logs: Any, market: Any, params: Any, slot: int, t: int, d: int, available: float
+) -> float:
+    order = order_at(state, slot)
+    if order["live"] == 0 or not _usable(market, t, d, order["sym"]):
+        return 0.0
+    bar = part_at(market, d, order["sym"])
+    up_first = bar["high"] - bar["open"] < bar["open"] - bar["low"]
+    if order["side"] > 0:
+        high, low, close = bar["high"], bar["low"], bar["close"]
+    else:
+        high, low, close = -bar["low"], -bar["high"], -bar["close"]
+        up_first = not up_first
+    return enter_inside(state, logs, market, params, slot, t, high, low, close, up_first, available)
+
+
+@kernel_jit
+def _between_parts(state: Any, market: Any, params: Any, t: int, d: int) -> None:
+    # Trails rise, and stops move to break-even, from one part of a bar to the next.
+    account = account_of(state)
+    if params["trail_rule"] == codes.TRAIL_CLOSE_ONLY:
+        return
+    for k in range(account["n_positions"]):
+        position = position_at(state, open_at(state, k)["slot"])
+        if position["live"] == 0 or not _usable(market, t, d, position["sym"]):
+            continue
+        if params["entry_bar"] == codes.ENTRY_BAR_NOT_ALLOWED and position["entry_row"] == account["row"]:
+            continue
+        bar = part_at(market, d, position["sym"])
+        best = bar["high"] if position["side"] > 0 else -bar["low"]
+        raise_trail(position, params, best)
+        _break_even(state, params, position, best)
+
+
+# Phase 3 ---------------------------------------------------------------------------------------------------
+
+
+@kernel_jit
+def _break_even(state: Any, params: Any, position: Any, extreme: float) -> None:
+    if extreme >= position["breakeven_at"]:
+        position["breakeven_at"] = np.inf
+        if position["entry"] > position["stop"]:
+            position["stop"] = position["entry"]
+            position["stop_reason"] = codes.EXIT_BREAKEVEN
+            set_stop_now(position, params["stop_and_trail"])
+
+
+@kernel_jit
+def _hold(state: Any, market: Any, params: Any, t: int) -> None:
+    account = account_of(state)
+    row = account["row"]
+    for k in range(account["n_positions"]):
+        position = position_at(state, open_at(state, k)["slot"])
+        if position["live"] == 0:
+            continue
+        bar = bar_at(market, t, position["sym"])
+        if bar_state(bar) != BAR_OK:
+            continue
+        if position["side"] > 0:
+            best, worst, close = bar["high"], bar["low"], bar["close"]
+        else:
+            best, worst, close = -bar["low"], -bar["high"], -bar["close"]
+        entered_now = position["entry_row"] == row
+        if entered_now and position["entry_phase"] == 1:
+            # filled inside the bar: of this bar only the close is known to have come later
+            best = close
+            worst = close
+        if not (entered_now and params["entry_bar"] == codes.ENTRY_BAR_NOT_ALLOWED):
+            if position["trail_mode"] != 0:
+                raise_trail(position, params, close if params["trail_rule"] == codes.TRAIL_CLOSE_ONLY else best)
+            if best >= position["breakeven_at"]:
+                _break_even(state, params, position, best)
+        if best > position["best"]:
+            position["best"] = best
+        if worst < position["worst"]:
+            position["worst"] = worst
+        position["mark"] = bar["close"]
+        open_bars = position["bars_held"] if position["entry_phase"] == 2 else position["bars_held"] + 1
+        by_bars = position["max_bars"] > 0 and open_bars >= position["max_bars"]
+        by_days = position["max_days"] > 0 and account["session"] - position["entry_day"] >= position["max_days"]
+        if (by_bars or by_days) and position["pending"] == 0:
+            if position["exit_close"] == 1:
+                position["pending_close"] = codes.EXIT_TIME
+            else:
+                position["pending"] = codes.EXIT_TIME
+                position["pending_kind"] = codes.KIND_EXIT
+
+
+@kernel_jit
+def _expire(state: Any, logs: Any) -> None:
+    for k in range(account_of(state)["n_orders"]):
+        slot = working_at(state, k)["slot"]
+        order = order_at(state, slot)
+        valid = plan_at(state, slot)["valid_bars"]
+        if order["live"] == 1 and valid > 0 and order["bars_worked"] >= valid:
+            cancel_order(state, logs, slot, codes.ORDER_EXPIRED, codes.REASON_TIF_EXPIRED)
+
+
+# Phase 4 ---------------------------------------------------------------------------------------------------
+
+
+@kernel_jit
+def _mark(state: Any, params: Any) -> None:
+    account = account_of(state)
+    metrics = metrics_of(state)
+    long_value = 0.0
+    short_value = 0.0
+    for k in range(account["n_positions"]):
+        position = position_at(state, open_at(state, k)["slot"])
+        value = position["qty"] * position["mark"] * position["multiplier"]
+        if position["side"] > 0:
+            long_value += value
+        else:
+            short_value += value
+    account["long_value"] = long_value
+    account["short_value"] = short_value
+    account["equity"] = account["cash"] + (long_value - short_value)
+    account["gross"] = long_value + short_value
+    account["net"] = long_value - short_value
+    equity = account["equity"]
+    if account["n_positions"] > 0 or account["n_orders"] > 0:
+        heat, _, _, _, _ = measures(state, params, codes.NONE, codes.NONE, codes.NO)
+        account["heat"] = heat / equity if equity > 0.0 else np.inf
+    else:
+        account["heat"] = 0.0
+    if equity >= account["peak_equity"]:
+        account["peak_equity"] = equity
+        metrics["peak_session"] = account["session_no"]
+    else:
+        drawdown = 1.0 - equity / account["peak_equity"]
+        if drawdown > metrics["max_drawdown"]:
+            metrics["max_drawdown"] = drawdown
+        length = account["session_no"] - metrics["peak_session"]
+        if length > metrics["longest_drawdown"]:
+            metrics["longest_drawdown"] = length
+
+
+@kernel_jit
+def _check_limits(state: Any, logs: Any, params: Any) -> None:
+    account = account_of(state)
+    metrics = metrics_of(state)
+    if account["n_positions"] > 0:
+        metrics["bars_in_market"] += 1
+        if account["equity"] > 0.0:
+            metrics["sum_exposure"] += account["gross"] / account["equity"]
+    if params["risk_on"] == 0:
+        return
+    if params["cooldown_losses"] > 0 and account["loss_streak"] >= params["cooldown_losses"]:
+        account["loss_streak"] = 0
+        account["cooldown_until"] = account["row"] + params["cooldown_bars"]
+    equity = account["equity"]
+    if account["daily_halt"] == 0 and account["session_equity"] > 0.0:
+        if 1.0 - equity / account["session_equity"] >= params["daily_loss"]:
+            account["daily_halt"] = 1
+            account["halted_sessions"] += 1
+            account["state"] = codes.STATE_HALTED
+            _breach(
+                state, logs, codes.REASON_DAILY_LOSS_HALT, codes.EXIT_DAILY_LOSS, params["daily_action"], equity
+            )
+    if account["drawdown_halt"] == 0 and 1.0 - equity / account["peak_equity"] >= params["drawdown"]:
+        account["drawdown_halt"] = 1
+        account["state"] = codes.STATE_HALTED
+        _breach(
+            state, logs, codes.REASON_DRAWDOWN_HALT, codes.EXIT_DRAWDOWN, params["drawdown_action"], equity
+        )
+
+
+@kernel_jit
+def _breach(state: Any, logs: Any, reason: int, exit_reason: int, action: int, equity: float) -> None:
+    account = account_of(state)
+    _log_account(logs, account, reason, equity)
+    _cancel_entries(state, logs, codes.REASON_HALT)
+    if action == codes.BREACH_FLATTEN:
+        for k in range(account["n_positions"]):
+            position = position_at(state, open_at(state, k)["slot"])
+            if position["live"] == 1 and position["pending"] == 0:
+                position["pending"] = exit_reason
+                position["pending_kind"] = codes.KIND_EXIT
+    compact(state)
+
+
+# Phase 2c --------------------------------------------------------------------------------------------------
+
+
+@kernel_jit
+def _at_close(state: Any, logs: Any, market: Any, params: Any, t: int) -> bool:
+    account = account_of(state)
+    changed = account["closed"] == 1
+    for k in range(account["n_positions"]):
+        slot = open_at(state, k)["slot"]
+        position = position_at(state, slot)
+        if position["live"] == 0:
+            continue
+        bar = bar_at(market, t, position["sym"])
+        if bar_state(bar) != BAR_OK:
+            continue
+        if position["forced_ts"] != 0:
+            forced_at_close(state, logs, market, params, slot, t)
+            changed = True
+        if position["live"] == 1 and position["pending_close"] != 0:
+            reason = position["pending_close"]
+            position["pending_close"] = 0
+            changed = True
+            exit_fill(
+                state, logs, market, params, slot, t, position["qty"],
+                bar["close"] if position["side"] > 0 else -bar["close"], codes.KIND_EXIT, reason, codes.PRICE_CLOSE, codes.YES,
+            )
+    for k in range(account["n_orders"]):
+        slot = working_at(state, k)["slot"]
+        order = order_at(state, slot)
+        kind = order["entry"]
+        born_now = order["born_row"] == account["row"]
+        wants = (
+            (kind == codes.ENTRY_CLOSE and born_now)
+            or (kind == codes.ENTRY_MOC and not born_now)
+            or (kind == codes.ENTRY_FIXED_CLOSE and born_now)
+        )
+        if order["live"] == 0 or not wants:
+            continue
+        bar = bar_at(market, t, order["sym"])
+        if bar_state(bar) != BAR_OK:
+            continue
+        if order["state"] == codes.ORDER_PENDING:
+            _submit(logs, account, order)
+        available = buying_power(params, account)
+        raw = bar["close"] if order["side"] > 0 else -bar["close"]
+        rule = codes.PRICE_CLOSE
+        if kind == codes.ENTRY_FIXED_CLOSE:
+            raw = order["trigger"]
+            rule = codes.PRICE_GIVEN
+        changed = True
+        enter(state, logs, market, params, slot, t, raw, codes.AT_CLOSE, rule, codes.YES, available)
+    return changed
+
+
+# The end ---------------------------------------------------------------------------------------------------
+
+
+@kernel_jit.entry
+def finish(state: Any, logs: Any) -> None:
+    """Close the books: count the last session, and list open positions at their last mark.
+
+    Changes `metrics` only; a caller that goes on stepping passes a state with a copy of them.
+    """
+    account = account_of(state)
+    metrics = metrics_of(state)
+    metrics["bars"] = account["row"] + 1
+    if account["first_session_no"] >= 0:
+        close_session(metrics, account)
+        metrics["sessions"] = account["last_session_no"] - account["first_session_no"] + 1
+        if account["equity"] < account["peak_equity"]:
+            length = account["last_session_no"] - metrics["peak_session"]
+            if length > metrics["longest_drawdown"]:
+                metrics["longest_drawdown"] = length
+    for k in range(account["n_positions"]):
+        position = position_at(state, open_at(state, k)["slot"])
+        qty = position["qty"]
+        gain = (position["mark"] - position["entry_price"]) * float(position["side"]) * qty
+        pnl = position["realized"] + gain * position["multiplier"] - position["fees"] + position["dividends"]
+        price = (position["exit_value"] + qty * position["mark"]) / (position["exit_qty"] + qty)
+        count_trade(metrics, position, pnl)
+        write_trade(logs, account, position, codes.EXIT_END_OF_DATA, price, pnl, account["row"])

@@ -1,0 +1,166 @@
+"""Views: how compiled code reaches the arrays of a state, its logs and its market.
+
+Passing thirty arrays to every function would cost more than the functions do, both to compile and to run. So
+compiled code gets one record per bundle, with the address and the shape of each array, and the accessors
+below answer with a record inside it, which is read and written in place. A view is valid as long as the
+arrays it was made from live; the drivers hold both. With the JIT switched off a view is the bundle itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from simulator.kernel import dtypes
+from simulator.kernel._jit import jit_disabled, kernel_jit
+from simulator.kernel.state import Logs, Market, State
+
+__all__ = ["copy_record", "view_of"]
+
+
+def _view_dtype(bundle: Any) -> np.dtype[np.void]:
+    return np.dtype([(f"{name}{part}", "<i8") for name in bundle._fields for part in ("", "_rows", "_columns")])
+
+
+_DTYPES: Final = {bundle: _view_dtype(bundle) for bundle in (State, Logs, Market)}
+
+
+def view_of(bundle: State | Logs | Market) -> Any:
+    """Return what compiled code takes for a bundle. The bundle must outlive the view."""
+    if jit_disabled():
+        return bundle
+    record = np.zeros(1, _DTYPES[type(bundle)])[0]
+    for name, array in zip(bundle._fields, bundle, strict=True):
+        if not array.flags.c_contiguous:
+            raise ValueError(f"{name} is not contiguous")
+        record[name] = array.ctypes.data
+        record[f"{name}_rows"] = array.shape[0]
+        record[f"{name}_columns"] = array.shape[1] if array.ndim > 1 else 1
+    return record
+
+
+@intrinsic
+def _record_at(context: Any, address: Any, index: Any, dtype: Any) -> Any:
+    """Return the record number `index` of an array of `dtype` that starts at `address`."""
+    record = dtype.dtype
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        size = context.get_constant(types.int64, record.size)
+        start = builder.add(arguments[0], builder.mul(arguments[1], size))
+        return builder.inttoptr(start, context.get_value_type(record))
+
+    return record(types.int64, types.int64, dtype), generate
+
+
+@intrinsic
+def _copy(context: Any, target: Any, source: Any) -> Any:
+    """Copy one record over another of the same type."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        size = context.get_constant(types.intp, signature.args[0].size)
+        cgutils.raw_memcpy(builder, arguments[0], arguments[1], size, 1)
+        return context.get_dummy_value()
+
+    return types.void(target, source), generate
+
+
+if jit_disabled():
+
+    def copy_record(target: Any, source: Any) -> None:
+        """Copy one record over another of the same type."""
+        for name in source.dtype.names:
+            target[name] = source[name]
+
+else:
+
+    @kernel_jit
+    def copy_record(target: Any, source: Any) -> None:
+        """Copy one record over another of the same type."""
+        _copy(target, source)
+
+
+def _single(name: str, dtype: np.dtype[np.void]) -> Callable[[Any], Any]:
+    # Accessor of an array of one record.
+    if jit_disabled():
+        return lambda view: getattr(view, name)[0]
+
+    def read(view: Any) -> Any:
+        return _record_at(view[name], 0, dtype)
+
+    return kernel_jit(read)
+
+
+def _row(name: str, dtype: np.dtype[np.void]) -> Callable[[Any, int], Any]:
+    # Accessor of a one-dimensional array.
+    if jit_disabled():
+        return lambda view, i: getattr(view, name)[i]
+
+    def read(view: Any, i: int) -> Any:
+        return _record_at(view[name], i, dtype)
+
+    return kernel_jit(read)
+
+
+def _cell(name: str, dtype: np.dtype[np.void]) -> Callable[[Any, int, int], Any]:
+    # Accessor of a two-dimensional array.
+    columns = f"{name}_columns"
+    if jit_disabled():
+        return lambda view, i, j: getattr(view, name)[i, j]
+
+    def read(view: Any, i: int, j: int) -> Any:
+        return _record_at(view[name], i * view[columns] + j, dtype)
+
+    return kernel_jit(read)
+
+
+def _room(name: str) -> Callable[[Any], int]:
+    # Number of rows of an array.
+    rows = f"{name}_rows"
+    if jit_disabled():
+        return lambda view: len(getattr(view, name))
+
+    def read(view: Any) -> int:
+        return view[rows]  # type: ignore[no-any-return]
+
+    return kernel_jit(read)
+
+
+account_of = _single("account", dtypes.ACCOUNT)
+metrics_of = _single("metrics", dtypes.METRICS)
+position_at = _row("positions", dtypes.POSITION)
+target_at = _cell("targets", dtypes.TARGET)
+add_at = _cell("adds", dtypes.ADD)
+open_at = _row("open_slots", dtypes.SLOT)
+order_at = _row("orders", dtypes.ORDER)
+plan_at = _row("plans", dtypes.SIGNAL)
+working_at = _row("order_slots", dtypes.SLOT)
+symbol_at = _row("symbols", dtypes.SYMBOL)
+positions_room = _room("positions")
+orders_room = _room("orders")
+symbols_room = _room("symbols")
+
+fill_at = _row("fills", dtypes.FILL)
+trade_at = _row("trades", dtypes.TRADE)
+verdict_at = _row("verdicts", dtypes.VERDICT)
+event_at = _row("events", dtypes.EVENT)
+equity_at = _row("equity", dtypes.EQUITY)
+counts_of = _single("counts", dtypes.COUNTS)
+fills_room = _room("fills")
+trades_room = _room("trades")
+verdicts_room = _room("verdicts")
+events_room = _room("events")
+equity_room = _room("equity")
+
+bar_at = _cell("bars", dtypes.BAR)
+part_at = _cell("parts", dtypes.BAR)
+clock_at = _row("clock", dtypes.CLOCK)
+daily_at = _cell("daily", dtypes.VALUE)
+spread_at = _cell("spread", dtypes.VALUE)
+spread_room = _room("spread")
+instrument_at = _row("instruments", dtypes.INSTRUMENT)
+action_at = _row("actions", dtypes.ACTION)

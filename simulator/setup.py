@@ -1,0 +1,172 @@
+"""Wiring between the values that users write and the records that the kernel reads."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.errors import ConfigError
+from simulator.kernel.dtypes import BAR, CLOCK, PARAMS, VALUE
+from simulator.kernel.state import Market, State, allocate_state
+
+if TYPE_CHECKING:
+    from simulator.bars import Bars
+    from simulator.conventions import Conventions
+    from simulator.costs import Costs
+    from simulator.risk_limits import RiskLimits
+
+__all__ = ["build_market", "market_of", "params_of", "room_for", "state_of"]
+
+_UNLIMITED: Final = np.iinfo(np.int64).max // 2
+_MARKETS: weakref.WeakKeyDictionary[Bars, Market] = weakref.WeakKeyDictionary()
+
+
+def market_of(bars: Bars) -> Market:
+    """Return the kernel's view of bars; arrays are shared, and kept with the bars for the next call."""
+    market = _MARKETS.get(bars)
+    if market is None:
+        market = build_market(bars, *bars.daily_closes())
+        _MARKETS[bars] = market
+    return market
+
+
+def build_market(
+    bars: Bars, daily: npt.NDArray[np.float64], day_row: npt.NDArray[np.int64]
+) -> Market:
+    """Return the kernel's view of bars with the given session closes and, per bar, how many are complete."""
+    length, symbols = len(bars), len(bars.symbols)
+    clock = np.zeros(length + 1, CLOCK)
+    clock["ts"][:length] = bars.ts
+    clock["session"][:length] = bars.session
+    clock["session_no"][:length] = bars.session_no
+    clock["day_row"][:length] = day_row
+    clock["action_start"] = np.searchsorted(bars.actions["row"], np.arange(length + 1))
+    panel = _as_bars(bars.panel)
+    if bars.detail is None:
+        # without lower-timeframe bars each bar is its own only part
+        parts, clock["detail_start"] = panel, np.arange(length + 1)
+    else:
+        parts, clock["detail_start"] = _as_bars(bars.detail.panel), bars.detail_start
+    return Market(
+        bars=panel,
+        clock=clock,
+        daily=np.ascontiguousarray(daily).view(VALUE).reshape(len(daily), symbols),
+        spread=np.ascontiguousarray(bars.spread).view(VALUE).reshape(bars.spread.shape),
+        instruments=np.ascontiguousarray(bars.instruments),
+        actions=np.ascontiguousarray(bars.actions),
+        parts=parts,
+    )
+
+
+def _as_bars(panel: npt.NDArray[np.float64]) -> npt.NDArray[np.void]:
+    # The same memory, seen as records of open, high, low, close and volume.
+    return np.ascontiguousarray(panel).view(BAR).reshape(panel.shape[:2])
+
+
+def params_of(
+    cash: float, risk: RiskLimits | None, costs: Costs, conventions: Conventions, *, raw: bool
+) -> npt.NDArray[np.void]:
+    """Return one PARAMS record: conventions as codes, percents as fractions, no limit as infinity."""
+    if isinstance(cash, bool) or not isinstance(cash, (int, float)) or not math.isfinite(cash) or cash <= 0:
+        raise ConfigError(f"cash is {cash!r}; it must be a positive, finite amount", code="CONFIG_CASH")
+    params = np.zeros(1, PARAMS)
+    record = params[0]
+    for field, convention in (
+        ("collision", "collision"),
+        ("target_gap", "target_gap"),
+        ("trail_rule", "trail_rule"),
+        ("stop_and_trail", "stop_and_trail"),
+        ("entry_bar", "entry_bar"),
+        ("exit_bar", "exit_bar_signal"),
+        ("same_side", "same_side"),
+        ("opposite_side", "opposite_side"),
+        ("stop_gap", "stop_gap"),
+        ("limit_gap", "limit_gap"),
+        ("slip_stops", "stop_slippage"),
+    ):
+        record[field] = conventions.code(convention)
+    record["volume_cap"] = conventions.volume_cap
+    record["raw"] = int(raw)
+    record["cash"] = float(cash)
+    _costs(record, costs)
+    _risk(record, risk)
+    return params
+
+
+def _costs(record: np.void, costs: Costs) -> None:
+    record["per_share"] = costs.commission_per_share
+    record["per_contract"] = costs.commission_per_contract
+    record["commission"] = costs.commission_pct / 100.0
+    record["commission_min"] = costs.commission_min
+    record["commission_max"] = costs.commission_max_pct / 100.0
+    record["per_order"] = costs.commission_per_order
+    record["leg_cap"] = costs.commission_leg_cap
+    record["sec_rate"] = costs.sec_fee_pct / 100.0
+    record["taf"] = costs.taf_per_share
+    record["taf_max"] = costs.taf_max
+    record["slippage"] = costs.slippage_bps / 1e4
+    record["slippage_ticks"] = costs.slippage_ticks
+    record["slippage_range"] = costs.slippage_range
+    record["slippage_spread"] = costs.slippage_spread
+    record["borrow_rate"] = costs.borrow_rate_pct / 100.0
+    record["margin_rate"] = costs.margin_rate_pct / 100.0
+    record["cash_rate"] = costs.cash_rate_pct / 100.0
+
+
+def _fraction(percent: float | None) -> float:
+    return math.inf if percent is None else percent / 100.0
+
+
+def _risk(record: np.void, risk: RiskLimits | None) -> None:
+    record["leverage"] = 1.0
+    record["daily_loss"] = math.inf
+    record["drawdown"] = math.inf
+    if risk is None:
+        return
+    record["risk_on"] = 1
+    record["leverage"] = risk.leverage
+    record["max_open_positions"] = risk.max_open_positions
+    record["max_per_symbol"] = risk.max_positions_per_symbol or _UNLIMITED
+    record["max_per_strategy"] = risk.max_positions_per_strategy or _UNLIMITED
+    record["min_strength"] = int(risk.min_signal_strength)
+    record["max_days"] = risk.max_days_in_trade or 0
+    record["correlation"] = math.inf if risk.max_correlation is None else risk.max_correlation
+    record["correlation_window"] = risk.correlation_window
+    record["correlation_minimum"] = risk.correlation_min_observations
+    record["correlation_unknown"] = risk.policy("unknown_correlation")
+    record["halt_release"] = risk.policy("halt_release")
+    record["daily_action"] = risk.policy("daily_loss_action")
+    record["drawdown_action"] = risk.policy("drawdown_action")
+    record["heat_basis"] = risk.policy("heat_basis")
+    record["policy_risk"] = risk.policy("on_risk")
+    record["policy_heat"] = risk.policy("on_heat")
+    record["policy_sector"] = risk.policy("on_sector")
+    record["policy_exposure"] = risk.policy("on_exposure")
+    record["cooldown_losses"] = risk.cooldown_losses
+    record["cooldown_bars"] = risk.cooldown_bars
+    record["risk_per_trade"] = risk.risk_per_trade_pct / 100.0
+    record["heat"] = _fraction(risk.max_portfolio_heat_pct)
+    record["sector"] = _fraction(risk.max_sector_exposure_pct)
+    record["daily_loss"] = risk.daily_loss_limit / 100.0
+    record["min_reward_risk"] = risk.min_risk_reward_ratio
+    record["min_score"] = risk.min_pattern_score
+    record["position_size"] = _fraction(risk.max_position_size_pct)
+    record["gross"] = _fraction(risk.max_gross_exposure_pct)
+    record["net"] = _fraction(risk.max_net_exposure_pct)
+    record["drawdown"] = _fraction(risk.max_drawdown_pct)
+
+
+def room_for(risk: RiskLimits | None, symbols: int) -> int:
+    """Slots that a run needs: with the risk manager its positions and their reversals, else by symbols."""
+    if risk is not None:
+        return 2 * risk.max_open_positions + 2
+    return max(16, 2 * symbols + 2)
+
+
+def state_of(capacity: int, symbols: int) -> State:
+    """Return an empty state with so many slots for positions, and as many for orders."""
+    return allocate_state(capacity, capacity, symbols)

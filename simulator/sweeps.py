@@ -1,0 +1,224 @@
+"""Sweeps: many parameter sets over the same bars, lanes of one compiled loop, spread over threads.
+
+A lane is a backtest without its logs: metrics are accumulated inside, by the same step. Strategies compute
+signals per parameter set; lanes may also differ in limits, costs or conventions.
+
+>>> from simulator import Signals, load_bars, sweep
+>>> bars = load_bars("synthetic:2x120?seed=1")
+>>> len(sweep(bars, [Signals.empty(bars), Signals.empty(bars)]))
+2
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.commands import no_commands
+from simulator.conventions import Conventions
+from simulator.costs import Costs
+from simulator.engine import DEFAULT_RISK, prepare, signals_of
+from simulator.errors import ConfigError
+from simulator.kernel._jit import kernel_jit, self_healing
+from simulator.kernel.dtypes import ACCOUNT, METRICS, SIGNAL
+from simulator.kernel.loops import run_lanes
+from simulator.kernel.state import allocate_logs
+from simulator.kernel.views import view_of
+from simulator.setup import market_of, params_of, room_for, state_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simulator.bars import Bars
+    from simulator.risk_limits import RiskLimits
+    from simulator.signals import Signals
+
+__all__ = ["Lanes", "expand_grid", "run_lanes_over", "sweep"]
+
+# Lanes per call into compiled code, so that a progress bar moves and an interrupt is heard.
+_BATCH: Final = 256
+
+
+def sweep(
+    bars: Bars,
+    strategy: Any,
+    grid: Mapping[str, Iterable[Any]] | Sequence[Mapping[str, Any]] | None = None,
+    *,
+    cash: float = 100_000.0,
+    risk: RiskLimits | None = DEFAULT_RISK,
+    costs: Costs | str | None = None,
+    conventions: str | Conventions = "realistic",
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Run every parameter set and return one row each: the parameters, then the metrics.
+
+    Parameters
+    ----------
+    bars
+        The market.
+    strategy
+        A strategy (class or instance, made anew as `type(strategy)(**parameters)`), a function from bars and
+        parameters to signals, or a list of `Signals`: one lane each.
+    grid
+        Values by parameter name (all combinations), or a list of parameter sets.
+    threads
+        Threads to use; by default one per processor. The answer does not depend on it.
+    progress
+        Called with lanes done and lanes in all.
+    """
+    import pandas as pd
+
+    from simulator.results.metrics import metrics_from_accumulators
+
+    if isinstance(strategy, (list, tuple)) and grid is None:
+        sets: list[dict[str, Any]] = [{"lane": index} for index in range(len(strategy))]
+        signals = list(strategy)
+    else:
+        sets = expand_grid(grid or {})
+        make = _maker(strategy)
+        signals = [signals_of(make(parameters), bars) for parameters in sets]
+    lanes = run_lanes_over(
+        bars, signals, cash=cash, risks=[risk], costs=[Costs.of(costs)],
+        conventions=[Conventions.of(conventions)], threads=threads, progress=progress,
+    )  # fmt: skip
+    table = metrics_from_accumulators(lanes.metrics, lanes.account, bars.sessions_per_year)
+    frame = pd.DataFrame({name: [parameters.get(name) for parameters in sets] for name in _names(sets)})
+    return pd.concat([frame, pd.DataFrame(table)], axis=1)
+
+
+class Lanes:
+    """Final records of every lane: `metrics` and `account`, shape (lanes,)."""
+
+    def __init__(self, metrics: npt.NDArray[np.void], account: npt.NDArray[np.void]) -> None:
+        self.metrics = metrics
+        self.account = account
+
+
+def run_lanes_over(
+    bars: Bars,
+    signals: Sequence[Signals],
+    *,
+    cash: float,
+    risks: Sequence[RiskLimits | None],
+    costs: Sequence[Costs],
+    conventions: Sequence[Conventions],
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Lanes:
+    """Run lanes; `risks`, `costs` and `conventions` have one value for all lanes, or one per lane."""
+    count = len(signals)
+    if threads is not None and threads < 1:
+        raise ConfigError(f"threads is {threads}; at least one is needed", code="CONFIG_THREADS")
+    market = market_of(bars)
+    records, starts = _concatenated(signals, bars, risks)
+    lanes_of_params = max(len(risks), len(costs), len(conventions))
+    if lanes_of_params not in (1, count):
+        raise ConfigError(
+            f"{lanes_of_params} sets of rules for {count} lanes; give one, or one per lane", code="CONFIG_LANES"
+        )
+    params = np.concatenate(
+        [
+            params_of(
+                cash, risks[i % len(risks)], costs[i % len(costs)], conventions[i % len(conventions)], raw=bars.raw
+            )
+            for i in range(lanes_of_params)
+        ]
+    )
+    commands, command_start = no_commands(len(bars))
+    metrics = np.zeros(count, METRICS)
+    account = np.zeros(count, ACCOUNT)
+    capacity = max(room_for(risk, len(bars.symbols)) for risk in risks)
+    market_view = view_of(market)
+
+    def work(first: int, last: int) -> None:
+        state = state_of(capacity, len(bars.symbols))
+        logs = allocate_logs(0, 0, 0, 0, 0)
+        run_lanes(
+            view_of(state), view_of(logs), market_view, params, records, starts, commands, command_start,
+            metrics, account, first, last, 0, len(bars), 0,
+        )  # fmt: skip
+
+    if count:
+        workers = min(threads or os.cpu_count() or 1, count)
+        _spread(work, count, workers, progress)
+    return Lanes(metrics, account)
+
+
+def _spread(
+    work: Callable[[int, int], None],
+    count: int,
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    # Without a progress bar each thread gets one share; with one, batches.
+    size = _BATCH if progress or count > 64 * _BATCH else -(-count // workers)
+    parts = [(first, min(first + size, count)) for first in range(0, count, size)]
+    if not getattr(run_lanes, "signatures", True):
+        # the first lane alone compiles, or loads, the code once for all threads
+        self_healing(kernel_jit, lambda: work(0, 1))
+    done = 0
+    if workers == 1:
+        for first, last in parts:
+            work(first, last)
+            done += last - first
+            if progress:
+                progress(done, count)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        for part, _ in zip(parts, pool.map(lambda part: work(*part), parts), strict=True):
+            done += part[1] - part[0]
+            if progress:
+                progress(done, count)
+
+
+def _concatenated(
+    signals: Sequence[Signals], bars: Bars, risks: Sequence[RiskLimits | None]
+) -> tuple[npt.NDArray[np.void], npt.NDArray[np.int64]]:
+    risk = None if any(risk is None for risk in risks) else risks[0]
+    parts: dict[int, npt.NDArray[np.void]] = {}
+    for part in signals:
+        if id(part) not in parts:
+            parts[id(part)] = prepare(part, bars, risk)[0]
+    records = [parts[id(part)] for part in signals]
+    starts = np.zeros(len(signals) + 1, np.int64)
+    np.cumsum([len(record) for record in records], out=starts[1:])
+    return np.concatenate(records) if records else np.zeros(0, SIGNAL), starts
+
+
+def expand_grid(grid: Mapping[str, Iterable[Any]] | Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return every combination of the values, or the given sets as they are."""
+    if isinstance(grid, Mapping):
+        values = {}
+        for name, given in grid.items():
+            options = [given] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
+            if not options:
+                raise ConfigError(f"parameter {name!r} has no values", code="CONFIG_GRID")
+            values[name] = options
+        return [dict(zip(values, point, strict=True)) for point in itertools.product(*values.values())]
+    return [dict(parameters) for parameters in grid]
+
+
+def _maker(strategy: Any) -> Callable[[dict[str, Any]], Any]:
+    if hasattr(strategy, "signals"):
+        kind = strategy if isinstance(strategy, type) else type(strategy)
+        return lambda parameters: kind(**parameters)
+    if callable(strategy):
+        return lambda parameters: lambda bars: strategy(bars, **parameters)
+    raise ConfigError(
+        f"{strategy!r} can not be swept; give a strategy, a function or a list of Signals", code="CONFIG_SWEEP"
+    )
+
+
+def _names(sets: Sequence[Mapping[str, Any]]) -> list[str]:
+    names: dict[str, None] = {}
+    for parameters in sets:
+        names.update(dict.fromkeys(parameters))
+    return list(names)
+
