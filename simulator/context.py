@@ -21,6 +21,7 @@ from simulator.errors import StrategyError, UnknownNameError, did_you_mean
 from simulator.kernel import codes
 from simulator.kernel.dtypes import SIGNAL
 from simulator.kernel.step import step_once
+from simulator.kernel.views import lanes_of
 from simulator.signals import Signals
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def _step(run: Run, records: npt.NDArray[np.void], t: int) -> None:
     code = codes.STEP_LOG_FULL
     while code == codes.STEP_LOG_FULL:
         code = step_once(
-            run._state_view, run._logs_view, run._market_view, run.params, records, 0, len(records),
+            run._state_view, run._logs_view, run._market_view, run.params, lanes_of([records])[0], 0, len(records),
             run.commands, run.command_start[t], run.command_start[t + 1], t,
         )  # fmt: skip
         run._answer(code)

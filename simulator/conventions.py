@@ -171,7 +171,13 @@ PROFILES: Final[dict[str, Conventions]] = {
     "backtrader": Conventions(
         name="backtrader", target_gap="stop", trail_rule="close_only", entry_bar="not_allowed"
     ),
-    "backtesting.py": Conventions(name="backtesting.py", opposite_side="ignore"),
-    "freqtrade": Conventions(name="freqtrade", trail_rule="raise_first", stop_gap="stop_price"),
+    "backtesting.py": Conventions(name="backtesting.py", target_gap="stop", trail_rule="close_only"),
+    "freqtrade": Conventions(
+        name="freqtrade",
+        target_gap="stop",
+        trail_rule="raise_first",
+        stop_gap="stop_price",
+        limit_gap="limit",
+    ),
 }
 """Bundles by name; `docs/peers.md` says where each comes from."""

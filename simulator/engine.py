@@ -28,7 +28,7 @@ from simulator.kernel.history import average_true_range
 from simulator.kernel.loops import run_lanes
 from simulator.kernel.state import LOG_NAMES, Logs, State, allocate_logs, fingerprint
 from simulator.kernel.step import finish, start, step_once
-from simulator.kernel.views import view_of
+from simulator.kernel.views import lanes_of, view_of
 from simulator.risk_limits import RiskLimits
 from simulator.setup import market_of, params_of, room_for, state_of
 from simulator.signals import Signals
@@ -144,13 +144,14 @@ class Run:
         self.params = params_of(cash, risk, self.costs, self.conventions, raw=bars.raw)
         self.market = market_of(bars)
         self.records, self.offsets = prepare(signals, bars, risk)
+        self.given_commands = commands
         self.commands, self.command_start = align_commands(commands, bars)
         self.state: State = state_of(capacity or room_for(risk, len(bars.symbols)), len(bars.symbols))
         self._state_view = view_of(self.state)
         self._market_view = view_of(self.market)
         start(self._state_view, float(cash))
         self.at = 0
-        self._lanes = np.array([0, len(self.records)], np.int64)
+        self._lanes = lanes_of([self.records])
         self._out = (np.zeros(0, self.state.metrics.dtype), np.zeros(0, self.state.account.dtype))
         self._parts: dict[str, list[npt.NDArray[np.void]]] = {name: [] for name in LOG_NAMES}
         self._on = log
@@ -165,15 +166,13 @@ class Run:
         """Run the loop up to (not including) bar `until`, by default to the end."""
         end = len(self.bars) if until is None else min(until, len(self.bars))
         while self.at < end:
-            first = int(np.searchsorted(self.records["row"], self.at))
-            self._lanes[0] = first
             code, reached = self_healing(kernel_jit, lambda: self._call_loop(end))
             self.at = reached
             self._answer(code)
 
     def _call_loop(self, end: int) -> tuple[int, int]:
         return run_lanes(
-            self._state_view, self._logs_view, self._market_view, self.params, self.records, self._lanes, self.commands,
+            self._state_view, self._logs_view, self._market_view, self.params, self._lanes, self.commands,
             self.command_start, *self._out, 0, 1, self.at, end, 1,
         )  # fmt: skip
 
@@ -183,7 +182,7 @@ class Run:
         code = codes.STEP_LOG_FULL
         while code == codes.STEP_LOG_FULL:
             code = step_once(
-                self._state_view, self._logs_view, self._market_view, self.params, self.records, self.offsets[t],
+                self._state_view, self._logs_view, self._market_view, self.params, self._lanes[0], self.offsets[t],
                 self.offsets[t + 1], self.commands, self.command_start[t], self.command_start[t + 1], t,
             )  # fmt: skip
             if code == codes.STEP_LOG_FULL:
@@ -199,7 +198,6 @@ class Run:
     def result(self) -> Result:
         """Close the books on a copy, and return what has happened so far."""
         from simulator.interval import interval_runner
-
         from simulator.results import RawRun, Result
 
         state = self.state._replace(metrics=self.state.metrics.copy())

@@ -57,7 +57,7 @@ _FRACTIONS: Final = (
     *("target_fraction", "target2_fraction", "target3_fraction"),
     *("add_fraction", "add2_fraction", "scale_out_fraction"),
 )
-_INTERNAL: Final = ("forced_ts", "forced_phase", "forced_reason", "forced_price", "group")
+_INTERNAL: Final = ("forced_ts", "forced_phase", "forced_reason", "forced_price", "group", "extras")
 COLUMNS: Final = frozenset(
     {"time", "symbol", "side", "valid_until", *_FLOATS, *_COUNTS, *_WORDS, *_NAMES} - {"forced_price"}
 )
@@ -363,6 +363,7 @@ def _build(
             records[name] = np.asarray(values, np.float64)
     records["priority"] = np.nan_to_num(records["priority"], nan=0.0)
     _validate(records, symbols)
+    _set_extras(records)
     order = _order(records)
     if not np.array_equal(order, np.arange(n)):
         records = records[order]
@@ -372,6 +373,18 @@ def _build(
     return Signals(
         records, symbols, tags=tables["tag"], strategies=tables["strategy"], sectors=tables["sector"]
     )
+
+
+def _set_extras(records: Records) -> None:
+    # Bits that let the kernel pass over what most signals lack.
+    def given(*names: str) -> npt.NDArray[np.bool_]:
+        return np.logical_or.reduce([~np.isnan(records[name]) for name in names])
+
+    targets = given(
+        *("target2", "target2_percent", "target2_r", "target3", "target3_percent", "target3_r"),
+        *("target_fraction", "scale_out_r"),
+    )
+    records["extras"] = targets * codes.EXTRA_TARGETS | given("add_r", "add2_r") * codes.EXTRA_ADDS
 
 
 def _order(records: Records) -> npt.NDArray[np.intp]:

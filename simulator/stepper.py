@@ -29,7 +29,7 @@ from simulator.kernel._jit import kernel_jit, self_healing
 from simulator.kernel.loops import run_lanes
 from simulator.kernel.state import LOG_NAMES, Logs, Market, State, allocate_logs, fingerprint
 from simulator.kernel.step import start, step_once
-from simulator.kernel.views import view_of
+from simulator.kernel.views import lanes_of, view_of
 from simulator.setup import build_market, params_of, room_for, state_of
 from simulator.signals import Signals
 
@@ -87,13 +87,13 @@ class Stepper:
         """Advance by the rows of `bars`, each by one call of the step; returns the last step's code."""
         market, records, command_records, starts = self._piece(bars, signals, commands)
         offsets = np.searchsorted(records["row"], np.arange(len(bars) + 1))
-        view = view_of(market)
+        view, lanes = view_of(market), lanes_of([records])
         code = codes.STEP_OK
         for t in range(len(bars)):
             code = codes.STEP_LOG_FULL
             while code == codes.STEP_LOG_FULL:
                 code = step_once(
-                    self._view, self._logs_view, view, self.params, records, offsets[t], offsets[t + 1],
+                    self._view, self._logs_view, view, self.params, lanes[0], offsets[t], offsets[t + 1],
                     command_records, starts[t], starts[t + 1], t,
                 )  # fmt: skip
                 self._answer(code)
@@ -107,17 +107,14 @@ class Stepper:
     ) -> int:
         """Advance by the rows of `bars` in the compiled loop: a chunk of a longer history."""
         market, records, command_records, starts = self._piece(bars, signals, commands)
-        view = view_of(market)
+        view, lanes = view_of(market), lanes_of([records])
         out = (np.zeros(0, self.state.metrics.dtype), np.zeros(0, self.state.account.dtype))
         at, code = 0, codes.STEP_OK
         while at < len(bars):
-            first = int(np.searchsorted(records["row"], at))
-            lanes = np.array([first, len(records)], np.int64)
-            begin = at
 
-            def call(begin: int = begin, lanes: npt.NDArray[np.int64] = lanes) -> tuple[int, int]:
+            def call(begin: int = at) -> tuple[int, int]:
                 return run_lanes(
-                    self._view, self._logs_view, view, self.params, records, lanes, command_records, starts,
+                    self._view, self._logs_view, view, self.params, lanes, command_records, starts,
                     *out, 0, 1, begin, len(bars), 1,
                 )  # fmt: skip
 

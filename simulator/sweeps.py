@@ -26,10 +26,10 @@ from simulator.costs import Costs
 from simulator.engine import DEFAULT_RISK, prepare, signals_of
 from simulator.errors import ConfigError
 from simulator.kernel._jit import kernel_jit, self_healing
-from simulator.kernel.dtypes import ACCOUNT, METRICS, SIGNAL
+from simulator.kernel.dtypes import ACCOUNT, METRICS
 from simulator.kernel.loops import run_lanes
 from simulator.kernel.state import allocate_logs
-from simulator.kernel.views import view_of
+from simulator.kernel.views import lanes_of, view_of
 from simulator.setup import market_of, params_of, room_for, state_of
 
 if TYPE_CHECKING:
@@ -117,7 +117,8 @@ def run_lanes_over(
     if threads is not None and threads < 1:
         raise ConfigError(f"threads is {threads}; at least one is needed", code="CONFIG_THREADS")
     market = market_of(bars)
-    records, starts = _concatenated(signals, bars, risks)
+    records = _prepared(signals, bars, risks)
+    lanes = lanes_of(records)
     lanes_of_params = max(len(risks), len(costs), len(conventions))
     if lanes_of_params not in (1, count):
         raise ConfigError(
@@ -141,7 +142,7 @@ def run_lanes_over(
         state = state_of(capacity, len(bars.symbols))
         logs = allocate_logs(0, 0, 0, 0, 0)
         run_lanes(
-            view_of(state), view_of(logs), market_view, params, records, starts, commands, command_start,
+            view_of(state), view_of(logs), market_view, params, lanes, commands, command_start,
             metrics, account, first, last, 0, len(bars), 0,
         )  # fmt: skip
 
@@ -178,18 +179,15 @@ def _spread(
                 progress(done, count)
 
 
-def _concatenated(
+def _prepared(
     signals: Sequence[Signals], bars: Bars, risks: Sequence[RiskLimits | None]
-) -> tuple[npt.NDArray[np.void], npt.NDArray[np.int64]]:
+) -> list[npt.NDArray[np.void]]:
     risk = None if any(risk is None for risk in risks) else risks[0]
-    parts: dict[int, npt.NDArray[np.void]] = {}
+    once: dict[int, npt.NDArray[np.void]] = {}
     for part in signals:
-        if id(part) not in parts:
-            parts[id(part)] = prepare(part, bars, risk)[0]
-    records = [parts[id(part)] for part in signals]
-    starts = np.zeros(len(signals) + 1, np.int64)
-    np.cumsum([len(record) for record in records], out=starts[1:])
-    return np.concatenate(records) if records else np.zeros(0, SIGNAL), starts
+        if id(part) not in once:
+            once[id(part)] = prepare(part, bars, risk)[0]
+    return [once[id(part)] for part in signals]
 
 
 def expand_grid(grid: Mapping[str, Iterable[Any]] | Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

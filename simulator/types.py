@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from simulator.kernel import codes
 
 if TYPE_CHECKING:
-    from simulator.context import Context
-
     from simulator.bars import Bars
+    from simulator.context import Context
     from simulator.signals import Signals
 
 __all__ = [

@@ -95,6 +95,10 @@ class Compiler:
         """Compile a function that only compiled functions call; nothing happens before the first call."""
         return self._compile(function, _INNER)
 
+    def inlined(self, function: F) -> F:
+        """Compile an inner function into its callers: for the few that every bar of a position runs."""
+        return self._compile(function, {**_INNER, "forceinline": True})
+
     def entry(self, function: F) -> F:
         """Compile a function that Python calls."""
         return self._compile(function, _OPTIONS)

@@ -232,3 +232,7 @@ AT_CLOSE = 2
 NO = 0
 YES = 1
 NONE = -1
+
+# Which of the rarer columns a signal has
+EXTRA_TARGETS = 1  # more than one target, a fraction, or a scale-out
+EXTRA_ADDS = 2

@@ -67,7 +67,8 @@ SIGNAL: Final = _record(
     "ts row sym side entry tif strategy tag oco sector strength valid_bars valid_until max_bars max_days "
     # exit_close: time exits fill at the close instead of the next open
     # forced_ts, forced_phase: hold an exit fixed (interval); see codes ENTRY_FIXED_*
-    "exit_close source forced_ts forced_phase forced_reason group",
+    # extras: bits that say which of the rarer columns are given; see codes EXTRA_*
+    "exit_close source forced_ts forced_phase forced_reason group extras",
     "priority entry_price limit_price qty stop stop_percent stop_atr "
     "target target2 target3 target_percent target2_percent target3_percent target_r target2_r target3_r "
     "target_fraction target2_fraction target3_fraction "
@@ -76,18 +77,20 @@ SIGNAL: Final = _record(
 )
 
 ORDER: Final = _record(
+    # listed: still on the list of slots in use, live or not
     # position: slot + 1 of the position that earlier partial fills opened
-    "id sym side live entry tif state bars_worked session triggered position oco strategy tag sector signal "
+    "id sym side live listed entry tif state bars_worked session triggered position oco strategy tag sector signal "
     "reversal born_row",
     # trigger, limit: mirrored. reference: the price that heat and exposure assume, real
     "qty filled trigger limit reference unit_risk unit_gross",
 )
 
 POSITION: Final = _record(
-    # pending: exit reason of a market exit at the next open; pending_close: the same at this close
-    "id sym side live order signal strategy tag sector entry_row entry_ts entry_day entry_phase trail_mode "
+    # pending: exit reason of a market exit at the next open; pending_close: the same at this close;
+    # tradable: whether this bar has a price for it
+    "id sym side live listed order signal strategy tag sector entry_row entry_ts entry_day entry_phase trail_mode "
     "trail_on stop_reason pending pending_kind pending_close exit_close max_bars max_days bars_held "
-    "forced_ts forced_phase forced_reason group",
+    "forced_ts forced_phase forced_reason group tradable extras",
     # mirrored prices (price times side), so that up is good for shorts too; read on every bar
     "stop_now next_target next_add peak worst best breakeven_at mark "
     "stop stop_initial trail_distance trail_level trail_activate entry "
@@ -106,9 +109,9 @@ ACCOUNT: Final = _record(
     # row: bars seen so far less one; seq: signals judged so far
     "schema_version ts row session session_no first_session_no last_session_no next_position next_order seq "
     "n_positions n_orders state killed daily_halt drawdown_halt loss_streak cooldown_until halted_sessions "
-    "command_seq closed spare",
+    "command_seq closed",
     "cash equity initial_cash long_value short_value realized fees interest dividends deposits peak_equity "
-    "session_equity heat gross net",
+    "session_equity gross net",
 )
 
 METRICS: Final = _record(

@@ -15,6 +15,7 @@ from simulator.kernel._jit import kernel_jit
 from simulator.kernel.step import finish, idle, pass_time, start, step
 from simulator.kernel.views import (
     account_of,
+    add_at,
     clock_at,
     counts_of,
     equity_at,
@@ -24,6 +25,7 @@ from simulator.kernel.views import (
     orders_room,
     position_at,
     positions_room,
+    signal_at,
     symbol_at,
     symbols_room,
 )
@@ -37,8 +39,7 @@ def run_lanes(
     logs: Any,
     market: Any,
     params: Any,
-    signals: Any,
-    lane_signals: Any,
+    lanes: Any,
     commands: Any,
     command_start: Any,
     metrics_out: Any,
@@ -57,10 +58,8 @@ def run_lanes(
         One lane's state and logs, modified in place; used again for each lane unless `carry`.
     params
         PARAMS records: one per lane, or one for all.
-    signals
-        SIGNAL records of all lanes, one lane after another, each sorted by `row`.
-    lane_signals
-        Shape (lanes + 1,): where each lane's signals begin in `signals`.
+    lanes
+        LANE records: address and length of each lane's SIGNAL records, sorted by `row`.
     metrics_out, account_out
         Shape (lanes,): each lane's final records.
     carry
@@ -74,19 +73,20 @@ def run_lanes(
             _reset(state, logs)
             start(state, lane_params["cash"])
         account = account_of(state)
-        s = lane_signals[lane]
-        s_end = lane_signals[lane + 1]
-        while s < s_end and signals[s]["row"] < begin:
+        signals = lanes[lane]
+        s = 0
+        s_end = signals["signals_rows"]
+        while s < s_end and signal_at(signals, s)["row"] < begin:
             s += 1
         t = begin
         while t < end:
             s_next = s
-            while s_next < s_end and signals[s_next]["row"] == t:
+            while s_next < s_end and signal_at(signals, s_next)["row"] == t:
                 s_next += 1
             if s_next == s and idle(account, lane_params):
                 until = end
-                if s < s_end and signals[s]["row"] < until:
-                    until = signals[s]["row"]
+                if s < s_end and signal_at(signals, s)["row"] < until:
+                    until = signal_at(signals, s)["row"]
                 jumped = _jump(logs, account, market, command_start, t, until)
                 if jumped > 0:
                     t += jumped
@@ -130,7 +130,7 @@ def _jump(logs: Any, account: Any, market: Any, command_start: Any, t: int, unti
             row["equity"] = account["equity"]
             row["cash"] = account["cash"]
             row["gross"] = account["gross"]
-            row["heat"] = account["heat"]
+            row["heat"] = 0.0
         counts_of(logs)["equity"] += n
     if n > 0:
         pass_time(account, market, t + n - 1, n)
@@ -142,9 +142,13 @@ def _reset(state: Any, logs: Any) -> None:
     # A lane starts from zeros: the slots in use by the lane before, and all counters.
     account = account_of(state)
     for i in range(positions_room(state)):
-        position_at(state, i)["live"] = 0
+        position = position_at(state, i)
+        position["live"] = 0
+        position["listed"] = 0
     for i in range(orders_room(state)):
-        order_at(state, i)["live"] = 0
+        order = order_at(state, i)
+        order["live"] = 0
+        order["listed"] = 0
     for i in range(symbols_room(state)):
         symbol = symbol_at(state, i)
         symbol["n_positions"] = 0
@@ -159,6 +163,9 @@ def _reset(state: Any, logs: Any) -> None:
     counts["verdicts"] = 0
     counts["events"] = 0
     counts["equity"] = 0
+    for i in range(positions_room(state)):
+        for k in range(2):
+            add_at(state, i, k)["state"] = 0
     account["command_seq"] = 0
     metrics = metrics_of(state)
     _zero_metrics(metrics)

@@ -49,7 +49,7 @@ BAR_MISSING = 1
 BAR_BAD = 2
 
 
-@kernel_jit
+@kernel_jit.inlined
 def bar_state(bar: Any) -> int:
     """Whether a row of open, high, low, close, volume can be traded on; comparisons fail on NaN."""
     high = bar["high"]
@@ -222,6 +222,7 @@ def _take_targets_and_adds(
     t: int,
     reach: float,
     open_: float,
+    low: float,
     gapped: int,
     available: float,
 ) -> float:
@@ -246,13 +247,16 @@ def _take_targets_and_adds(
                     break
             raw = target["price"]
             rule = codes.PRICE_LIMIT
-            if open_ >= raw and params["limit_gap"] == codes.LIMIT_GAP_OPEN:
-                raw = open_
+            if open_ >= raw:
+                # a gap: at the open, or at the limit as far as the bar reaches it
+                raw = open_ if params["limit_gap"] == codes.LIMIT_GAP_OPEN else max(raw, low)
                 rule = codes.PRICE_OPEN_GAP if gapped == 1 else codes.PRICE_OPEN
             want = min(target["qty"], position["qty"])
             filled = exit_fill(
                 state, logs, market, params, slot, t, want, raw, codes.KIND_TARGET, target["reason"], rule, codes.NO
             )
+            if position["live"] == 0:
+                break
             if filled >= want:
                 target["qty"] = 0.0
             else:
@@ -319,7 +323,7 @@ def exit_at_open(
     if open_ >= position["next_target"] or open_ >= position["next_add"]:
         if params["target_gap"] == codes.TARGET_GAP_TARGET or not low <= position["stop_now"]:
             return _take_targets_and_adds(
-                state, logs, market, params, slot, t, open_, open_, codes.YES, available
+                state, logs, market, params, slot, t, open_, open_, low, codes.YES, available
             )
     return 0.0
 
@@ -378,24 +382,22 @@ def _raised(position: Any, params: Any, extreme: float) -> float:
     return max(level, position["stop"])
 
 
-@kernel_jit
+@kernel_jit.inlined
 def _adopt(position: Any, params: Any, extreme: float) -> None:
-    # Raise the trail as if the price had been at `extreme`.
+    # Raise the trail as if the price had been at `extreme`; without branches on the price.
     if position["trail_mode"] == TRAIL_NONE:
         return
-    if extreme > position["peak"]:
-        position["peak"] = extreme
+    peak = max(position["peak"], extreme)
+    position["peak"] = peak
     if position["trail_on"] == 0:
-        if not position["peak"] >= position["trail_activate"]:
+        if not peak >= position["trail_activate"]:
             return
         position["trail_on"] = 1
-    level = trail_from(position, position["peak"])
-    if level > position["trail_level"]:
-        position["trail_level"] = level
+    position["trail_level"] = max(trail_from(position, peak), position["trail_level"])
     set_stop_now(position, params["stop_and_trail"])
 
 
-@kernel_jit
+@kernel_jit.inlined
 def raise_trail(position: Any, params: Any, extreme: float) -> None:
     """Raise the trailing stop with a mirrored extreme."""
     _adopt(position, params, extreme)
@@ -461,10 +463,15 @@ def exit_inside(
         stop_first = True
     spent = 0.0
     if not hit or not stop_first:
-        spent = _take_targets_and_adds(state, logs, market, params, slot, t, high, open_, codes.NO, available)
+        spent = _take_targets_and_adds(state, logs, market, params, slot, t, high, open_, low, codes.NO, available)
     if hit and position["live"] == 1 and position["pending"] == 0:
+        raw = level
+        if rule == codes.TRAIL_RAISE_FIRST and level > position["stop_now"]:
+            if position["entry_row"] == account_of(state)["row"]:
+                # raised and hit on the bar of the entry: assume the rise was a tick, and the fall came first
+                raw = max(low, position["stop_now"])
         _adopt_level(position, params, extreme, level)
-        _stop_out(state, logs, market, params, slot, t, level, level, codes.PRICE_STOP)
+        _stop_out(state, logs, market, params, slot, t, raw, level, codes.PRICE_STOP)
     return spent
 
 
@@ -536,8 +543,8 @@ def enter(
     if slips == 1 and not fixed:
         bar = bar_at(market, t, sym)
         price = slipped(params, instrument, price, side, _spread(market, t, sym), bar["high"] - bar["low"])
+    stop, distance, mode = initial_levels(plan, price, side)
     if order["position"] == 0:
-        stop, _, _ = initial_levels(plan, price, side)
         if price * side <= stop:
             cancel_order(state, logs, order_slot, codes.ORDER_CANCELLED, codes.REASON_GAPPED_STOP)
             return 0.0
@@ -570,7 +577,7 @@ def enter(
     order["state"] = codes.ORDER_FILLED if done else codes.ORDER_PARTIALLY_FILLED
     if order["position"] == 0:
         slot = open_position(
-            state, logs, market, params, order, order_slot, t, qty, price, phase, rule, slippage
+            state, logs, market, params, order, order_slot, t, qty, price, phase, rule, slippage, stop, distance, mode
         )
         order["position"] = slot + 1
     else:
@@ -603,6 +610,7 @@ def enter_at_open(
     t: int,
     phase: int,
     open_: float,
+    high: float,
     low: float,
     available: float,
 ) -> float:
@@ -619,7 +627,7 @@ def enter_at_open(
         )
     if kind == codes.ENTRY_LIMIT or (kind == codes.ENTRY_STOP_LIMIT and order["triggered"] == 1):
         if open_ <= order["limit"]:
-            raw = open_ if params["limit_gap"] == codes.LIMIT_GAP_OPEN else order["limit"]
+            raw = open_ if params["limit_gap"] == codes.LIMIT_GAP_OPEN else min(order["limit"], high)
             return enter(
                 state, logs, market, params, order_slot, t, raw, phase, codes.PRICE_OPEN_GAP, codes.NO, available
             )

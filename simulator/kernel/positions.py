@@ -47,7 +47,7 @@ TRAIL_DISTANCE = 2
 def free_position(state: Any) -> int:
     """Return the first slot without a position, or -1."""
     for i in range(positions_room(state)):
-        if position_at(state, i)["live"] == 0:
+        if position_at(state, i)["listed"] == 0:
             return i
     return -1
 
@@ -56,12 +56,12 @@ def free_position(state: Any) -> int:
 def free_order(state: Any) -> int:
     """Return the first slot without an order, or -1."""
     for i in range(orders_room(state)):
-        if order_at(state, i)["live"] == 0:
+        if order_at(state, i)["listed"] == 0:
             return i
     return -1
 
 
-@kernel_jit
+@kernel_jit.inlined
 def trail_from(position: Any, peak: float) -> float:
     """Mirrored trail level below a mirrored peak."""
     if position["trail_mode"] == TRAIL_PERCENT:
@@ -69,14 +69,15 @@ def trail_from(position: Any, peak: float) -> float:
     return peak - position["trail_distance"]
 
 
-@kernel_jit
+@kernel_jit.inlined
 def set_stop_now(position: Any, stop_and_trail: int) -> None:
     """Work out which of the fixed stop and the trail is in force."""
-    position["stop_now"] = position["stop"]
-    if position["trail_on"] == 1 and (
-        stop_and_trail == codes.BOTH_TRAIL_REPLACES or position["trail_level"] > position["stop"]
-    ):
-        position["stop_now"] = position["trail_level"]
+    stop = position["stop"]
+    if position["trail_on"] == 1:
+        level = position["trail_level"]
+        position["stop_now"] = level if stop_and_trail == codes.BOTH_TRAIL_REPLACES else max(level, stop)
+    else:
+        position["stop_now"] = stop
 
 
 @kernel_jit
@@ -148,6 +149,19 @@ def target_share(plan: Any, k: int) -> float:
 def _set_targets(state: Any, params: Any, position: Any, slot: int, plan: Any) -> None:
     side = float(position["side"])
     entry = position["entry"]
+    position["next_target"] = np.inf
+    if plan["extras"] & codes.EXTRA_TARGETS == 0:
+        # one target for all of it, or none: no need to sort and share
+        for k in range(1, 4):
+            target_at(state, slot, k)["reason"] = 0
+        only = target_at(state, slot, 0)
+        only["price"] = target_level(plan, 0, entry, side, position["r_unit"])
+        only["reason"] = codes.EXIT_TARGET if only["price"] == only["price"] else 0
+        only["fraction"] = np.inf
+        only["qty"] = np.inf
+        if only["reason"] != 0:
+            position["next_target"] = only["price"]
+        return
     given = 0.0
     missing = 0
     last = -1
@@ -213,6 +227,8 @@ def _whole(params: Any, qty: float, lot: float) -> float:
 
 @kernel_jit
 def _size_targets(state: Any, params: Any, position: Any, slot: int, lot: float) -> None:
+    if position["extras"] & codes.EXTRA_TARGETS == 0:
+        return
     position["next_target"] = np.inf
     for k in range(4):
         target = target_at(state, slot, k)
@@ -241,6 +257,22 @@ def next_levels(state: Any, position: Any, slot: int) -> None:
 
 
 @kernel_jit
+def _set_adds(state: Any, position: Any, slot: int, plan: Any) -> None:
+    for k in range(2):
+        add = add_at(state, slot, k)
+        at = plan["add_r"] if k == 0 else plan["add2_r"]
+        share = plan["add_fraction"] if k == 0 else plan["add2_fraction"]
+        add["state"] = 0
+        add["price"] = np.inf
+        add["qty"] = 0.0
+        add["fraction"] = 0.0
+        if at * position["r_unit"] > 0.0:
+            add["state"] = 1
+            add["price"] = position["entry"] + at * position["r_unit"]
+            add["fraction"] = share if share == share else 1.0
+
+
+@kernel_jit
 def open_position(
     state: Any,
     logs: Any,
@@ -254,6 +286,9 @@ def open_position(
     phase: int,
     rule: int,
     slippage: float,
+    stop: float,
+    distance: float,
+    mode: int,
 ) -> int:
     """Open a position with an entry fill at a real `price`; returns its slot.
 
@@ -267,13 +302,13 @@ def open_position(
     position = position_at(state, slot)
     side = float(order["side"])
     entry = price * side
-    stop, distance, mode = initial_levels(plan, price, side)
 
     position["id"] = account["next_position"]
     account["next_position"] += 1
     position["sym"] = order["sym"]
     position["side"] = order["side"]
     position["live"] = 1
+    position["listed"] = 1
     position["order"] = order["id"]
     position["signal"] = order["signal"]
     position["strategy"] = order["strategy"]
@@ -297,6 +332,8 @@ def open_position(
     position["forced_reason"] = plan["forced_reason"]
     position["forced_price"] = plan["forced_price"]
     position["group"] = plan["group"]
+    position["tradable"] = 1
+    position["extras"] = plan["extras"]
 
     position["entry"] = entry
     position["peak"] = entry
@@ -342,18 +379,9 @@ def open_position(
     position["initial_risk"] = 0.0
 
     _set_targets(state, params, position, slot, plan)
-    for k in range(2):
-        add = add_at(state, slot, k)
-        at = plan["add_r"] if k == 0 else plan["add2_r"]
-        share = plan["add_fraction"] if k == 0 else plan["add2_fraction"]
-        add["state"] = 0
-        add["price"] = np.inf
-        add["qty"] = 0.0
-        add["fraction"] = 0.0
-        if at * position["r_unit"] > 0.0:
-            add["state"] = 1
-            add["price"] = entry + at * position["r_unit"]
-            add["fraction"] = share if share == share else 1.0
+    position["next_add"] = np.inf
+    if plan["extras"] & codes.EXTRA_ADDS != 0:
+        _set_adds(state, position, slot, plan)
 
     open_at(state, account["n_positions"])["slot"] = slot
     account["n_positions"] += 1
@@ -410,13 +438,15 @@ def grow(
         position["first_qty"] = position["entry_qty"]
         if position["r_unit"] == position["r_unit"]:
             position["initial_risk"] = position["r_unit"] * position["entry_qty"] * multiplier
-        for k in range(2):
-            add = add_at(state, slot, k)
-            add["qty"] = _whole(params, add["fraction"] * position["first_qty"], instrument["lot"])
-            if add["state"] == 1 and add["qty"] <= 0.0:
-                add["state"] = 0
-    _size_targets(state, params, position, slot, instrument["lot"])
-    next_levels(state, position, slot)
+        if position["extras"] & codes.EXTRA_ADDS != 0:
+            for k in range(2):
+                add = add_at(state, slot, k)
+                add["qty"] = _whole(params, add["fraction"] * position["first_qty"], instrument["lot"])
+                if add["state"] == 1 and add["qty"] <= 0.0:
+                    add["state"] = 0
+    if position["extras"] != 0:
+        _size_targets(state, params, position, slot, instrument["lot"])
+        next_levels(state, position, slot)
     log_fill(
         logs, account, position, kind, codes.EXIT_NONE, rule, codes.SOURCE_SIMULATED, side, qty, price, fee,
         slippage,
@@ -471,9 +501,10 @@ def leave(
         symbol_at(state, position["sym"])["exit_row"] = account["row"] + 1
     log_fill(logs, account, position, kind, reason, rule, source, -side, qty, price, fee, slippage)
     _cancel_rest_of_entry(state, logs, position)
-    for k in range(2):
-        add_at(state, slot, k)["state"] = 0
-    position["next_add"] = np.inf
+    if position["next_add"] < np.inf:
+        for k in range(2):
+            add_at(state, slot, k)["state"] = 0
+        position["next_add"] = np.inf
     if rest == 0.0:
         _close_trade(state, logs, position, reason)
 
@@ -583,18 +614,24 @@ def compact(state: Any) -> None:
     kept = 0
     for k in range(account["n_positions"]):
         slot = open_at(state, k)["slot"]
-        if position_at(state, slot)["live"] == 1:
+        position = position_at(state, slot)
+        if position["live"] == 1:
             open_at(state, kept)["slot"] = slot
             kept += 1
+        else:
+            position["listed"] = 0
     for k in range(kept, account["n_positions"]):
         open_at(state, k)["slot"] = 0
     account["n_positions"] = kept
     kept = 0
     for k in range(account["n_orders"]):
         slot = working_at(state, k)["slot"]
-        if order_at(state, slot)["live"] == 1:
+        order = order_at(state, slot)
+        if order["live"] == 1:
             working_at(state, kept)["slot"] = slot
             kept += 1
+        else:
+            order["listed"] = 0
     for k in range(kept, account["n_orders"]):
         working_at(state, k)["slot"] = 0
     account["n_orders"] = kept

@@ -349,7 +349,7 @@ def _reward(plan: Any, ref: float, side: float, unit: float) -> tuple[float, boo
     entry = ref * side
     total = 0.0
     weight = 0.0
-    for k in range(3):
+    for k in range(3 if plan["extras"] & codes.EXTRA_TARGETS != 0 else 1):
         level = target_level(plan, k, entry, side, unit)
         if level == level:
             if not level > entry:
@@ -557,7 +557,7 @@ def _size_and_place(
             logs, account, signal, codes.REASON_INVALID_TARGET, plan["target"], ref, asked, absent, ref
         )
     unit_gross = ref * multiplier
-    if unit == unit:
+    if unit == unit and plan["extras"] & codes.EXTRA_ADDS != 0:
         for k in range(2):
             at = plan["add_r"] if k == 0 else plan["add2_r"]
             share = plan["add_fraction"] if k == 0 else plan["add2_fraction"]
@@ -665,6 +665,7 @@ def _size_and_place(
     order["sym"] = sym
     order["side"] = signal["side"]
     order["live"] = 1
+    order["listed"] = 1
     order["entry"] = signal["entry"]
     order["tif"] = signal["tif"]
     order["state"] = codes.ORDER_PENDING

@@ -35,7 +35,7 @@ from simulator.kernel.dtypes import (
     VERDICT,
 )
 
-__all__ = ["LOG_NAMES", "Logs", "Market", "State", "allocate_logs", "allocate_state", "from_bytes", "to_bytes"]
+__all__ = ["LOG_NAMES", "Lane", "Logs", "Market", "State", "allocate_logs", "allocate_state", "from_bytes", "to_bytes"]
 
 Records = npt.NDArray[np.void]
 
@@ -84,6 +84,12 @@ class Market(NamedTuple):
     instruments: Records  # (S,)
     actions: Records  # (A,)
     parts: Records  # (Td, S) BAR: lower-timeframe bars; without any, `bars` itself
+
+
+class Lane(NamedTuple):
+    """One lane's signals, sorted by `row`."""
+
+    signals: Records  # (N,)
 
 
 def allocate_state(positions: int, orders: int, symbols: int) -> State:

@@ -58,6 +58,7 @@ from simulator.kernel.views import (
     part_at,
     plan_at,
     position_at,
+    signal_at,
     symbol_at,
     target_at,
     trades_room,
@@ -110,12 +111,11 @@ def start(state: Any, cash: float) -> None:
     account["interest"] = 0.0
     account["dividends"] = 0.0
     account["deposits"] = 0.0
-    account["heat"] = 0.0
     account["gross"] = 0.0
     account["net"] = 0.0
 
 
-@kernel_jit
+@kernel_jit.inlined
 def idle(account: Any, params: Any) -> bool:
     """Whether a bar without signals, commands and actions would change nothing but the time."""
     return (
@@ -127,7 +127,7 @@ def idle(account: Any, params: Any) -> bool:
     )
 
 
-@kernel_jit
+@kernel_jit.inlined
 def pass_time(account: Any, market: Any, t: int, bars: int) -> None:
     """Let `bars` bars go by, the last of them bar t: all that an idle step changes."""
     account["row"] += bars
@@ -165,11 +165,11 @@ def step(
     )
     if nothing_new and idle(account, params):
         pass_time(account, market, t, codes.YES)
-        _log_equity(logs, account)
+        _log_equity(state, logs, params)
         return codes.STEP_OK
-    if account["equity"] >= account["peak_equity"]:
-        # idle bars at the peak have passed without notice
-        metrics_of(state)["peak_session"] = account["last_session_no"]
+    if nothing_new and account["n_orders"] == 0 and _quiet(state, logs, market, params, t):
+        return codes.STEP_OK
+    _note_peak(account, metrics_of(state))
     pass_time(account, market, t, codes.YES)
     status = codes.STEP_OK
 
@@ -183,26 +183,94 @@ def step(
         compact(state)
 
     if account["n_positions"] + account["n_orders"] > 0:
-        status = _match(state, logs, market, params, t)
+        status, busy = _begin_bar(state, logs, market, params, t)
+        if busy:
+            _match(state, logs, market, params, t)
         _hold(state, market, params, t)
         _expire(state, logs)
         if account["closed"] == 1:
             compact(state)
     _mark(state, params)
-    _check_limits(state, logs, params)
+    _count_exposure(account, metrics_of(state))
+    if params["risk_on"] == 1:
+        _check_limits(state, logs, params)
     for s in range(first_signal, last_signal):
-        judge(state, logs, market, params, signals[s], t)
+        judge(state, logs, market, params, signal_at(signals, s), t)
     if n_signals > 0 or account["n_positions"] + account["n_orders"] > 0:
         if _at_close(state, logs, market, params, t):
             compact(state)
             _mark(state, params)
-    _log_equity(logs, account)
+    _log_equity(state, logs, params)
     return status
+
+
+@kernel_jit.inlined
+def _note_peak(account: Any, metrics: Any) -> None:
+    # Idle bars at the peak have passed without notice.
+    at_peak = account["equity"] >= account["peak_equity"]
+    metrics["peak_session"] = account["last_session_no"] if at_peak else metrics["peak_session"]
+
+
+@kernel_jit
+def _quiet(state: Any, logs: Any, market: Any, params: Any, t: int) -> bool:
+    # Most bars of most positions touch nothing. Where that is so, do what is left of the step (phases 1, 3, 4
+    # and 6, by the same functions) and say yes; else change nothing and say no.
+    account = account_of(state)
+    metrics = metrics_of(state)
+    clock = clock_at(market, t)
+    same_session = clock["session_no"] == account["session_no"]
+    earns = params["cash_rate"] != 0.0 or params["margin_rate"] != 0.0 or account["short_value"] != 0.0
+    if account["daily_halt"] == 1 or (not same_session and earns):
+        return False
+    if clock_at(market, t + 1)["detail_start"] != clock["detail_start"] + 1:
+        return False
+    moving = params["trail_rule"] == codes.TRAIL_RAISE_FIRST or params["trail_rule"] == codes.TRAIL_PATH
+    n = account["n_positions"]
+    for k in range(n):
+        position = position_at(state, open_at(state, k)["slot"])
+        bar = bar_at(market, t, position["sym"])
+        is_long = position["side"] > 0
+        high = bar["high"] if is_long else -bar["low"]
+        low = bar["low"] if is_long else -bar["high"]
+        if not (low > position["stop_now"] and high < min(position["next_target"], position["next_add"])):
+            return False
+        if position["pending"] + position["pending_close"] + position["forced_ts"] + position["exit_close"] != 0:
+            return False
+        if (moving and position["trail_mode"] != 0) or bar_state(bar) != BAR_OK:
+            return False
+    _note_peak(account, metrics)
+    account["row"] += 1
+    account["ts"] = clock["ts"]
+    account["last_session_no"] = clock["session_no"]
+    if not same_session:
+        close_session(metrics, account)
+        account["session_equity"] = account["equity"]
+        account["session_no"] = clock["session_no"]
+        account["session"] = clock["session"]
+    long_value = 0.0
+    short_value = 0.0
+    for k in range(n):
+        position = position_at(state, open_at(state, k)["slot"])
+        position["tradable"] = 1
+        position["bars_held"] += 1
+        _hold_one(account, params, position, bar_at(market, t, position["sym"]))
+        value = position["qty"] * position["mark"] * position["multiplier"]
+        is_long = position["side"] > 0
+        long_value += value if is_long else 0.0
+        short_value += 0.0 if is_long else value
+    _settle(account, metrics, long_value, short_value)
+    _count_exposure(account, metrics)
+    if params["risk_on"] == 1:
+        _check_limits(state, logs, params)
+    _log_equity(state, logs, params)
+    return True
 
 
 @kernel_jit
 def _room(logs: Any, account: Any, n_signals: int, n_commands: int) -> bool:
     # Capacity 0 means off, and needs no room.
+    if fills_room(logs) + trades_room(logs) + verdicts_room(logs) + events_room(logs) + equity_room(logs) == 0:
+        return True
     slots = account["n_positions"] + account["n_orders"] + n_signals + 1
     rows = ROWS_PER_SLOT * slots + 2 * n_commands + 8
     if fills_room(logs) > 0 and counts_of(logs)["fills"] + rows > fills_room(logs):
@@ -217,15 +285,20 @@ def _room(logs: Any, account: Any, n_signals: int, n_commands: int) -> bool:
 
 
 @kernel_jit
-def _log_equity(logs: Any, account: Any) -> None:
+def _log_equity(state: Any, logs: Any, params: Any) -> None:
     n = counts_of(logs)["equity"]
     if n < equity_room(logs):
+        account = account_of(state)
+        heat = 0.0
+        if account["n_positions"] + account["n_orders"] > 0:
+            heat, _, _, _, _ = measures(state, params, codes.NONE, codes.NONE, codes.NO)
+            heat = heat / account["equity"] if account["equity"] > 0.0 else np.inf
         row = equity_at(logs, n)
         row["state"] = account["state"]
         row["equity"] = account["equity"]
         row["cash"] = account["cash"]
         row["gross"] = account["gross"]
-        row["heat"] = account["heat"]
+        row["heat"] = heat
         counts_of(logs)["equity"] = n + 1
 
 
@@ -461,16 +534,15 @@ def _dividend(state: Any, logs: Any, params: Any, sym: int, cash: float) -> None
 # Phase 1 ---------------------------------------------------------------------------------------------------
 
 
-@kernel_jit
+@kernel_jit.inlined
 def close_session(metrics: Any, account: Any) -> None:
     """Take the finished session's return into the statistics."""
     if account["session_equity"] > 0.0:
         change = account["equity"] / account["session_equity"] - 1.0
-        if change != 0.0:
-            metrics["sum_return"] += change
-            metrics["sum_square"] += change * change
-            if change < 0.0:
-                metrics["sum_downside"] += change * change
+        below = min(change, 0.0)
+        metrics["sum_return"] += change
+        metrics["sum_square"] += change * change
+        metrics["sum_downside"] += below * below
 
 
 @kernel_jit
@@ -507,6 +579,8 @@ def _change_session(state: Any, logs: Any, market: Any, params: Any, t: int) -> 
 @kernel_jit
 def _interest(state: Any, market: Any, params: Any, days: float) -> None:
     account = account_of(state)
+    if params["cash_rate"] == 0.0 and params["margin_rate"] == 0.0 and account["short_value"] == 0.0:
+        return
     amount = 0.0
     if account["cash"] > 0.0:
         amount += account["cash"] * params["cash_rate"] * days / DAYS_PER_YEAR
@@ -531,13 +605,57 @@ def _interest(state: Any, market: Any, params: Any, days: float) -> None:
 
 
 @kernel_jit
-def _match(state: Any, logs: Any, market: Any, params: Any, t: int) -> int:
+def _begin_bar(state: Any, logs: Any, market: Any, params: Any, t: int) -> tuple[int, bool]:
+    # Which positions and orders this bar has a price for, and whether it can touch any of them at all.
     account = account_of(state)
-    status = _begin_bar(state, logs, market, t)
+    status = codes.STEP_OK
+    busy = account["n_orders"] > 0 or clock_at(market, t + 1)["detail_start"] > clock_at(market, t)["detail_start"] + 1
+    moving = params["trail_rule"] == codes.TRAIL_RAISE_FIRST or params["trail_rule"] == codes.TRAIL_PATH
+    for k in range(account["n_positions"]):
+        position = position_at(state, open_at(state, k)["slot"])
+        bar = bar_at(market, t, position["sym"])
+        quality = bar_state(bar)
+        position["tradable"] = 0
+        if quality == BAR_OK:
+            position["tradable"] = 1
+            position["bars_held"] += 1
+            if position["side"] > 0:
+                high, low = bar["high"], bar["low"]
+            else:
+                high, low = -bar["low"], -bar["high"]
+            if (
+                low <= position["stop_now"]
+                or high >= position["next_target"]
+                or high >= position["next_add"]
+                or position["pending"] != 0
+                or position["forced_ts"] != 0
+                or (moving and position["trail_mode"] != 0)
+            ):
+                busy = True
+        elif quality == BAR_BAD:
+            symbol_at(state, position["sym"])["bad_bars"] += 1
+            status = codes.STEP_BAD_BAR
+    for k in range(account["n_orders"]):
+        order = order_at(state, working_at(state, k)["slot"])
+        quality = bar_state(bar_at(market, t, order["sym"]))
+        if quality == BAR_OK:
+            if order["state"] == codes.ORDER_PENDING:
+                _submit(logs, account, order)
+            order["bars_worked"] += 1
+        elif quality == BAR_BAD:
+            symbol_at(state, order["sym"])["bad_bars"] += 1
+            status = codes.STEP_BAD_BAR
+    return status, busy
+
+
+@kernel_jit
+def _match(state: Any, logs: Any, market: Any, params: Any, t: int) -> None:
+    account = account_of(state)
     # Lower-timeframe bars, where there are any, replace the assumption about the path: each is matched as a
     # bar of its own. Without them the bar is its own only part.
     first = clock_at(market, t)["detail_start"]
-    for d in range(first, clock_at(market, t + 1)["detail_start"]):
+    last = clock_at(market, t + 1)["detail_start"]
+    for d in range(first, last):
         phase = codes.AT_OPEN if d == first else codes.INSIDE
         held = account["n_positions"]
         for k in range(held):
@@ -553,34 +671,8 @@ def _match(state: Any, logs: Any, market: Any, params: Any, t: int) -> int:
         for k in range(working):
             available = min(budget, buying_power(params, account))
             budget -= _enter_inside(state, logs, market, params, working_at(state, k)["slot"], t, d, available)
-        if d + 1 < clock_at(market, t + 1)["detail_start"]:
+        if d + 1 < last:
             _between_parts(state, market, params, t, d)
-    return status
-
-
-@kernel_jit
-def _begin_bar(state: Any, logs: Any, market: Any, t: int) -> int:
-    account = account_of(state)
-    status = codes.STEP_OK
-    for k in range(account["n_positions"]):
-        position = position_at(state, open_at(state, k)["slot"])
-        quality = bar_state(bar_at(market, t, position["sym"]))
-        if quality == BAR_OK:
-            position["bars_held"] += 1
-        elif quality == BAR_BAD:
-            symbol_at(state, position["sym"])["bad_bars"] += 1
-            status = codes.STEP_BAD_BAR
-    for k in range(account["n_orders"]):
-        order = order_at(state, working_at(state, k)["slot"])
-        quality = bar_state(bar_at(market, t, order["sym"]))
-        if quality == BAR_OK:
-            if order["state"] == codes.ORDER_PENDING:
-                _submit(logs, account, order)
-            order["bars_worked"] += 1
-        elif quality == BAR_BAD:
-            symbol_at(state, order["sym"])["bad_bars"] += 1
-            status = codes.STEP_BAD_BAR
-    return status
 
 
 @kernel_jit
@@ -596,7 +688,10 @@ def _submit(logs: Any, account: Any, order: Any) -> None:
 @kernel_jit
 def _usable(market: Any, t: int, d: int, sym: int) -> bool:
     # A part of a bar trades only where the bar itself does.
-    return bar_state(part_at(market, d, sym)) == BAR_OK and bar_state(bar_at(market, t, sym)) == BAR_OK
+    if bar_state(bar_at(market, t, sym)) != BAR_OK:
+        return False
+    whole = clock_at(market, t + 1)["detail_start"] == clock_at(market, t)["detail_start"] + 1
+    return whole or bar_state(part_at(market, d, sym)) == BAR_OK
 
 
 @kernel_jit
@@ -623,11 +718,11 @@ def _enter_at_open(
         return
     bar = part_at(market, d, order["sym"])
     if order["side"] > 0:
-        open_, low = bar["open"], bar["low"]
+        open_, high, low = bar["open"], bar["high"], bar["low"]
     else:
-        open_, low = -bar["open"], -bar["high"]
+        open_, high, low = -bar["open"], -bar["low"], -bar["high"]
     enter_at_open(
-        state, logs, market, params, slot, t, phase, open_, low, buying_power(params, account_of(state))
+        state, logs, market, params, slot, t, phase, open_, high, low, buying_power(params, account_of(state))
     )
 
 
@@ -685,14 +780,14 @@ def _between_parts(state: Any, market: Any, params: Any, t: int, d: int) -> None
         bar = part_at(market, d, position["sym"])
         best = bar["high"] if position["side"] > 0 else -bar["low"]
         raise_trail(position, params, best)
-        _break_even(state, params, position, best)
+        _break_even(params, position, best)
 
 
 # Phase 3 ---------------------------------------------------------------------------------------------------
 
 
 @kernel_jit
-def _break_even(state: Any, params: Any, position: Any, extreme: float) -> None:
+def _break_even(params: Any, position: Any, extreme: float) -> None:
     if extreme >= position["breakeven_at"]:
         position["breakeven_at"] = np.inf
         if position["entry"] > position["stop"]:
@@ -704,42 +799,40 @@ def _break_even(state: Any, params: Any, position: Any, extreme: float) -> None:
 @kernel_jit
 def _hold(state: Any, market: Any, params: Any, t: int) -> None:
     account = account_of(state)
-    row = account["row"]
     for k in range(account["n_positions"]):
         position = position_at(state, open_at(state, k)["slot"])
-        if position["live"] == 0:
-            continue
-        bar = bar_at(market, t, position["sym"])
-        if bar_state(bar) != BAR_OK:
-            continue
-        if position["side"] > 0:
-            best, worst, close = bar["high"], bar["low"], bar["close"]
+        if position["live"] == 1 and position["tradable"] == 1:
+            _hold_one(account, params, position, bar_at(market, t, position["sym"]))
+
+
+@kernel_jit.inlined
+def _hold_one(account: Any, params: Any, position: Any, bar: Any) -> None:
+    if position["side"] > 0:
+        best, worst, close = bar["high"], bar["low"], bar["close"]
+    else:
+        best, worst, close = -bar["low"], -bar["high"], -bar["close"]
+    entered_now = position["entry_row"] == account["row"]
+    if entered_now and position["entry_phase"] == 1:
+        # filled inside the bar: of this bar only the close is known to have come later
+        best = close
+        worst = close
+    if not (entered_now and params["entry_bar"] == codes.ENTRY_BAR_NOT_ALLOWED):
+        if position["trail_mode"] != 0:
+            raise_trail(position, params, close if params["trail_rule"] == codes.TRAIL_CLOSE_ONLY else best)
+        if best >= position["breakeven_at"]:
+            _break_even(params, position, best)
+    position["best"] = max(position["best"], best)
+    position["worst"] = min(position["worst"], worst)
+    position["mark"] = bar["close"]
+    open_bars = position["bars_held"] if position["entry_phase"] == 2 else position["bars_held"] + 1
+    by_bars = position["max_bars"] > 0 and open_bars >= position["max_bars"]
+    by_days = position["max_days"] > 0 and account["session"] - position["entry_day"] >= position["max_days"]
+    if (by_bars or by_days) and position["pending"] == 0:
+        if position["exit_close"] == 1:
+            position["pending_close"] = codes.EXIT_TIME
         else:
-            best, worst, close = -bar["low"], -bar["high"], -bar["close"]
-        entered_now = position["entry_row"] == row
-        if entered_now and position["entry_phase"] == 1:
-            # filled inside the bar: of this bar only the close is known to have come later
-            best = close
-            worst = close
-        if not (entered_now and params["entry_bar"] == codes.ENTRY_BAR_NOT_ALLOWED):
-            if position["trail_mode"] != 0:
-                raise_trail(position, params, close if params["trail_rule"] == codes.TRAIL_CLOSE_ONLY else best)
-            if best >= position["breakeven_at"]:
-                _break_even(state, params, position, best)
-        if best > position["best"]:
-            position["best"] = best
-        if worst < position["worst"]:
-            position["worst"] = worst
-        position["mark"] = bar["close"]
-        open_bars = position["bars_held"] if position["entry_phase"] == 2 else position["bars_held"] + 1
-        by_bars = position["max_bars"] > 0 and open_bars >= position["max_bars"]
-        by_days = position["max_days"] > 0 and account["session"] - position["entry_day"] >= position["max_days"]
-        if (by_bars or by_days) and position["pending"] == 0:
-            if position["exit_close"] == 1:
-                position["pending_close"] = codes.EXIT_TIME
-            else:
-                position["pending"] = codes.EXIT_TIME
-                position["pending_kind"] = codes.KIND_EXIT
+            position["pending"] = codes.EXIT_TIME
+            position["pending_kind"] = codes.KIND_EXIT
 
 
 @kernel_jit
@@ -758,49 +851,46 @@ def _expire(state: Any, logs: Any) -> None:
 @kernel_jit
 def _mark(state: Any, params: Any) -> None:
     account = account_of(state)
-    metrics = metrics_of(state)
     long_value = 0.0
     short_value = 0.0
     for k in range(account["n_positions"]):
         position = position_at(state, open_at(state, k)["slot"])
         value = position["qty"] * position["mark"] * position["multiplier"]
-        if position["side"] > 0:
-            long_value += value
-        else:
-            short_value += value
+        is_long = position["side"] > 0
+        long_value += value if is_long else 0.0
+        short_value += 0.0 if is_long else value
+    _settle(account, metrics_of(state), long_value, short_value)
+
+
+@kernel_jit.inlined
+def _settle(account: Any, metrics: Any, long_value: float, short_value: float) -> None:
     account["long_value"] = long_value
     account["short_value"] = short_value
     account["equity"] = account["cash"] + (long_value - short_value)
     account["gross"] = long_value + short_value
     account["net"] = long_value - short_value
+    # without branches, because whether a bar makes a new high cannot be predicted
     equity = account["equity"]
-    if account["n_positions"] > 0 or account["n_orders"] > 0:
-        heat, _, _, _, _ = measures(state, params, codes.NONE, codes.NONE, codes.NO)
-        account["heat"] = heat / equity if equity > 0.0 else np.inf
-    else:
-        account["heat"] = 0.0
-    if equity >= account["peak_equity"]:
-        account["peak_equity"] = equity
-        metrics["peak_session"] = account["session_no"]
-    else:
-        drawdown = 1.0 - equity / account["peak_equity"]
-        if drawdown > metrics["max_drawdown"]:
-            metrics["max_drawdown"] = drawdown
-        length = account["session_no"] - metrics["peak_session"]
-        if length > metrics["longest_drawdown"]:
-            metrics["longest_drawdown"] = length
+    session_no = account["session_no"]
+    peak = max(equity, account["peak_equity"])
+    peak_session = session_no if equity >= peak else metrics["peak_session"]
+    account["peak_equity"] = peak
+    metrics["peak_session"] = peak_session
+    metrics["max_drawdown"] = max(metrics["max_drawdown"], 1.0 - equity / peak)
+    metrics["longest_drawdown"] = max(metrics["longest_drawdown"], session_no - peak_session)
+
+
+@kernel_jit.inlined
+def _count_exposure(account: Any, metrics: Any) -> None:
+    if account["n_positions"] > 0:
+        metrics["bars_in_market"] += 1
+        if account["equity"] > 0.0:
+            metrics["sum_exposure"] += account["gross"] / account["equity"]
 
 
 @kernel_jit
 def _check_limits(state: Any, logs: Any, params: Any) -> None:
     account = account_of(state)
-    metrics = metrics_of(state)
-    if account["n_positions"] > 0:
-        metrics["bars_in_market"] += 1
-        if account["equity"] > 0.0:
-            metrics["sum_exposure"] += account["gross"] / account["equity"]
-    if params["risk_on"] == 0:
-        return
     if params["cooldown_losses"] > 0 and account["loss_streak"] >= params["cooldown_losses"]:
         account["loss_streak"] = 0
         account["cooldown_until"] = account["row"] + params["cooldown_bars"]
@@ -845,11 +935,11 @@ def _at_close(state: Any, logs: Any, market: Any, params: Any, t: int) -> bool:
     for k in range(account["n_positions"]):
         slot = open_at(state, k)["slot"]
         position = position_at(state, slot)
-        if position["live"] == 0:
+        if position["live"] == 0 or position["tradable"] == 0:
+            continue
+        if position["forced_ts"] == 0 and position["pending_close"] == 0:
             continue
         bar = bar_at(market, t, position["sym"])
-        if bar_state(bar) != BAR_OK:
-            continue
         if position["forced_ts"] != 0:
             forced_at_close(state, logs, market, params, slot, t)
             changed = True
@@ -886,6 +976,9 @@ def _at_close(state: Any, logs: Any, market: Any, params: Any, t: int) -> bool:
             rule = codes.PRICE_GIVEN
         changed = True
         enter(state, logs, market, params, slot, t, raw, codes.AT_CLOSE, rule, codes.YES, available)
+        if order["position"] > 0:
+            # what it cost above the close is a loss already
+            position_at(state, order["position"] - 1)["mark"] = bar["close"]
     return changed
 
 

@@ -8,29 +8,30 @@ arrays it was made from live; the drivers hold both. With the JIT switched off a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from simulator.kernel import dtypes
 from simulator.kernel._jit import jit_disabled, kernel_jit
-from simulator.kernel.state import Logs, Market, State
+from simulator.kernel.state import Lane, Logs, Market, State
 
-__all__ = ["copy_record", "view_of"]
+__all__ = ["copy_record", "lanes_of", "view_of"]
 
 
 def _view_dtype(bundle: Any) -> np.dtype[np.void]:
     return np.dtype([(f"{name}{part}", "<i8") for name in bundle._fields for part in ("", "_rows", "_columns")])
 
 
-_DTYPES: Final = {bundle: _view_dtype(bundle) for bundle in (State, Logs, Market)}
+_DTYPES: Final = {bundle: _view_dtype(bundle) for bundle in (State, Logs, Market, Lane)}
 
 
-def view_of(bundle: State | Logs | Market) -> Any:
+def view_of(bundle: State | Logs | Market | Lane) -> Any:
     """Return what compiled code takes for a bundle. The bundle must outlive the view."""
     if jit_disabled():
         return bundle
@@ -42,6 +43,23 @@ def view_of(bundle: State | Logs | Market) -> Any:
         record[f"{name}_rows"] = array.shape[0]
         record[f"{name}_columns"] = array.shape[1] if array.ndim > 1 else 1
     return record
+
+
+def lanes_of(signals: Sequence[npt.NDArray[np.void]]) -> Any:
+    """Return what the loop takes for the signals of several lanes. The arrays must outlive the answer."""
+    if jit_disabled():
+        return [_PlainLane(records) for records in signals]
+    lanes = np.zeros(len(signals), _DTYPES[Lane])
+    lanes["signals"] = [records.ctypes.data for records in signals]
+    lanes["signals_rows"] = [len(records) for records in signals]
+    return lanes
+
+
+class _PlainLane(Lane):
+    """A lane for the plain-Python kernel, which asks for its length as a field."""
+
+    def __getitem__(self, key: Any) -> Any:
+        return len(self.signals) if key == "signals_rows" else super().__getitem__(key)
 
 
 @intrinsic
@@ -164,3 +182,4 @@ spread_at = _cell("spread", dtypes.VALUE)
 spread_room = _room("spread")
 instrument_at = _row("instruments", dtypes.INSTRUMENT)
 action_at = _row("actions", dtypes.ACTION)
+signal_at = _row("signals", dtypes.SIGNAL)

@@ -1,0 +1,117 @@
+"""Curves: equity, drawdown and returns by session, of an account and of what it is compared with.
+
+All are plain arrays over the bars that a run has seen; `Result` puts times on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.errors import DataError
+from simulator.kernel import codes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simulator.bars import Bars
+    from simulator.results.raw import RawRun
+
+__all__ = ["buy_and_hold", "deposits_of", "drawdown_of", "session_ends", "session_returns", "values_at"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_CLOSE: Final = 3
+
+
+def deposits_of(raw: RawRun) -> Floats:
+    """Return what was paid in (negative: out) before each bar's orders, shape (n,) over the equity log."""
+    paid = np.zeros(len(raw.equity))
+    events = raw.events
+    chosen = (events["kind"] == codes.KIND_ACCOUNT) & (events["reason"] == codes.REASON_DEPOSIT)
+    np.add.at(paid, events["row"][chosen], events["price"][chosen])
+    return paid
+
+
+def drawdown_of(equity: Floats, cash: float, deposits: Floats) -> Floats:
+    """Return equity / highest equity so far - 1 (n,); a deposit raises the peak by as much."""
+    paid = np.cumsum(deposits)
+    peak = np.maximum(np.maximum.accumulate(equity - paid), cash) + paid
+    return np.asarray(equity / peak - 1.0)
+
+
+def session_ends(session_no: Ints) -> Ints:
+    """Return the last row of each session, shape (sessions,)."""
+    if not len(session_no):
+        return np.zeros(0, np.int64)
+    return np.append(np.flatnonzero(np.diff(session_no)), len(session_no) - 1)
+
+
+def session_returns(equity: Floats, cash: float, deposits: Floats, ends: Ints) -> Floats:
+    """Return simple returns of sessions (sessions,); 0 where nothing was left at a session's start."""
+    last = equity[ends]
+    paid = np.diff(np.cumsum(deposits)[ends], prepend=0.0)
+    base = np.concatenate([[cash], last[:-1]]) + paid
+    return np.where(base > 0, last / np.where(base > 0, base, 1.0) - 1.0, 0.0)
+
+
+def buy_and_hold(bars: Bars, symbols: Iterable[int] | None = None) -> Floats:
+    """Return the worth of 1, spread equally over symbols at their first closes and left alone (T,).
+
+    The share of a symbol that is not quoted yet waits as cash; one that is no longer quoted keeps its last
+    close. A symbol without any close stays cash.
+    """
+    columns = range(len(bars.symbols)) if symbols is None else list(symbols)
+    total = np.zeros(len(bars))
+    for column in columns:
+        close = bars.panel[:, column, _CLOSE]
+        known = close == close
+        if not known.any():
+            total += 1.0
+            continue
+        first = int(np.argmax(known))
+        if not known[first:].all():
+            at = np.maximum.accumulate(np.where(known, np.arange(len(close)), first))
+            close = close[at]
+        total[:first] += 1.0
+        total[first:] += close[first:] / close[first]
+    return total / max(len(columns), 1)
+
+
+def values_at(series: pd.Series[float], times: Ints) -> Floats:
+    """Return the last value of a series at or before each time (UTC ns), relative to the first of them.
+
+    Raises `DataError` DATA_BENCHMARK for a series without times or numbers, or that starts after the bars end.
+    """
+    import pandas as pd
+
+    if not isinstance(series.index, pd.DatetimeIndex):
+        raise DataError(
+            f"the benchmark is indexed by {type(series.index).__name__}; a benchmark is a Series of prices with a "
+            "DatetimeIndex",
+            code="DATA_BENCHMARK",
+        )
+    clean = series.dropna().sort_index()
+    values = clean.to_numpy(np.float64)
+    index = pd.DatetimeIndex(clean.index)
+    index = index.tz_localize("UTC") if index.tz is None else index.tz_convert("UTC")
+    known = index.as_unit("ns").asi8
+    if not len(values) or (len(times) and known[0] > times[-1]):
+        raise DataError(
+            "the benchmark has no value up to the last bar; does it cover the same dates as the bars?",
+            code="DATA_BENCHMARK",
+        )
+    if (values <= 0).any():
+        raise DataError(
+            f"the benchmark is {values[values <= 0][0]:g} at {clean.index[int(np.argmax(values <= 0))]}; it must be "
+            "prices or an index above 0, not returns",
+            code="DATA_BENCHMARK",
+        )
+    at = np.searchsorted(known, times, side="right") - 1
+    found = np.where(at >= 0, values[np.maximum(at, 0)], np.nan)
+    first = found[np.isfinite(found)][:1]
+    return np.asarray(found / first) if len(first) else found

@@ -1,0 +1,75 @@
+"""What a driver hands over when a run ends: inputs, logs and final records, nothing computed.
+
+`RawRun` is the whole of what a `Result` knows. The logs are the kernel's own records, in the order in which
+they were written; times are UTC nanoseconds, rows are rows of `bars`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from simulator.bars import Bars
+    from simulator.conventions import Conventions
+    from simulator.costs import Costs
+    from simulator.results.interval import IntervalReport
+    from simulator.risk_limits import RiskLimits
+    from simulator.signals import Signals
+
+__all__ = ["RawRun"]
+
+Records = npt.NDArray[np.void]
+
+
+@dataclass(frozen=True)
+class RawRun:
+    """Inputs, logs and final records of one run.
+
+    Parameters
+    ----------
+    bars, signals
+        The market, and what was to be traded in it.
+    cash
+        Money at the start, in currency.
+    risk
+        Limits of the risk manager; None where it was off.
+    costs, conventions
+        By which rules orders filled.
+    fills, trades, verdicts, events
+        Records of the dtypes `FILL`, `TRADE`, `VERDICT`, `EVENT`. `trades` ends with the positions that were
+        open when the data ended, at their last mark (`EXIT_END_OF_DATA`).
+    equity
+        `EQUITY` records, one per bar of `bars` in the same order; fewer where the run stopped earlier, none
+        where it kept no log.
+    metrics, account
+        `METRICS` accumulators and the final `ACCOUNT`, both of length 1.
+    tags, strategies
+        Names by code; code 0 is "".
+    engine_hash
+        Hash of the kernel that ran.
+    interval_runner
+        Makes the interval over the conventions when it is asked for; None where it cannot be made.
+    """
+
+    bars: Bars
+    signals: Signals
+    cash: float
+    risk: RiskLimits | None
+    costs: Costs
+    conventions: Conventions
+    fills: Records
+    trades: Records
+    verdicts: Records
+    events: Records
+    equity: Records
+    metrics: Records
+    account: Records
+    tags: tuple[str, ...]
+    strategies: tuple[str, ...]
+    engine_hash: str
+    interval_runner: Callable[[], IntervalReport] | None = None

@@ -1,0 +1,320 @@
+"""The report: one HTML file that needs no network, no library and no second file.
+
+Tables and bars are plain HTML; curves and prices are drawn by a small script from packed numbers
+(`simulator.results.pagedata`). Symbols, tags and names come from users and data: the template escapes
+everything, the script sets text and never HTML, and a content security policy allows no other script.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import math
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from simulator.results.export import output_error
+from simulator.results.interval import NO_BOUND
+from simulator.results.metrics import METRIC_DEFINITIONS, format_metric
+from simulator.results.pagedata import histogram_of, page_data
+from simulator.results.summary import head_of
+from simulator.results.tables import GROUPS, MONTHS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simulator.results.result import Result
+
+__all__ = ["render_report", "write_report"]
+
+TILES: Final = (
+    "total_return", "cagr", "sharpe", "max_drawdown", "trades", "win_rate", "profit_factor", "average_r",
+)  # fmt: skip
+BLOCKS: Final = (
+    ("Return", ("total_return", "cagr", "benchmark_return", "final_equity", "fees", "turnover", "exposure",
+                "mean_gross_exposure")),
+    ("Risk", ("volatility", "sharpe", "sortino", "calmar", "max_drawdown", "max_drawdown_sessions", "sessions",
+              "sessions_halted")),
+    ("Trades", ("trades", "win_rate", "profit_factor", "expectancy", "average_r", "expectancy_r", "sqn",
+                "average_bars_held")),
+    ("Excursions and streaks", ("average_mae", "average_mfe", "longest_winning_streak", "longest_losing_streak")),
+    ("Against the benchmark", ("alpha", "beta", "correlation", "up_capture", "down_capture")),
+    ("Signals", ("signals", "admitted", "shrunk", "rejected")),
+)  # fmt: skip
+_SIGNED: Final = frozenset({"total_return", "cagr", "alpha", "expectancy", "average_r", "sharpe", "sortino", "calmar"})
+_GROUP_COLUMNS: Final = (
+    ("trades", "Trades", "count"),
+    ("win_rate", "Win rate", "fraction"),
+    ("pnl", "Profit", "currency"),
+    ("expectancy", "Per trade", "currency"),
+    ("profit_factor", "Profit factor", "ratio"),
+    ("average_r", "Mean R", "R"),
+    ("average_bars_held", "Bars held", "bars"),
+)
+_GROUP_WORDS: Final = {
+    "tag": "Tag", "sector": "Sector", "year": "Year", "symbol": "Symbol", "strategy": "Strategy",
+    "exit_reason": "Exit reason", "side": "Side",
+}  # fmt: skip
+_MOST_ROWS: Final = 60
+_MOST_INTERVAL_ROWS: Final = 25
+# A monthly return of this size has the strongest colour.
+_FULL_HEAT: Final = 0.10
+
+
+def write_report(result: Result, path: Path, *, title: str | None = None) -> Path:
+    """Write the report, making its folder, and return the path; `ConfigError` CONFIG_OUTPUT where impossible."""
+    text = render_report(result, title=title)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise output_error(path, error) from error
+    return path
+
+
+def render_report(result: Result, *, title: str | None = None) -> str:
+    """Return the report as HTML."""
+    from jinja2 import Environment, StrictUndefined
+
+    folder = files("simulator.results")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(folder.joinpath("report.html.j2").read_text(encoding="utf-8"))
+    script = folder.joinpath("report.js").read_text(encoding="utf-8")
+    head = head_of(result)
+    return template.render(
+        title=title or head["strategies"] or "Backtest",
+        head=head,
+        origin=result.raw.bars.origin,
+        style=folder.joinpath("report.css").read_text(encoding="utf-8"),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        data=page_data(result),
+        tiles=[_metric(result, name) for name in TILES],
+        blocks=[(word, [_metric(result, name) for name in names]) for word, names in BLOCKS],
+        months=MONTHS,
+        monthly=_monthly(result),
+        histogram=_histogram(result),
+        exits=_exits(result),
+        verdicts=_verdicts(result),
+        groups=_groups(result),
+        interval=_interval(result),
+        can_make_interval=result.raw.interval_runner is not None,
+        provenance=_provenance(result),
+        notes=result.raw.bars.notes,
+    )
+
+
+def _metric(result: Result, name: str) -> dict[str, Any]:
+    metric, value = METRIC_DEFINITIONS[name], result.metrics[name]
+    tone = ""
+    if name in _SIGNED and not math.isnan(value) and value != 0:
+        tone = "up" if value > 0 else "down"
+    return {
+        "name": name,
+        "label": metric.label,
+        "value": _typeset(format_metric(name, value)),
+        "definition": metric.definition,
+        "tone": tone,
+    }
+
+
+def _typeset(text: str) -> str:
+    return text.replace("-", "−").replace("n/a", "–").replace("inf", "∞")
+
+
+def _monthly(result: Result) -> list[dict[str, Any]]:
+    rows = []
+    for year, row in result.monthly_returns.iterrows():
+        cells = [_cell(float(value)) for value in row]
+        rows.append({"year": year, "cells": cells[:12], "total": cells[12]})
+    return rows
+
+
+def _cell(value: float) -> dict[str, Any]:
+    if math.isnan(value):
+        return {"text": "", "tone": "", "heat": 0}
+    heat = min(abs(value) / _FULL_HEAT, 1.0)
+    text = _typeset(f"{value * 100:.1f}")
+    return {"text": text, "tone": "up" if value > 0 else "down" if value < 0 else "", "heat": round(heat * 100)}
+
+
+def _histogram(result: Result) -> dict[str, Any]:
+    values = result.raw.trades["r_multiple"]
+    bins = histogram_of(values)
+    most = max((entry["count"] for entry in bins), default=0)
+    for entry in bins:
+        entry["share"] = round(100.0 * entry["count"] / most, 2)
+    without = int(np.isnan(values).sum())
+    return {"bins": bins, "most": most, "trades": len(values) - without, "without": without}
+
+
+def _exits(result: Result) -> list[dict[str, Any]]:
+    if not len(result.raw.trades):
+        return []
+    table = result.by("exit_reason").sort_values("trades", ascending=False, kind="stable")
+    most = int(table["trades"].max())
+    return [
+        {
+            "name": str(name),
+            "trades": f"{int(row['trades']):,}",
+            "share": round(100.0 * row["trades"] / most, 2),
+            "mean_r": _shown("R", row["average_r"]),
+            "pnl": _shown("currency", row["pnl"]),
+            "tone": "up" if row["pnl"] > 0 else "down",
+        }
+        for name, row in table.iterrows()
+    ]
+
+
+def _verdicts(result: Result) -> list[dict[str, Any]]:
+    counts = result.verdict_counts
+    most = int(counts["signals"].max()) if len(counts) else 0
+    return [
+        {
+            "name": str(rule),
+            "signals": f"{row['signals']:,}",
+            "parts": [
+                {"name": name, "count": f"{row[name]:,}", "share": round(100.0 * row[name] / most, 2)}
+                for name in ("admitted", "shrunk", "rejected")
+                if row[name]
+            ],
+        }
+        for rule, row in counts.iterrows()
+    ]
+
+
+def _groups(result: Result) -> list[dict[str, Any]]:
+    if not len(result.raw.trades):
+        return []
+    found = []
+    for what in ("year", "symbol", "sector", "tag", "strategy", "side", "exit_reason"):
+        table = result.by(what)
+        names = [str(name) for name in table.index]
+        # a table with one unnamed row says nothing
+        if names in ([""], []):
+            continue
+        found.append({"name": what, "word": _GROUP_WORDS[what], **_group(table, what)})
+    assert {entry["name"] for entry in found} <= set(GROUPS)  # noqa: S101 - keeps both lists in step
+    return found
+
+
+def _group(table: pd.DataFrame, what: str) -> dict[str, Any]:
+    columns = [*_GROUP_COLUMNS, *([("return", "Return", "fraction")] if what == "year" else [])]
+    shown = table if what == "year" else table.head(_MOST_ROWS)
+    rows = []
+    for name, row in shown.iterrows():
+        cells = []
+        for column, _, unit in columns:
+            value = float(row[column])
+            signed = column in ("pnl", "expectancy", "average_r", "return")
+            tone = "" if not signed or math.isnan(value) or value == 0 else "up" if value > 0 else "down"
+            cells.append({"text": _shown(unit, value), "tone": tone})
+        rows.append({"name": str(name) or "(none)", "cells": cells})
+    return {"columns": [word for _, word, _ in columns], "rows": rows, "left_out": len(table) - len(shown)}
+
+
+def _shown(unit: str, value: float) -> str:
+    names = {"fraction": "win_rate", "currency": "expectancy", "ratio": "beta", "R": "average_r"}
+    names |= {"count": "trades", "bars": "average_bars_held"}
+    return _typeset(format_metric(names[unit], float(value)))
+
+
+def _interval(result: Result) -> dict[str, Any] | None:
+    report = result.interval_if_made
+    if report is None:
+        return None
+    depends = report.dependent
+    names = ("total_return", "cagr", "sharpe", "max_drawdown", "trades", "win_rate", "average_r")
+    runs = [("worst", report.worst), (report.profile, report.base), ("best", report.best)]
+    return {
+        "trades": f"{len(report.frame):,}",
+        "depends": f"{len(depends):,}",
+        "sign": report.sign_depends,
+        "note": NO_BOUND,
+        "profile": report.profile,
+        "ranges": [
+            _range("Total profit", "currency", report.lowest_pnl, report.base_pnl, report.highest_pnl),
+            _range("Mean R", "R", report.lowest_mean_r, report.base_mean_r, report.highest_mean_r),
+        ],
+        "runs": [name for name, _ in runs],
+        "metrics": [
+            (
+                METRIC_DEFINITIONS[name].label,
+                [_typeset(format_metric(name, values.get(name, math.nan))) for _, values in runs],
+            )
+            for name in names
+        ],
+        "rows": [
+            {
+                "symbol": str(row["symbol"]),
+                "time": f"{row['entry_time']:%Y-%m-%d}",
+                "pnl": [_shown("currency", row[f"pnl{end}"]) for end in ("_min", "", "_max")],
+                "r": [_shown("R", row[f"r{end}"]) for end in ("_min", "", "_max")],
+            }
+            for row in depends.head(_MOST_INTERVAL_ROWS).to_dict("records")
+        ],
+        "more": max(len(depends) - _MOST_INTERVAL_ROWS, 0),
+    }
+
+
+def _range(label: str, unit: str, low: float, base: float, high: float) -> dict[str, Any]:
+    """Return a labelled span on a scale from the lowest of low and 0 to the highest of high and 0, in percent."""
+    first, last = min(low, 0.0), max(high, 0.0)
+    width = last - first
+
+    def at(value: float) -> float:
+        return round(100.0 * (value - first) / width, 2) if width > 0 else 50.0
+
+    known = all(map(math.isfinite, (low, base, high)))
+    return {
+        "label": label,
+        "low": _shown(unit, low),
+        "base": _shown(unit, base),
+        "high": _shown(unit, high),
+        "known": known,
+        "at": [at(low), at(base), at(high), at(0.0)] if known else [0.0, 0.0, 0.0, 0.0],
+    }
+
+
+def _provenance(result: Result) -> list[tuple[str, list[tuple[str, str]]]]:
+    raw = result.raw
+    origins = {
+        "real": "real prices",
+        "synthetic": "SYNTHETIC: a seeded model, not a market",
+        "user": "given by the user",
+    }
+    head = head_of(result)
+    run = [
+        ("Fingerprint", result.fingerprint),
+        ("Engine", raw.engine_hash),
+        ("Data", raw.bars.name),
+        ("Origin", origins.get(raw.bars.origin, raw.bars.origin)),
+        ("Data fingerprint", raw.bars.fingerprint),
+        ("Bars", f"{head['bars']} × {len(raw.bars.symbols)} symbols, {head['first']} to {head['last']}"),
+        ("Prices", "raw; splits and dividends act on positions" if raw.bars.raw else "adjusted for splits and dividends"),
+        ("Calendar", f"{raw.bars.calendar}, {raw.bars.sessions_per_year:g} sessions per year"),
+        ("Initial cash", f"{raw.cash:,.2f}"),
+        ("Benchmark", result.benchmark_name),
+    ]
+    risk = [("Risk manager", "off")] if raw.risk is None else _fields(dataclasses.asdict(raw.risk))
+    return [
+        ("Run", run),
+        ("Conventions", _fields(dataclasses.asdict(raw.conventions))),
+        ("Costs", _fields(dataclasses.asdict(raw.costs))),
+        ("Limits", risk),
+    ]
+
+
+def _fields(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    # the name first; amounts that are nothing say nothing
+    ordered = sorted(values.items(), key=lambda item: item[0] != "name")
+    return [
+        (name, "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value))
+        for name, value in ordered
+        if value != 0.0 or isinstance(value, (bool, str))
+    ]

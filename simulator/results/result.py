@@ -1,0 +1,339 @@
+"""`Result`: what came of a run, worked out piece by piece as it is asked for.
+
+Building one costs nothing: it keeps the driver's records. Every table, curve and metric is made on first use
+and kept; what is returned may be changed by the caller only at the caller's own risk, because the next call
+returns the same object.
+
+>>> from simulator import Signals, backtest, load_bars
+>>> bars = load_bars("synthetic:2x60?seed=1")
+>>> result = backtest(bars, Signals.from_arrays(bars, [10], 0, 1, stop_percent=5.0))
+>>> len(result.trades), result.metrics["trades"]
+(1, 1)
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.errors import DataError, EngineError
+from simulator.results import curves
+from simulator.results.frames import OUTCOMES, events_frame, fills_frame, outcomes_of, trades_frame, verdicts_frame
+from simulator.results.identity import fingerprint_of
+from simulator.results.interval import IntervalReport
+from simulator.results.metrics import METRIC_DEFINITIONS, benchmark_metrics, metrics_from_accumulators
+from simulator.results.raw import RawRun
+from simulator.results.tables import group_trades, monthly_table, verdict_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simulator.bars import Bars
+
+    Benchmark = pd.Series[float] | Bars | str | None
+
+__all__ = ["Result"]
+
+Floats = npt.NDArray[np.float64]
+
+
+class Result:
+    """Trades, equity, verdicts and metrics of one run.
+
+    Parameters
+    ----------
+    raw
+        What the driver hands over.
+    benchmark
+        What alpha, beta and capture are measured against: a Series of prices by time, `Bars` (held equally
+        weighted), a symbol of the run's own bars, or None: all symbols of the bars, bought in equal parts at
+        their first closes and held. `with_benchmark` sets it later.
+    """
+
+    def __init__(self, raw: RawRun, *, benchmark: Benchmark = None) -> None:
+        self.raw = raw
+        self._benchmark = benchmark
+
+    def __repr__(self) -> str:
+        m = self.raw.metrics[0]
+        return f"Result({self.raw.bars.name}: {m['trades']} trades, {m['signals']} signals, {m['bars']} bars)"
+
+    def with_benchmark(self, benchmark: Benchmark) -> Result:
+        """Return the same run measured against something else."""
+        return Result(self.raw, benchmark=benchmark)
+
+    # Logs as tables
+
+    @cached_property
+    def trades(self) -> pd.DataFrame:
+        """One row per position, in the order in which they ended; open ones last, at their mark.
+
+        `pnl` is net of fees and includes dividends, in currency; `r_multiple` is pnl over `initial_risk` (NaN
+        without a stop); `mae` <= 0 <= `mfe` are fractions of the entry price; `qty` is the quantity of all
+        entries and the prices are their average and the exits'.
+        """
+        self._check_log()
+        return trades_frame(self.raw)
+
+    @cached_property
+    def fills(self) -> pd.DataFrame:
+        """One row per fill, with the price rule, source and data grade behind it."""
+        self._check_log()
+        return fills_frame(self.raw)
+
+    @cached_property
+    def verdicts(self) -> pd.DataFrame:
+        """One row per signal: outcome, rule, value against limit, quantity asked and granted."""
+        self._check_log()
+        return verdicts_frame(self.raw)
+
+    @cached_property
+    def events(self) -> pd.DataFrame:
+        """Order events (submitted, raised, cancelled, expired, ...) and events of the account."""
+        self._check_log()
+        return events_frame(self.raw)
+
+    # Curves
+
+    @cached_property
+    def equity(self) -> pd.Series[float]:
+        """Equity at the close of each bar, in currency: cash plus positions at their marks."""
+        return self._series(self.raw.equity["equity"].copy(), "equity")
+
+    @cached_property
+    def drawdown(self) -> pd.Series[float]:
+        """Equity / highest equity so far - 1 at each bar: 0 or negative."""
+        return self._series(self._drawdown, "drawdown")
+
+    @cached_property
+    def exposure(self) -> pd.DataFrame:
+        """Cash and gross value in currency, heat as a fraction of equity, and the halt state, per bar."""
+        import pandas as pd
+
+        self._check_log()
+        log = self.raw.equity
+        columns = {name: log[name].copy() for name in ("equity", "cash", "gross", "heat", "state")}
+        return pd.DataFrame(columns, index=self._index)
+
+    @cached_property
+    def benchmark(self) -> pd.Series[float]:
+        """Worth of the initial cash in the benchmark at each bar; NaN before a given Series begins."""
+        return self._series(self._benchmark_curve * self.raw.cash, "benchmark")
+
+    @cached_property
+    def benchmark_name(self) -> str:
+        """What the benchmark is, in words."""
+        given = self._benchmark
+        if given is None:
+            symbols = self.raw.bars.symbols
+            return "buy and hold " + (symbols[0] if len(symbols) == 1 else f"of all {len(symbols)} symbols")
+        if isinstance(given, str):
+            return f"buy and hold {given}"
+        return str(getattr(given, "name", None) or "benchmark")
+
+    @cached_property
+    def returns(self) -> pd.Series[float]:
+        """Simple returns of sessions, indexed by session date (midnight UTC)."""
+        return self._by_session(self._session_returns, "returns")
+
+    @cached_property
+    def benchmark_returns(self) -> pd.Series[float]:
+        """The benchmark's returns of the same sessions; the first counts from the first bar's close."""
+        return self._by_session(self._benchmark_session_returns, "benchmark")
+
+    # Numbers
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """Metrics by name; `docs/metrics.md` and `simulator.results.METRIC_DEFINITIONS` define them."""
+        raw = self.raw
+        per_year = raw.bars.sessions_per_year
+        table = metrics_from_accumulators(raw.metrics, raw.account, per_year)
+        found: dict[str, float] = {name: values[0].item() for name, values in table.items()}
+        found.update(self._verdict_counts())
+        if self._has_log:
+            found.update(benchmark_metrics(self._session_returns, self._benchmark_session_returns, per_year))
+        return {name: found.get(name, float("nan")) for name in METRIC_DEFINITIONS}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over engine, configuration, bars, signals and everything that came out."""
+        return fingerprint_of(self.raw)
+
+    @property
+    def data_label(self) -> str:
+        """REAL, SYNTHETIC or USER: where the prices come from."""
+        return self.raw.bars.origin.upper()
+
+    # Tables
+
+    def by(self, what: str) -> pd.DataFrame:
+        """Return trade statistics by "tag", "sector", "year", "symbol", "strategy", "exit_reason" or "side".
+
+        The table by year also has the account's `return` of each year.
+        """
+        table = group_trades(self.trades, what)
+        if what != "year":
+            return table
+        yearly = self.monthly_returns["Year"].rename("return")
+        joined = table.join(yearly, how="outer").sort_index()
+        return joined.fillna({"trades": 0, "pnl": 0.0, "fees": 0.0}).astype({"trades": np.int64})
+
+    @cached_property
+    def monthly_returns(self) -> pd.DataFrame:
+        """Compounded session returns: a row per year, columns Jan to Dec and Year, NaN without a session."""
+        return monthly_table(self._session_returns, self.raw.bars.session[self._ends])
+
+    @cached_property
+    def verdict_counts(self) -> pd.DataFrame:
+        """How many signals each rule admitted, shrunk and rejected, the most frequent first."""
+        return verdict_table(self.verdicts)
+
+    def interval(self) -> IntervalReport:
+        """Return the interval over all conventions; made on the first call, which runs the market again.
+
+        Raises `EngineError` ENGINE_INTERVAL where the driver cannot make one.
+        """
+        return self._interval
+
+    @property
+    def interval_if_made(self) -> IntervalReport | None:
+        """The interval where `interval()` has been called already, else None."""
+        made = self.__dict__.get("_interval")
+        return made if isinstance(made, IntervalReport) else None
+
+    # Handing on
+
+    def summary(self, *, width: int | None = None, color: bool | None = None) -> str:
+        """Return a terminal table of at most 100 columns, coloured where standard output is a terminal."""
+        from simulator.results.summary import summary_of
+
+        return summary_of(self, width=width, color=color)
+
+    def report(self, path: str | Path, *, interval: bool = False, title: str | None = None) -> Path:
+        """Write one HTML file that needs nothing else, and return its path.
+
+        It contains the interval if that was made before, or with `interval=True`. Raises `ConfigError`
+        CONFIG_OUTPUT where the file cannot be written.
+        """
+        from simulator.results.report import write_report
+
+        if interval:
+            self.interval()
+        return write_report(self, Path(path), title=title)
+
+    def export(self, folder: str | Path, *, format: Literal["csv", "parquet", "json"] = "csv") -> list[Path]:
+        """Write trades, fills, verdicts, events, equity and the run's metrics into a folder; return the paths.
+
+        Raises `UnknownNameError` NAME_FORMAT, `ConfigError` CONFIG_OUTPUT where the folder cannot be written.
+        """
+        from simulator.results.export import export_result
+
+        return export_result(self, Path(folder), format)
+
+    def to_vectorbt(self) -> Any:
+        """Return a `vectorbt.Portfolio` made from the fills; see `simulator.results.handover`."""
+        from simulator.results.handover import to_vectorbt
+
+        return to_vectorbt(self)
+
+    def to_quantstats(self) -> pd.Series[float]:
+        """Return session returns as quantstats wants them: a Series named "returns" by naive dates."""
+        from simulator.results.handover import to_quantstats
+
+        return to_quantstats(self)
+
+    # Inner arrays, over the bars that the run has seen
+
+    @property
+    def _has_log(self) -> bool:
+        return len(self.raw.equity) > 0
+
+    def _check_log(self) -> None:
+        if not self._has_log and self.raw.metrics["bars"][0] > 0:
+            raise EngineError(
+                "this run kept no log (log=False), so it has metrics only; run it again with its log on",
+                code="ENGINE_NO_LOG",
+            )
+
+    def _series(self, values: Floats, name: str) -> pd.Series[float]:
+        import pandas as pd
+
+        self._check_log()
+        return pd.Series(values, index=self._index, name=name)
+
+    def _by_session(self, values: Floats, name: str) -> pd.Series[float]:
+        import pandas as pd
+
+        self._check_log()
+        days = self.raw.bars.session[self._ends].astype("datetime64[D]").astype("datetime64[ns]")
+        return pd.Series(values, index=pd.DatetimeIndex(days, name="time").tz_localize("UTC"), name=name)
+
+    @cached_property
+    def _index(self) -> pd.DatetimeIndex:
+        return self.raw.bars.index[: len(self.raw.equity)]
+
+    @cached_property
+    def _ends(self) -> npt.NDArray[np.int64]:
+        return curves.session_ends(self.raw.bars.session_no[: len(self.raw.equity)])
+
+    @cached_property
+    def _deposits(self) -> Floats:
+        return curves.deposits_of(self.raw)
+
+    @cached_property
+    def _drawdown(self) -> Floats:
+        return curves.drawdown_of(self.raw.equity["equity"], self.raw.cash, self._deposits)
+
+    @cached_property
+    def _session_returns(self) -> Floats:
+        return curves.session_returns(self.raw.equity["equity"], self.raw.cash, self._deposits, self._ends)
+
+    @cached_property
+    def _benchmark_curve(self) -> Floats:
+        bars, given = self.raw.bars, self._benchmark
+        n = len(self.raw.equity)
+        if given is None:
+            return curves.buy_and_hold(bars)[:n]
+        if isinstance(given, str):
+            return curves.buy_and_hold(bars, [bars.column(given)])[:n]
+        times = bars.close_ts[:n] if not bars.daily else bars.ts[:n]
+        if hasattr(given, "panel"):
+            import pandas as pd
+
+            series = pd.Series(curves.buy_and_hold(given), index=given.index)
+            return curves.values_at(series, times)
+        if not hasattr(given, "index"):
+            raise DataError(
+                f"the benchmark is {type(given).__name__}; it may be a Series of prices, Bars or a symbol",
+                code="DATA_BENCHMARK",
+            )
+        return curves.values_at(given, times)
+
+    @cached_property
+    def _benchmark_session_returns(self) -> Floats:
+        curve = self._benchmark_curve
+        last = curve[self._ends]
+        before = np.concatenate([curve[:1], last[:-1]])
+        return np.asarray(last / before - 1.0)
+
+    @cached_property
+    def _interval(self) -> IntervalReport:
+        if self.raw.interval_runner is None:
+            raise EngineError(
+                "this run cannot make its interval: it kept no log, or comes from a driver that does not hold the "
+                "whole history; use backtest(...)",
+                code="ENGINE_INTERVAL",
+            )
+        return self.raw.interval_runner()
+
+    def _verdict_counts(self) -> dict[str, float]:
+        if len(self.raw.verdicts) != self.raw.metrics["signals"][0]:
+            return {}
+        counts = np.bincount(outcomes_of(self.raw.verdicts), minlength=len(OUTCOMES))
+        return {"shrunk": int(counts[1]), "rejected": int(counts[2])}
+
