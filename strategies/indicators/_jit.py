@@ -1,0 +1,30 @@
+"""How the indicators are compiled: the kernel's compiler, with a cache named after this folder's sources.
+
+The same traps wait here as for the kernel (stale numbers across files, damaged or unwritable caches), so the
+same `simulator.kernel._jit.Compiler` is used, keyed by this folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.kernel._jit import Compiler, self_healing
+
+__all__ = ["Array", "call", "jit"]
+
+Array = npt.NDArray[np.float64]
+
+_COMPILER: Final = Compiler(Path(__file__).parent)
+
+jit: Final = _COMPILER.entry
+"""Decorates functions that Python calls."""
+
+
+def call(kernel: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a compiled function of this folder; a damaged cache is rebuilt once."""
+    return self_healing(_COMPILER, lambda: kernel(*arguments))
