@@ -49,7 +49,9 @@ class Command:
     def __post_init__(self) -> None:
         names = [kind.label for kind in CommandKind]
         if self.kind not in names:
-            raise UnknownNameError(f"no command {self.kind!r}.{did_you_mean(self.kind, names)}", code="NAME_COMMAND")
+            raise UnknownNameError(
+                f"no command {self.kind!r}.{did_you_mean(self.kind, names)}", code="NAME_COMMAND"
+            )
         if self.kind in ("close", "cancel") and self.symbol is None:
             raise ConfigError(f"command {self.kind!r} needs a symbol", code="CONFIG_COMMAND")
         if self.kind == "deposit" and (self.value is None or not np.isfinite(self.value)):
@@ -67,7 +69,8 @@ def align_commands(
         row = int(np.searchsorted(bars.ts, _nanoseconds(command.time)))
         if row >= len(bars):
             raise ConfigError(
-                f"command {command.kind!r} at {command.time} is after the last bar", code="CONFIG_COMMAND_TIME"
+                f"command {command.kind!r} at {command.time} is after the last bar",
+                code="CONFIG_COMMAND_TIME",
             )
         sym = -1
         if command.symbol is not None:
@@ -101,5 +104,3 @@ def _nanoseconds(time: str | datetime) -> int:
 def no_commands(length: int) -> tuple[npt.NDArray[np.void], npt.NDArray[np.int64]]:
     """Return empty command records and offsets for so many bars."""
     return np.zeros(0, COMMAND), np.zeros(length + 1, np.int64)
-
-

@@ -153,7 +153,9 @@ def run_on_bar(
 
 
 def _as_signals(bars: Bars, t: int, orders: Sequence[tuple[str, int, dict[str, Any]]]) -> Signals:
-    return Signals.concat([Signals.from_arrays(bars, [t], [name], side, **order) for name, side, order in orders])
+    return Signals.concat(
+        [Signals.from_arrays(bars, [t], [name], side, **order) for name, side, order in orders]
+    )
 
 
 def _snapshot(run: Run) -> tuple[list[npt.NDArray[Any]], npt.NDArray[np.void]]:

@@ -81,7 +81,9 @@ class Costs:
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
                 raise ConfigError(f"cost {field.name} is {value!r}, not a finite number", code="COST_NUMBER")
             if value < 0 and field.name != "cash_rate_pct":
-                raise ConfigError(f"cost {field.name} is {value:g}; a cost is 0 or more", code="COST_NEGATIVE")
+                raise ConfigError(
+                    f"cost {field.name} is {value:g}; a cost is 0 or more", code="COST_NEGATIVE"
+                )
             object.__setattr__(self, field.name, float(value))
         for name, limit in (("commission_pct", 50.0), ("slippage_bps", 5000.0), ("slippage_range", 1.0)):
             if getattr(self, name) > limit:
@@ -94,7 +96,9 @@ class Costs:
     def preset(cls, name: str) -> Costs:
         """Return a broker's schedule: one of `PRESETS`."""
         if name not in PRESETS:
-            raise UnknownNameError(f"no cost preset {name!r}.{did_you_mean(name, PRESETS)}", code="NAME_COSTS")
+            raise UnknownNameError(
+                f"no cost preset {name!r}.{did_you_mean(name, PRESETS)}", code="NAME_COSTS"
+            )
         return PRESETS[name]
 
     @classmethod
@@ -106,7 +110,9 @@ class Costs:
             return cls.preset(value)
         if isinstance(value, Costs):
             return value
-        raise ConfigError(f"costs must be Costs or a preset's name, not {type(value).__name__}", code="COST_TYPE")
+        raise ConfigError(
+            f"costs must be Costs or a preset's name, not {type(value).__name__}", code="COST_TYPE"
+        )
 
     def replace(self, **changes: Any) -> Costs:
         """Return a copy with some costs changed, named "custom" unless a name is given."""

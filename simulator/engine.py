@@ -140,7 +140,9 @@ class Run:
         self.costs = Costs.of(costs)
         self.conventions = Conventions.of(conventions)
         if risk is not None and not isinstance(risk, RiskLimits):
-            raise ConfigError(f"risk must be RiskLimits or None, not {type(risk).__name__}", code="CONFIG_RISK")
+            raise ConfigError(
+                f"risk must be RiskLimits or None, not {type(risk).__name__}", code="CONFIG_RISK"
+            )
         self.params = params_of(cash, risk, self.costs, self.conventions, raw=bars.raw)
         self.market = market_of(bars)
         self.records, self.offsets = prepare(signals, bars, risk)
@@ -233,7 +235,9 @@ class Run:
         signals, bars = len(self.records), len(self.bars)
         slots = len(self.state.positions)
         rows = scale * (4096 + 6 * signals + 40 * slots)
-        return allocate_logs(rows, scale * (1024 + signals + 2 * slots), scale * (64 + signals), rows, bars + 1)
+        return allocate_logs(
+            rows, scale * (1024 + signals + 2 * slots), scale * (64 + signals), rows, bars + 1
+        )
 
     def _answer(self, code: int) -> None:
         if code == codes.STEP_TIME_WENT_BACK:
@@ -330,4 +334,3 @@ def prepare(
             values = average_true_range(market_of(bars).bars, int(sym), ATR_PERIOD)
             records["atr"][mine] = values[records["row"][mine]]
     return records, offsets
-

@@ -108,7 +108,9 @@ def _interval(bars: Bars, signals: Signals, base: Conventions, rules: dict[str, 
 def _combinations(base: Conventions, records: Records) -> list[Conventions]:
     # Every answer to every question; trailing rules only where something trails.
     trails = bool((~np.isnan([records[f"trail_{kind}"] for kind in ("percent", "amount", "atr")])).any())
-    values = [[getattr(base, q)] if q == "trail_rule" and not trails else list(CHOICES[q]) for q in _QUESTIONS]
+    values = [
+        [getattr(base, q)] if q == "trail_rule" and not trails else list(CHOICES[q]) for q in _QUESTIONS
+    ]
     return [
         base.replace(same_side="add", volume_cap=0.0, **dict(zip(_QUESTIONS, point, strict=True)))
         for point in itertools.product(*values)

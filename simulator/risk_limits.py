@@ -191,7 +191,9 @@ class RiskLimits:
         known = {field.name for field in dataclasses.fields(self)}
         unknown = [key for key in changes if key not in known]
         if unknown:
-            raise ConfigError(f"no risk limit {unknown[0]!r}.{did_you_mean(unknown[0], known)}", code="CONFIG_LIMIT")
+            raise ConfigError(
+                f"no risk limit {unknown[0]!r}.{did_you_mean(unknown[0], known)}", code="CONFIG_LIMIT"
+            )
         return dataclasses.replace(self, **changes)
 
     def policy(self, name: str) -> int:

@@ -34,9 +34,7 @@ def market_of(bars: Bars) -> Market:
     return market
 
 
-def build_market(
-    bars: Bars, daily: npt.NDArray[np.float64], day_row: npt.NDArray[np.int64]
-) -> Market:
+def build_market(bars: Bars, daily: npt.NDArray[np.float64], day_row: npt.NDArray[np.int64]) -> Market:
     """Return the kernel's view of bars with the given session closes and, per bar, how many are complete."""
     length, symbols = len(bars), len(bars.symbols)
     clock = np.zeros(length + 1, CLOCK)

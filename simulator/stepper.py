@@ -162,7 +162,8 @@ class Stepper:
         if code == codes.STEP_TIME_WENT_BACK:
             at = np.datetime64(int(self.state.account["ts"][0]), "ns")
             raise EngineError(
-                f"a bar is not after the last one, {at}; times must rise, and a bar comes once", code="ENGINE_TIME"
+                f"a bar is not after the last one, {at}; times must rise, and a bar comes once",
+                code="ENGINE_TIME",
             )
         if code == codes.STEP_LOG_FULL:
             if not any(self.logs.counts[0]):
@@ -176,5 +177,3 @@ class Stepper:
             if count:
                 self._parts[name].append(getattr(self.logs, name)[:count].copy())
         self.logs.counts[0] = 0
-
-

@@ -122,12 +122,17 @@ def run_lanes_over(
     lanes_of_params = max(len(risks), len(costs), len(conventions))
     if lanes_of_params not in (1, count):
         raise ConfigError(
-            f"{lanes_of_params} sets of rules for {count} lanes; give one, or one per lane", code="CONFIG_LANES"
+            f"{lanes_of_params} sets of rules for {count} lanes; give one, or one per lane",
+            code="CONFIG_LANES",
         )
     params = np.concatenate(
         [
             params_of(
-                cash, risks[i % len(risks)], costs[i % len(costs)], conventions[i % len(conventions)], raw=bars.raw
+                cash,
+                risks[i % len(risks)],
+                costs[i % len(costs)],
+                conventions[i % len(conventions)],
+                raw=bars.raw,
             )
             for i in range(lanes_of_params)
         ]
@@ -210,7 +215,8 @@ def _maker(strategy: Any) -> Callable[[dict[str, Any]], Any]:
     if callable(strategy):
         return lambda parameters: lambda bars: strategy(bars, **parameters)
     raise ConfigError(
-        f"{strategy!r} can not be swept; give a strategy, a function or a list of Signals", code="CONFIG_SWEEP"
+        f"{strategy!r} can not be swept; give a strategy, a function or a list of Signals",
+        code="CONFIG_SWEEP",
     )
 
 
@@ -219,4 +225,3 @@ def _names(sets: Sequence[Mapping[str, Any]]) -> list[str]:
     for parameters in sets:
         names.update(dict.fromkeys(parameters))
     return list(names)
-

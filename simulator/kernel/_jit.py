@@ -70,7 +70,9 @@ def _candidates() -> list[Path]:
     with contextlib.suppress(RuntimeError):  # no home directory
         base = os.environ.get("XDG_CACHE_HOME")
         places.append((Path(base) if base else Path.home() / ".cache") / "twinstep")
-    places.append(Path(tempfile.gettempdir()) / f"twinstep-{os.getuid() if hasattr(os, 'getuid') else 'cache'}")
+    places.append(
+        Path(tempfile.gettempdir()) / f"twinstep-{os.getuid() if hasattr(os, 'getuid') else 'cache'}"
+    )
     return places
 
 
@@ -133,7 +135,15 @@ def self_healing(compiler: Compiler, call: Callable[[], R]) -> R:
     """
     try:
         return call()
-    except (EOFError, pickle.UnpicklingError, ValueError, OSError, AttributeError, ImportError, IndexError) as error:
+    except (
+        EOFError,
+        pickle.UnpicklingError,
+        ValueError,
+        OSError,
+        AttributeError,
+        ImportError,
+        IndexError,
+    ) as error:
         if not _from_cache(error):
             raise
         compiler.wipe()

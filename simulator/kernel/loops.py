@@ -92,8 +92,17 @@ def run_lanes(
                     t += jumped
                     continue
             code = step(
-                state, logs, market, lane_params, signals, s, s_next, commands, command_start[t],
-                command_start[t + 1], t,
+                state,
+                logs,
+                market,
+                lane_params,
+                signals,
+                s,
+                s_next,
+                commands,
+                command_start[t],
+                command_start[t + 1],
+                t,
             )
             if code == codes.STEP_LOG_FULL or code == codes.STEP_TIME_WENT_BACK:
                 return code, t
@@ -114,7 +123,10 @@ def _jump(logs: Any, account: Any, market: Any, command_start: Any, t: int, unti
     if clock_at(market, t)["ts"] <= account["ts"] and account["row"] >= 0:
         return 0
     n = until - t
-    if command_start[until] > command_start[t] or clock_at(market, until)["action_start"] > clock_at(market, t)["action_start"]:
+    if (
+        command_start[until] > command_start[t]
+        or clock_at(market, until)["action_start"] > clock_at(market, t)["action_start"]
+    ):
         n = 0
         while (
             t + n < until

@@ -54,7 +54,14 @@ def bar_state(bar: Any) -> int:
     """Whether a row of open, high, low, close, volume can be traded on; comparisons fail on NaN."""
     high = bar["high"]
     low = bar["low"]
-    if low > 0.0 and low <= bar["open"] and low <= bar["close"] and bar["open"] <= high and bar["close"] <= high and high < np.inf:
+    if (
+        low > 0.0
+        and low <= bar["open"]
+        and low <= bar["close"]
+        and bar["open"] <= high
+        and bar["close"] <= high
+        and high < np.inf
+    ):
         return BAR_OK
     if bar["close"] != bar["close"] and bar["open"] != bar["open"] and high != high and low != low:
         return BAR_MISSING
@@ -130,9 +137,26 @@ def exit_fill(
     base = price
     if slips == 1:
         bar = bar_at(market, t, sym)
-        price = slipped(params, instrument_at(market, sym), price, -side, _spread(market, t, sym), bar["high"] - bar["low"])
+        price = slipped(
+            params,
+            instrument_at(market, sym),
+            price,
+            -side,
+            _spread(market, t, sym),
+            bar["high"] - bar["low"],
+        )
     leave(
-        state, logs, market, params, slot, filled, price, kind, reason, rule, codes.SOURCE_SIMULATED,
+        state,
+        logs,
+        market,
+        params,
+        slot,
+        filled,
+        price,
+        kind,
+        reason,
+        rule,
+        codes.SOURCE_SIMULATED,
         (base - price) * side,
     )
     return filled
@@ -181,15 +205,31 @@ def _add_fill(
     add["state"] = 0
     if qty <= 0.0:
         log_event(
-            logs, account_of(state), position["order"], position["id"], sym, codes.KIND_ADD,
-            codes.ORDER_CANCELLED, codes.REASON_FILL_BUYING_POWER, price, add["qty"],
+            logs,
+            account_of(state),
+            position["order"],
+            position["id"],
+            sym,
+            codes.KIND_ADD,
+            codes.ORDER_CANCELLED,
+            codes.REASON_FILL_BUYING_POWER,
+            price,
+            add["qty"],
         )
         next_levels(state, position, slot)
         return 0.0
     _use_volume(state, params, sym, qty)
     grow(
-        state, logs, market, params, slot, qty, price, codes.KIND_ADD,
-        codes.PRICE_STOP if raw == add["price"] else codes.PRICE_OPEN_GAP, abs(price - raw * side),
+        state,
+        logs,
+        market,
+        params,
+        slot,
+        qty,
+        price,
+        codes.KIND_ADD,
+        codes.PRICE_STOP if raw == add["price"] else codes.PRICE_OPEN_GAP,
+        abs(price - raw * side),
     )
     return qty * unit_cost(params, instrument, price)
 
@@ -243,7 +283,11 @@ def _take_targets_and_adds(
         elif reach >= position["next_target"]:
             for k in range(4):
                 target = target_at(state, slot, k)
-                if target["reason"] != 0 and target["qty"] > 0.0 and target["price"] == position["next_target"]:
+                if (
+                    target["reason"] != 0
+                    and target["qty"] > 0.0
+                    and target["price"] == position["next_target"]
+                ):
                     break
             raw = target["price"]
             rule = codes.PRICE_LIMIT
@@ -253,7 +297,18 @@ def _take_targets_and_adds(
                 rule = codes.PRICE_OPEN_GAP if gapped == 1 else codes.PRICE_OPEN
             want = min(target["qty"], position["qty"])
             filled = exit_fill(
-                state, logs, market, params, slot, t, want, raw, codes.KIND_TARGET, target["reason"], rule, codes.NO
+                state,
+                logs,
+                market,
+                params,
+                slot,
+                t,
+                want,
+                raw,
+                codes.KIND_TARGET,
+                target["reason"],
+                rule,
+                codes.NO,
             )
             if position["live"] == 0:
                 break
@@ -291,7 +346,10 @@ def exit_at_open(
 ) -> float:
     """Phase 2a for one open position; returns the buying power that a gapped add spent."""
     position = position_at(state, slot)
-    if position["forced_phase"] == codes.ENTRY_FIXED_OPEN and position["forced_ts"] == clock_at(market, t)["ts"]:
+    if (
+        position["forced_phase"] == codes.ENTRY_FIXED_OPEN
+        and position["forced_ts"] == clock_at(market, t)["ts"]
+    ):
         _forced(state, logs, market, params, slot)
         return 0.0
     if position["pending"] != 0:
@@ -309,7 +367,18 @@ def exit_at_open(
             kind = position["pending_kind"]
             position["pending"] = 0
             exit_fill(
-                state, logs, market, params, slot, t, position["qty"], open_, kind, reason, codes.PRICE_OPEN, codes.YES
+                state,
+                logs,
+                market,
+                params,
+                slot,
+                t,
+                position["qty"],
+                open_,
+                kind,
+                reason,
+                codes.PRICE_OPEN,
+                codes.YES,
             )
             return 0.0
     if open_ <= position["stop_now"]:
@@ -332,8 +401,18 @@ def exit_at_open(
 def _forced(state: Any, logs: Any, market: Any, params: Any, slot: int) -> None:
     position = position_at(state, slot)
     leave(
-        state, logs, market, params, slot, position["qty"], position["forced_price"], codes.KIND_EXIT,
-        position["forced_reason"], codes.PRICE_GIVEN, codes.SOURCE_SIMULATED, 0.0,
+        state,
+        logs,
+        market,
+        params,
+        slot,
+        position["qty"],
+        position["forced_price"],
+        codes.KIND_EXIT,
+        position["forced_reason"],
+        codes.PRICE_GIVEN,
+        codes.SOURCE_SIMULATED,
+        0.0,
     )
 
 
@@ -341,7 +420,10 @@ def _forced(state: Any, logs: Any, market: Any, params: Any, slot: int) -> None:
 def forced_at_close(state: Any, logs: Any, market: Any, params: Any, slot: int, t: int) -> None:
     """Leave at the price and time that the plan holds fixed, where that is this bar's close."""
     position = position_at(state, slot)
-    if position["forced_phase"] == codes.ENTRY_FIXED_CLOSE and position["forced_ts"] == clock_at(market, t)["ts"]:
+    if (
+        position["forced_phase"] == codes.ENTRY_FIXED_CLOSE
+        and position["forced_ts"] == clock_at(market, t)["ts"]
+    ):
         _forced(state, logs, market, params, slot)
 
 
@@ -363,8 +445,16 @@ def cancel_order(state: Any, logs: Any, slot: int, order_state: int, reason: int
     account_of(state)["closed"] = 1
     symbol_at(state, order["sym"])["n_orders"] -= 1
     log_event(
-        logs, account_of(state), order["id"], codes.NONE, order["sym"], codes.KIND_ENTRY, order_state, reason,
-        order["reference"], order["qty"] - order["filled"],
+        logs,
+        account_of(state),
+        order["id"],
+        codes.NONE,
+        order["sym"],
+        codes.KIND_ENTRY,
+        order_state,
+        reason,
+        order["reference"],
+        order["qty"] - order["filled"],
     )
 
 
@@ -463,7 +553,9 @@ def exit_inside(
         stop_first = True
     spent = 0.0
     if not hit or not stop_first:
-        spent = _take_targets_and_adds(state, logs, market, params, slot, t, high, open_, low, codes.NO, available)
+        spent = _take_targets_and_adds(
+            state, logs, market, params, slot, t, high, open_, low, codes.NO, available
+        )
     if hit and position["live"] == 1 and position["pending"] == 0:
         raw = level
         if rule == codes.TRAIL_RAISE_FIRST and level > position["stop_now"]:
@@ -562,8 +654,16 @@ def enter(
         if qty < wanted:
             if wanted < np.inf:
                 log_event(
-                    logs, account, order["id"], codes.NONE, sym, codes.KIND_ENTRY, order["state"],
-                    codes.REASON_FILL_BUYING_POWER, price, qty,
+                    logs,
+                    account,
+                    order["id"],
+                    codes.NONE,
+                    sym,
+                    codes.KIND_ENTRY,
+                    order["state"],
+                    codes.REASON_FILL_BUYING_POWER,
+                    price,
+                    qty,
                 )
             order["qty"] = order["filled"] + qty
         allowed = _allowed(state, market, params, t, sym, qty)
@@ -577,15 +677,37 @@ def enter(
     order["state"] = codes.ORDER_FILLED if done else codes.ORDER_PARTIALLY_FILLED
     if order["position"] == 0:
         slot = open_position(
-            state, logs, market, params, order, order_slot, t, qty, price, phase, rule, slippage, stop, distance, mode
+            state,
+            logs,
+            market,
+            params,
+            order,
+            order_slot,
+            t,
+            qty,
+            price,
+            phase,
+            rule,
+            slippage,
+            stop,
+            distance,
+            mode,
         )
         order["position"] = slot + 1
     else:
         slot = order["position"] - 1
         grow(state, logs, market, params, slot, qty, price, codes.KIND_ENTRY, rule, slippage)
     log_event(
-        logs, account, order["id"], position_at(state, slot)["id"], sym, codes.KIND_ENTRY, order["state"],
-        codes.REASON_NONE if done else codes.REASON_VOLUME_CAP, price, qty,
+        logs,
+        account,
+        order["id"],
+        position_at(state, slot)["id"],
+        sym,
+        codes.KIND_ENTRY,
+        order["state"],
+        codes.REASON_NONE if done else codes.REASON_VOLUME_CAP,
+        price,
+        qty,
     )
     if done:
         order["live"] = 0
@@ -623,13 +745,33 @@ def enter_at_open(
         )
     if kind == codes.ENTRY_FIXED_OPEN:
         return enter(
-            state, logs, market, params, order_slot, t, order["trigger"], phase, codes.PRICE_GIVEN, codes.NO, available
+            state,
+            logs,
+            market,
+            params,
+            order_slot,
+            t,
+            order["trigger"],
+            phase,
+            codes.PRICE_GIVEN,
+            codes.NO,
+            available,
         )
     if kind == codes.ENTRY_LIMIT or (kind == codes.ENTRY_STOP_LIMIT and order["triggered"] == 1):
         if open_ <= order["limit"]:
             raw = open_ if params["limit_gap"] == codes.LIMIT_GAP_OPEN else min(order["limit"], high)
             return enter(
-                state, logs, market, params, order_slot, t, raw, phase, codes.PRICE_OPEN_GAP, codes.NO, available
+                state,
+                logs,
+                market,
+                params,
+                order_slot,
+                t,
+                raw,
+                phase,
+                codes.PRICE_OPEN_GAP,
+                codes.NO,
+                available,
             )
     elif kind == codes.ENTRY_STOP:
         if open_ >= order["trigger"]:
@@ -637,18 +779,45 @@ def enter_at_open(
             if params["stop_gap"] == codes.STOP_GAP_STOP_PRICE and low <= order["trigger"]:
                 raw = order["trigger"]
             return enter(
-                state, logs, market, params, order_slot, t, raw, phase, codes.PRICE_OPEN_GAP,
-                _stop_slips(params), available,
+                state,
+                logs,
+                market,
+                params,
+                order_slot,
+                t,
+                raw,
+                phase,
+                codes.PRICE_OPEN_GAP,
+                _stop_slips(params),
+                available,
             )
     elif kind == codes.ENTRY_STOP_LIMIT and open_ >= order["trigger"]:
         order["triggered"] = 1
         log_event(
-            logs, account_of(state), order["id"], codes.NONE, order["sym"], codes.KIND_ENTRY, codes.ORDER_SUBMITTED,
-            codes.REASON_TRIGGERED, abs(order["trigger"]), order["qty"],
+            logs,
+            account_of(state),
+            order["id"],
+            codes.NONE,
+            order["sym"],
+            codes.KIND_ENTRY,
+            codes.ORDER_SUBMITTED,
+            codes.REASON_TRIGGERED,
+            abs(order["trigger"]),
+            order["qty"],
         )
         if open_ <= order["limit"]:
             return enter(
-                state, logs, market, params, order_slot, t, open_, phase, codes.PRICE_OPEN_GAP, codes.NO, available
+                state,
+                logs,
+                market,
+                params,
+                order_slot,
+                t,
+                open_,
+                phase,
+                codes.PRICE_OPEN_GAP,
+                codes.NO,
+                available,
             )
     return 0.0
 
@@ -676,29 +845,75 @@ def enter_inside(
         if low <= order["limit"]:
             by_limit = True
             spent = enter(
-                state, logs, market, params, order_slot, t, order["limit"], codes.INSIDE, codes.PRICE_LIMIT, codes.NO, available
+                state,
+                logs,
+                market,
+                params,
+                order_slot,
+                t,
+                order["limit"],
+                codes.INSIDE,
+                codes.PRICE_LIMIT,
+                codes.NO,
+                available,
             )
     elif kind == codes.ENTRY_STOP:
         if high >= order["trigger"]:
             spent = enter(
-                state, logs, market, params, order_slot, t, order["trigger"], codes.INSIDE, codes.PRICE_STOP,
-                _stop_slips(params), available,
+                state,
+                logs,
+                market,
+                params,
+                order_slot,
+                t,
+                order["trigger"],
+                codes.INSIDE,
+                codes.PRICE_STOP,
+                _stop_slips(params),
+                available,
             )
     elif kind == codes.ENTRY_STOP_LIMIT:
         if high >= order["trigger"]:
             order["triggered"] = 1
             log_event(
-                logs, account_of(state), order["id"], codes.NONE, order["sym"], codes.KIND_ENTRY,
-                codes.ORDER_SUBMITTED, codes.REASON_TRIGGERED, abs(order["trigger"]), order["qty"],
+                logs,
+                account_of(state),
+                order["id"],
+                codes.NONE,
+                order["sym"],
+                codes.KIND_ENTRY,
+                codes.ORDER_SUBMITTED,
+                codes.REASON_TRIGGERED,
+                abs(order["trigger"]),
+                order["qty"],
             )
             if order["trigger"] <= order["limit"]:
                 spent = enter(
-                    state, logs, market, params, order_slot, t, order["trigger"], codes.INSIDE, codes.PRICE_STOP, codes.NO,
+                    state,
+                    logs,
+                    market,
+                    params,
+                    order_slot,
+                    t,
+                    order["trigger"],
+                    codes.INSIDE,
+                    codes.PRICE_STOP,
+                    codes.NO,
                     available,
                 )
     elif kind == codes.ENTRY_FIXED_BAR:
         spent = enter(
-            state, logs, market, params, order_slot, t, order["trigger"], codes.INSIDE, codes.PRICE_GIVEN, codes.NO, available
+            state,
+            logs,
+            market,
+            params,
+            order_slot,
+            t,
+            order["trigger"],
+            codes.INSIDE,
+            codes.PRICE_GIVEN,
+            codes.NO,
+            available,
         )
         by_limit = order["limit"] == order["limit"]
     if spent > 0.0 and params["entry_bar"] == codes.ENTRY_BAR_ALLOWED:

@@ -18,7 +18,9 @@ __all__ = ["buying_power", "commission", "log_event", "log_fill", "slipped", "un
 
 
 @kernel_jit
-def slipped(params: Any, instrument: Any, price: float, direction: float, spread: float, span: float) -> float:
+def slipped(
+    params: Any, instrument: Any, price: float, direction: float, spread: float, span: float
+) -> float:
     """Price after slippage; `direction` +1 buys, -1 sells; `span` is the bar's range."""
     distance = (
         price * params["slippage"]
@@ -60,7 +62,9 @@ def commission(params: Any, instrument: Any, direction: float, qty: float, price
 @kernel_jit
 def unit_cost(params: Any, instrument: Any, price: float) -> float:
     """Buying power that one unit takes, its share of the fees included; per-fill fees come on top."""
-    per_unit = params["per_contract"] if instrument["kind"] == codes.INSTRUMENT_OPTION else params["per_share"]
+    per_unit = (
+        params["per_contract"] if instrument["kind"] == codes.INSTRUMENT_OPTION else params["per_share"]
+    )
     return price * instrument["multiplier"] * (1.0 + params["commission"]) + per_unit
 
 

@@ -33,7 +33,16 @@ from simulator.kernel.views import (
     working_at,
 )
 
-__all__ = ["compact", "free_order", "free_position", "grow", "leave", "open_position", "set_stop_now", "trail_from"]
+__all__ = [
+    "compact",
+    "free_order",
+    "free_position",
+    "grow",
+    "leave",
+    "open_position",
+    "set_stop_now",
+    "trail_from",
+]
 
 # A remainder below this share of the entered quantity is rounding, not a position.
 DUST = 1e-9
@@ -387,8 +396,16 @@ def open_position(
     account["n_positions"] += 1
     symbol_at(state, order["sym"])["n_positions"] += 1
     log_event(
-        logs, account, order["id"], position["id"], order["sym"], codes.KIND_STOP, codes.ORDER_SUBMITTED,
-        codes.REASON_NONE, abs(position["stop_now"]), qty,
+        logs,
+        account,
+        order["id"],
+        position["id"],
+        order["sym"],
+        codes.KIND_STOP,
+        codes.ORDER_SUBMITTED,
+        codes.REASON_NONE,
+        abs(position["stop_now"]),
+        qty,
     )
     grow(state, logs, market, params, slot, qty, price, codes.KIND_ENTRY, rule, slippage)
     return slot
@@ -448,7 +465,17 @@ def grow(
         _size_targets(state, params, position, slot, instrument["lot"])
         next_levels(state, position, slot)
     log_fill(
-        logs, account, position, kind, codes.EXIT_NONE, rule, codes.SOURCE_SIMULATED, side, qty, price, fee,
+        logs,
+        account,
+        position,
+        kind,
+        codes.EXIT_NONE,
+        rule,
+        codes.SOURCE_SIMULATED,
+        side,
+        qty,
+        price,
+        fee,
         slippage,
     )
 
@@ -519,8 +546,15 @@ def _cancel_rest_of_entry(state: Any, logs: Any, position: Any) -> None:
             order["state"] = codes.ORDER_CANCELLED
             symbol_at(state, order["sym"])["n_orders"] -= 1
             log_event(
-                logs, account, order["id"], position["id"], order["sym"], codes.KIND_ENTRY,
-                codes.ORDER_CANCELLED, codes.REASON_SIBLING_FILLED, abs(order["trigger"]),
+                logs,
+                account,
+                order["id"],
+                position["id"],
+                order["sym"],
+                codes.KIND_ENTRY,
+                codes.ORDER_CANCELLED,
+                codes.REASON_SIBLING_FILLED,
+                abs(order["trigger"]),
                 order["qty"] - order["filled"],
             )
 
@@ -538,7 +572,9 @@ def _close_trade(state: Any, logs: Any, position: Any, reason: int) -> None:
     elif pnl > 0.0:
         account["loss_streak"] = 0
     count_trade(metrics_of(state), position, pnl)
-    write_trade(logs, account, position, reason, position["exit_value"] / position["exit_qty"], pnl, account["row"])
+    write_trade(
+        logs, account, position, reason, position["exit_value"] / position["exit_qty"], pnl, account["row"]
+    )
 
 
 @kernel_jit
@@ -572,7 +608,9 @@ def count_trade(metrics: Any, position: Any, pnl: float) -> None:
 
 
 @kernel_jit
-def write_trade(logs: Any, account: Any, position: Any, reason: int, price: float, pnl: float, row: int) -> None:
+def write_trade(
+    logs: Any, account: Any, position: Any, reason: int, price: float, pnl: float, row: int
+) -> None:
     """Append a trade."""
     n = counts_of(logs)["trades"]
     if n >= trades_room(logs):

@@ -211,7 +211,9 @@ def _close_signal(state: Any, logs: Any, signal: Any) -> int:
             found += order["qty"] - order["filled"]
             cancel_order(state, logs, slot, codes.ORDER_CANCELLED, codes.REASON_CLOSE_ACCEPTED)
     reason = codes.REASON_CLOSE_ACCEPTED if found > 0.0 else codes.REASON_NOTHING_TO_CLOSE
-    return _verdict(logs, account, signal, reason, reason, np.nan, np.nan, found, found, codes.NO, codes.NONE, np.nan)
+    return _verdict(
+        logs, account, signal, reason, reason, np.nan, np.nan, found, found, codes.NO, codes.NONE, np.nan
+    )
 
 
 @kernel_jit
@@ -242,7 +244,11 @@ def _conflict(state: Any, logs: Any, params: Any, signal: Any) -> int:
                 opposite = True
     for k in range(account["n_orders"]):
         order = order_at(state, working_at(state, k)["slot"])
-        if order["live"] == 1 and order["sym"] == sym and (order["oco"] == 0 or order["oco"] != signal["oco"]):
+        if (
+            order["live"] == 1
+            and order["sym"] == sym
+            and (order["oco"] == 0 or order["oco"] != signal["oco"])
+        ):
             if order["side"] == side:
                 same = True
             else:
@@ -281,7 +287,11 @@ def _halted(account: Any, params: Any) -> tuple[int, float, float]:
             loss = 1.0 - account["equity"] / account["session_equity"]
         return codes.REASON_DAILY_LOSS_HALT, loss, params["daily_loss"]
     if account["drawdown_halt"] == 1:
-        return codes.REASON_DRAWDOWN_HALT, 1.0 - account["equity"] / account["peak_equity"], params["drawdown"]
+        return (
+            codes.REASON_DRAWDOWN_HALT,
+            1.0 - account["equity"] / account["peak_equity"],
+            params["drawdown"],
+        )
     return codes.REASON_NONE, 0.0, 0.0
 
 
@@ -428,12 +438,21 @@ def judge(state: Any, logs: Any, market: Any, params: Any, signal: Any, t: int) 
     if symbol["n_positions"] + symbol["n_orders"] > 0 and not fixed:
         reason = _conflict(state, logs, params, signal)
         if reason == codes.REASON_CLOSE_ACCEPTED:
-            return _verdict(logs, account, signal, reason, reason, nan, nan, nan, nan, codes.NO, codes.NONE, nan)
+            return _verdict(
+                logs, account, signal, reason, reason, nan, nan, nan, nan, codes.NO, codes.NONE, nan
+            )
         if reason == codes.REASON_REVERSED:
             skip_side = -signal["side"]
         elif reason != codes.REASON_NONE:
             return _reject(
-                logs, account, signal, reason, float(symbol["n_positions"] + symbol["n_orders"]), 0.0, nan, codes.NO,
+                logs,
+                account,
+                signal,
+                reason,
+                float(symbol["n_positions"] + symbol["n_orders"]),
+                0.0,
+                nan,
+                codes.NO,
                 nan,
             )
     reason, value, limit = _halted(account, params)
@@ -445,47 +464,103 @@ def judge(state: Any, logs: Any, market: Any, params: Any, signal: Any, t: int) 
             absent |= codes.ABSENT_STRENGTH
         elif signal["strength"] < params["min_strength"]:
             return _reject(
-                logs, account, signal, codes.REASON_MIN_STRENGTH, float(signal["strength"]),
-                float(params["min_strength"]), nan, absent, nan,
+                logs,
+                account,
+                signal,
+                codes.REASON_MIN_STRENGTH,
+                float(signal["strength"]),
+                float(params["min_strength"]),
+                nan,
+                absent,
+                nan,
             )
         if not signal["score"] == signal["score"]:
             absent |= codes.ABSENT_SCORE
         elif signal["score"] < params["min_score"]:
             return _reject(
-                logs, account, signal, codes.REASON_MIN_SCORE, signal["score"], params["min_score"], nan,
-                absent, nan,
+                logs,
+                account,
+                signal,
+                codes.REASON_MIN_SCORE,
+                signal["score"],
+                params["min_score"],
+                nan,
+                absent,
+                nan,
             )
         if account["cooldown_until"] > account["row"]:
             return _reject(
-                logs, account, signal, codes.REASON_COOLDOWN, float(account["loss_streak"]),
-                float(params["cooldown_losses"]), nan, absent, nan,
+                logs,
+                account,
+                signal,
+                codes.REASON_COOLDOWN,
+                float(account["loss_streak"]),
+                float(params["cooldown_losses"]),
+                nan,
+                absent,
+                nan,
             )
         total, of_symbol, of_strategy = _counts(state, signal, skip_side)
         if total >= params["max_open_positions"]:
             return _reject(
-                logs, account, signal, codes.REASON_MAX_POSITIONS, float(total),
-                float(params["max_open_positions"]), nan, absent, nan,
+                logs,
+                account,
+                signal,
+                codes.REASON_MAX_POSITIONS,
+                float(total),
+                float(params["max_open_positions"]),
+                nan,
+                absent,
+                nan,
             )
         if of_symbol >= params["max_per_symbol"]:
             return _reject(
-                logs, account, signal, codes.REASON_SYMBOL_CAP, float(of_symbol),
-                float(params["max_per_symbol"]), nan, absent, nan,
+                logs,
+                account,
+                signal,
+                codes.REASON_SYMBOL_CAP,
+                float(of_symbol),
+                float(params["max_per_symbol"]),
+                nan,
+                absent,
+                nan,
             )
         if of_strategy >= params["max_per_strategy"]:
             return _reject(
-                logs, account, signal, codes.REASON_STRATEGY_CAP, float(of_strategy),
-                float(params["max_per_strategy"]), nan, absent, nan,
+                logs,
+                account,
+                signal,
+                codes.REASON_STRATEGY_CAP,
+                float(of_strategy),
+                float(params["max_per_strategy"]),
+                nan,
+                absent,
+                nan,
             )
     if account["n_positions"] + account["n_orders"] >= positions_room(state):
         return _reject(
-            logs, account, signal, codes.REASON_CAPACITY, float(account["n_positions"]),
-            float(positions_room(state)), nan, absent, nan,
+            logs,
+            account,
+            signal,
+            codes.REASON_CAPACITY,
+            float(account["n_positions"]),
+            float(positions_room(state)),
+            nan,
+            absent,
+            nan,
         )
     slot = free_order(state)
     if slot < 0 or account["n_orders"] >= orders_room(state):
         return _reject(
-            logs, account, signal, codes.REASON_CAPACITY, float(account["n_orders"]),
-            float(orders_room(state)), nan, absent, nan,
+            logs,
+            account,
+            signal,
+            codes.REASON_CAPACITY,
+            float(account["n_orders"]),
+            float(orders_room(state)),
+            nan,
+            absent,
+            nan,
         )
     copy_record(plan_at(state, slot), signal)
     plan_at(state, slot)["row"] = account["row"]  # rows of a chunk are not rows of the run
@@ -504,7 +579,9 @@ def _reject(
     absent: int,
     price: float,
 ) -> int:
-    return _verdict(logs, account, signal, reason, reason, value, limit, asked, 0.0, absent, codes.NONE, price)
+    return _verdict(
+        logs, account, signal, reason, reason, value, limit, asked, 0.0, absent, codes.NONE, price
+    )
 
 
 @kernel_jit
@@ -539,9 +616,7 @@ def _size_and_place(
     stop, _, _ = initial_levels(plan, ref, side)
     wants_atr = plan["stop_atr"] == plan["stop_atr"] or plan["trail_atr"] == plan["trail_atr"]
     if (wants_atr and not plan["atr"] > 0.0) or (stop > -np.inf and not stop < entry):
-        return _reject(
-            logs, account, signal, codes.REASON_INVALID_STOP, stop * side, ref, asked, absent, ref
-        )
+        return _reject(logs, account, signal, codes.REASON_INVALID_STOP, stop * side, ref, asked, absent, ref)
     unit = nan
     if stop == -np.inf:
         absent |= codes.ABSENT_STOP
@@ -576,8 +651,15 @@ def _size_and_place(
             absent |= codes.ABSENT_TARGET
         elif reward / unit < params["min_reward_risk"] - 1e-9:
             return _reject(
-                logs, account, signal, codes.REASON_MIN_REWARD_RISK, reward / unit,
-                params["min_reward_risk"], asked, absent, ref,
+                logs,
+                account,
+                signal,
+                codes.REASON_MIN_REWARD_RISK,
+                reward / unit,
+                params["min_reward_risk"],
+                asked,
+                absent,
+                ref,
             )
         equity = account["equity"]
         if not equity > 0.0:
@@ -586,15 +668,29 @@ def _size_and_place(
             highest, unknown = _highest_correlation(state, market, params, signal, t, skip_side)
             if highest > params["correlation"]:
                 return _reject(
-                    logs, account, signal, codes.REASON_CORRELATION, highest, params["correlation"], asked,
-                    absent, ref,
+                    logs,
+                    account,
+                    signal,
+                    codes.REASON_CORRELATION,
+                    highest,
+                    params["correlation"],
+                    asked,
+                    absent,
+                    ref,
                 )
             if unknown > 0:
                 absent |= codes.ABSENT_CORRELATION
                 if params["correlation_unknown"] == codes.UNKNOWN_REJECT:
                     return _reject(
-                        logs, account, signal, codes.REASON_CORRELATION_UNKNOWN, float(unknown), 0.0, asked,
-                        absent, ref,
+                        logs,
+                        account,
+                        signal,
+                        codes.REASON_CORRELATION_UNKNOWN,
+                        float(unknown),
+                        0.0,
+                        asked,
+                        absent,
+                        ref,
                     )
         sized = not asked == asked
         if sized:
@@ -615,7 +711,12 @@ def _size_and_place(
             net_now = net * side
             for k in range(7):
                 if k == 0:
-                    this, now, per, cap = codes.REASON_RISK_PER_TRADE, 0.0, unit_risk, params["risk_per_trade"]
+                    this, now, per, cap = (
+                        codes.REASON_RISK_PER_TRADE,
+                        0.0,
+                        unit_risk,
+                        params["risk_per_trade"],
+                    )
                     policy = params["policy_risk"]
                     if stop == -np.inf:
                         cap = np.inf
@@ -695,7 +796,15 @@ def _size_and_place(
     symbol_at(state, sym)["n_orders"] += 1
     metrics_of(state)["admitted"] += 1
     log_event(
-        logs, account, order["id"], codes.NONE, sym, codes.KIND_ENTRY, codes.ORDER_PENDING, codes.REASON_ADMITTED, ref,
+        logs,
+        account,
+        order["id"],
+        codes.NONE,
+        sym,
+        codes.KIND_ENTRY,
+        codes.ORDER_PENDING,
+        codes.REASON_ADMITTED,
+        ref,
         granted,
     )
     outcome = codes.REASON_ADMITTED if rule == codes.REASON_ADMITTED else codes.REASON_SHRUNK

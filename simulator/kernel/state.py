@@ -35,7 +35,17 @@ from simulator.kernel.dtypes import (
     VERDICT,
 )
 
-__all__ = ["LOG_NAMES", "Lane", "Logs", "Market", "State", "allocate_logs", "allocate_state", "from_bytes", "to_bytes"]
+__all__ = [
+    "LOG_NAMES",
+    "Lane",
+    "Logs",
+    "Market",
+    "State",
+    "allocate_logs",
+    "allocate_state",
+    "from_bytes",
+    "to_bytes",
+]
 
 Records = npt.NDArray[np.void]
 
@@ -151,7 +161,9 @@ def from_bytes(data: bytes) -> State:
             offset += array.nbytes
             arrays.append(array)
     except (ValueError, SyntaxError, UnicodeDecodeError) as error:
-        raise EngineError(f"these {len(data)} bytes are no saved state: {error}", code="ENGINE_STATE") from error
+        raise EngineError(
+            f"these {len(data)} bytes are no saved state: {error}", code="ENGINE_STATE"
+        ) from error
     state = State(*arrays)
     version = int(state.account["schema_version"][0])
     if version != codes.SCHEMA_VERSION or offset != len(data):

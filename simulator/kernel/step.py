@@ -234,7 +234,10 @@ def _quiet(state: Any, logs: Any, market: Any, params: Any, t: int) -> bool:
         low = bar["low"] if is_long else -bar["high"]
         if not (low > position["stop_now"] and high < min(position["next_target"], position["next_add"])):
             return False
-        if position["pending"] + position["pending_close"] + position["forced_ts"] + position["exit_close"] != 0:
+        if (
+            position["pending"] + position["pending_close"] + position["forced_ts"] + position["exit_close"]
+            != 0
+        ):
             return False
         if (moving and position["trail_mode"] != 0) or bar_state(bar) != BAR_OK:
             return False
@@ -269,7 +272,10 @@ def _quiet(state: Any, logs: Any, market: Any, params: Any, t: int) -> bool:
 @kernel_jit
 def _room(logs: Any, account: Any, n_signals: int, n_commands: int) -> bool:
     # Capacity 0 means off, and needs no room.
-    if fills_room(logs) + trades_room(logs) + verdicts_room(logs) + events_room(logs) + equity_room(logs) == 0:
+    if (
+        fills_room(logs) + trades_room(logs) + verdicts_room(logs) + events_room(logs) + equity_room(logs)
+        == 0
+    ):
         return True
     slots = account["n_positions"] + account["n_orders"] + n_signals + 1
     rows = ROWS_PER_SLOT * slots + 2 * n_commands + 8
@@ -318,8 +324,17 @@ def step_once(
 ) -> int:
     """The step, for callers in Python: a live session, or a run bar by bar."""
     return step(
-        state, logs, market, params[0], signals, first_signal, last_signal, commands, first_command,
-        last_command, t,
+        state,
+        logs,
+        market,
+        params[0],
+        signals,
+        first_signal,
+        last_signal,
+        commands,
+        first_command,
+        last_command,
+        t,
     )
 
 
@@ -340,8 +355,18 @@ def _obey(state: Any, logs: Any, market: Any, params: Any, command: Any, t: int)
             price = command["value"]
             if kind == codes.COMMAND_CLOSE and price > 0.0:
                 leave(
-                    state, logs, market, params, slot, position["qty"], price, codes.KIND_EXIT,
-                    codes.EXIT_MANUAL, codes.PRICE_GIVEN, codes.SOURCE_MANUAL, 0.0,
+                    state,
+                    logs,
+                    market,
+                    params,
+                    slot,
+                    position["qty"],
+                    price,
+                    codes.KIND_EXIT,
+                    codes.EXIT_MANUAL,
+                    codes.PRICE_GIVEN,
+                    codes.SOURCE_MANUAL,
+                    0.0,
                 )
             else:
                 position["pending"] = codes.EXIT_MANUAL
@@ -386,7 +411,16 @@ def _obey(state: Any, logs: Any, market: Any, params: Any, command: Any, t: int)
 @kernel_jit
 def _log_account(logs: Any, account: Any, reason: int, amount: float) -> None:
     log_event(
-        logs, account, codes.NONE, codes.NONE, codes.NONE, codes.KIND_ACCOUNT, codes.ORDER_FILLED, reason, amount, 0.0
+        logs,
+        account,
+        codes.NONE,
+        codes.NONE,
+        codes.NONE,
+        codes.KIND_ACCOUNT,
+        codes.ORDER_FILLED,
+        reason,
+        amount,
+        0.0,
     )
 
 
@@ -419,8 +453,18 @@ def _act(state: Any, logs: Any, market: Any, params: Any, action: Any) -> None:
             if position["live"] == 1 and position["sym"] == sym:
                 price = value if value > 0.0 else position["mark"]
                 leave(
-                    state, logs, market, params, slot, position["qty"], price, codes.KIND_EXIT,
-                    codes.EXIT_DELISTED, codes.PRICE_GIVEN, codes.SOURCE_SIMULATED, 0.0,
+                    state,
+                    logs,
+                    market,
+                    params,
+                    slot,
+                    position["qty"],
+                    price,
+                    codes.KIND_EXIT,
+                    codes.EXIT_DELISTED,
+                    codes.PRICE_GIVEN,
+                    codes.SOURCE_SIMULATED,
+                    0.0,
                 )
         for k in range(account["n_orders"]):
             slot = working_at(state, k)["slot"]
@@ -473,8 +517,16 @@ def _split(state: Any, logs: Any, sym: int, ratio: float) -> None:
         set_stop_now(position, codes.BOTH_TIGHTER)
         next_levels(state, position, slot)
         log_event(
-            logs, account, position["order"], position["id"], sym, codes.KIND_ACCOUNT, codes.ORDER_FILLED,
-            codes.REASON_SPLIT, ratio, position["qty"],
+            logs,
+            account,
+            position["order"],
+            position["id"],
+            sym,
+            codes.KIND_ACCOUNT,
+            codes.ORDER_FILLED,
+            codes.REASON_SPLIT,
+            ratio,
+            position["qty"],
         )
     for k in range(account["n_orders"]):
         slot = working_at(state, k)["slot"]
@@ -518,8 +570,16 @@ def _dividend(state: Any, logs: Any, params: Any, sym: int, cash: float) -> None
             position["trail_level"] -= cash
             set_stop_now(position, params["stop_and_trail"])
         log_event(
-            logs, account, position["order"], position["id"], sym, codes.KIND_ACCOUNT, codes.ORDER_FILLED,
-            codes.REASON_DIVIDEND, cash, position["qty"],
+            logs,
+            account,
+            position["order"],
+            position["id"],
+            sym,
+            codes.KIND_ACCOUNT,
+            codes.ORDER_FILLED,
+            codes.REASON_DIVIDEND,
+            cash,
+            position["qty"],
         )
     for k in range(account["n_orders"]):
         order = order_at(state, working_at(state, k)["slot"])
@@ -550,7 +610,9 @@ def _change_session(state: Any, logs: Any, market: Any, params: Any, t: int) -> 
     account = account_of(state)
     if account["session_no"] < 0:
         # peak before the first session: its own number less one, so that a loss in it is one session long
-        metrics_of(state)["peak_session"] = max(metrics_of(state)["peak_session"], account["first_session_no"] - 1)
+        metrics_of(state)["peak_session"] = max(
+            metrics_of(state)["peak_session"], account["first_session_no"] - 1
+        )
         if account["session"] < -(2**61):
             account["session"] = clock_at(market, t)["session"]
     else:
@@ -571,7 +633,9 @@ def _change_session(state: Any, logs: Any, market: Any, params: Any, t: int) -> 
         if order["live"] == 0:
             continue
         day_over = order["tif"] == codes.TIF_DAY and order["session"] >= 0
-        date_over = order["tif"] == codes.TIF_GTD and clock_at(market, t)["ts"] > plan_at(state, slot)["valid_until"]
+        date_over = (
+            order["tif"] == codes.TIF_GTD and clock_at(market, t)["ts"] > plan_at(state, slot)["valid_until"]
+        )
         if day_over or date_over:
             cancel_order(state, logs, slot, codes.ORDER_EXPIRED, codes.REASON_TIF_EXPIRED)
 
@@ -609,7 +673,10 @@ def _begin_bar(state: Any, logs: Any, market: Any, params: Any, t: int) -> tuple
     # Which positions and orders this bar has a price for, and whether it can touch any of them at all.
     account = account_of(state)
     status = codes.STEP_OK
-    busy = account["n_orders"] > 0 or clock_at(market, t + 1)["detail_start"] > clock_at(market, t)["detail_start"] + 1
+    busy = (
+        account["n_orders"] > 0
+        or clock_at(market, t + 1)["detail_start"] > clock_at(market, t)["detail_start"] + 1
+    )
     moving = params["trail_rule"] == codes.TRAIL_RAISE_FIRST or params["trail_rule"] == codes.TRAIL_PATH
     for k in range(account["n_positions"]):
         position = position_at(state, open_at(state, k)["slot"])
@@ -670,7 +737,9 @@ def _match(state: Any, logs: Any, market: Any, params: Any, t: int) -> None:
             budget -= _exit_inside(state, logs, market, params, open_at(state, k)["slot"], t, d, budget)
         for k in range(working):
             available = min(budget, buying_power(params, account))
-            budget -= _enter_inside(state, logs, market, params, working_at(state, k)["slot"], t, d, available)
+            budget -= _enter_inside(
+                state, logs, market, params, working_at(state, k)["slot"], t, d, available
+            )
         if d + 1 < last:
             _between_parts(state, market, params, t, d)
 
@@ -680,8 +749,16 @@ def _submit(logs: Any, account: Any, order: Any) -> None:
     order["state"] = codes.ORDER_SUBMITTED
     order["session"] = account["session"]
     log_event(
-        logs, account, order["id"], codes.NONE, order["sym"], codes.KIND_ENTRY, codes.ORDER_SUBMITTED,
-        codes.REASON_NONE, order["reference"], order["qty"],
+        logs,
+        account,
+        order["id"],
+        codes.NONE,
+        order["sym"],
+        codes.KIND_ENTRY,
+        codes.ORDER_SUBMITTED,
+        codes.REASON_NONE,
+        order["reference"],
+        order["qty"],
     )
 
 
@@ -733,7 +810,10 @@ def _exit_inside(
     position = position_at(state, slot)
     if position["live"] == 0 or position["pending"] != 0:
         return 0.0
-    if params["entry_bar"] == codes.ENTRY_BAR_NOT_ALLOWED and position["entry_row"] == account_of(state)["row"]:
+    if (
+        params["entry_bar"] == codes.ENTRY_BAR_NOT_ALLOWED
+        and position["entry_row"] == account_of(state)["row"]
+    ):
         return 0.0
     if not _usable(market, t, d, position["sym"]):
         return 0.0
@@ -901,7 +981,12 @@ def _check_limits(state: Any, logs: Any, params: Any) -> None:
             account["halted_sessions"] += 1
             account["state"] = codes.STATE_HALTED
             _breach(
-                state, logs, codes.REASON_DAILY_LOSS_HALT, codes.EXIT_DAILY_LOSS, params["daily_action"], equity
+                state,
+                logs,
+                codes.REASON_DAILY_LOSS_HALT,
+                codes.EXIT_DAILY_LOSS,
+                params["daily_action"],
+                equity,
             )
     if account["drawdown_halt"] == 0 and 1.0 - equity / account["peak_equity"] >= params["drawdown"]:
         account["drawdown_halt"] = 1
@@ -948,8 +1033,18 @@ def _at_close(state: Any, logs: Any, market: Any, params: Any, t: int) -> bool:
             position["pending_close"] = 0
             changed = True
             exit_fill(
-                state, logs, market, params, slot, t, position["qty"],
-                bar["close"] if position["side"] > 0 else -bar["close"], codes.KIND_EXIT, reason, codes.PRICE_CLOSE, codes.YES,
+                state,
+                logs,
+                market,
+                params,
+                slot,
+                t,
+                position["qty"],
+                bar["close"] if position["side"] > 0 else -bar["close"],
+                codes.KIND_EXIT,
+                reason,
+                codes.PRICE_CLOSE,
+                codes.YES,
             )
     for k in range(account["n_orders"]):
         slot = working_at(state, k)["slot"]

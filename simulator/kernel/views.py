@@ -25,7 +25,9 @@ __all__ = ["copy_record", "lanes_of", "view_of"]
 
 
 def _view_dtype(bundle: Any) -> np.dtype[np.void]:
-    return np.dtype([(f"{name}{part}", "<i8") for name in bundle._fields for part in ("", "_rows", "_columns")])
+    return np.dtype(
+        [(f"{name}{part}", "<i8") for name in bundle._fields for part in ("", "_rows", "_columns")]
+    )
 
 
 _DTYPES: Final = {bundle: _view_dtype(bundle) for bundle in (State, Logs, Market, Lane)}
