@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import date, datetime
+from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -54,15 +55,34 @@ class Command:
             )
         if self.kind in ("close", "cancel") and self.symbol is None:
             raise ConfigError(f"command {self.kind!r} needs a symbol", code="CONFIG_COMMAND")
-        if self.kind == "deposit" and (self.value is None or not np.isfinite(self.value)):
-            raise ConfigError("command 'deposit' needs a finite value", code="CONFIG_COMMAND")
+        given: Any = self.value
+        if given is not None and (isinstance(given, bool) or not isinstance(given, Real)):
+            raise ConfigError(
+                f"the value of command {self.kind!r} is {given!r}, not a number", code="CONFIG_COMMAND"
+            )
+        value = None if given is None else float(given)
+        if self.kind == "deposit" and (value is None or not np.isfinite(value)):
+            raise ConfigError(
+                f"command 'deposit' needs a finite value, and has {value}", code="CONFIG_COMMAND"
+            )
+        if self.kind == "close" and value is not None and not 0.0 < value < np.inf:
+            raise ConfigError(
+                f"command 'close' has the price {value:g}; it is above 0 and finite, or absent: the open",
+                code="CONFIG_COMMAND",
+            )
 
 
 def align_commands(
     commands: Sequence[Command] | None, bars: Bars
 ) -> tuple[npt.NDArray[np.void], npt.NDArray[np.int64]]:
     """Return COMMAND records sorted by bar, and their start offsets per bar, shape (T + 1,)."""
-    given = list(commands or ())
+    given = [] if commands is None else list(commands)
+    strange = [command for command in given if not isinstance(command, Command)]
+    if strange:
+        raise ConfigError(
+            f"commands must be a list of Command, and there is {strange[0]!r} among them",
+            code="CONFIG_COMMAND",
+        )
     records = np.zeros(len(given), COMMAND)
     kinds = {kind.label: int(kind) for kind in CommandKind}
     for index, command in enumerate(given):
@@ -75,9 +95,9 @@ def align_commands(
         sym = -1
         if command.symbol is not None:
             if command.symbol not in bars.symbols:
+                near = did_you_mean(str(command.symbol), bars.symbols)
                 raise UnknownNameError(
-                    f"the bars have no symbol {command.symbol!r}.{did_you_mean(command.symbol, bars.symbols)}",
-                    code="NAME_SYMBOL",
+                    f"the bars have no symbol {command.symbol!r}.{near}", code="NAME_SYMBOL"
                 )
             sym = bars.symbols.index(command.symbol)
         value = np.nan if command.value is None else command.value
@@ -90,7 +110,16 @@ def align_commands(
 def _nanoseconds(time: str | datetime) -> int:
     import pandas as pd
 
-    stamp = pd.Timestamp(time)
+    try:
+        stamp = pd.Timestamp(time) if isinstance(time, (str, date, np.datetime64)) else None
+    except ValueError as error:
+        raise ConfigError(
+            f"command time {time!r} cannot be read: {error}", code="CONFIG_COMMAND_TIME"
+        ) from error
+    if stamp is None or pd.isna(stamp):
+        raise ConfigError(
+            f"command time {time!r} is neither a date nor an aware time", code="CONFIG_COMMAND_TIME"
+        )
     if stamp.tzinfo is None:
         if stamp != stamp.normalize():
             raise ConfigError(

@@ -12,15 +12,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator.conventions import Conventions
 from simulator.costs import Costs
 from simulator.engine import DEFAULT_RISK, Run, prepare
 from simulator.errors import StrategyError, UnknownNameError, did_you_mean
-from simulator.kernel import codes
 from simulator.kernel.dtypes import SIGNAL
-from simulator.kernel.step import step_once
 from simulator.kernel.views import lanes_of
 from simulator.signals import Signals
 
@@ -125,22 +122,23 @@ def run_on_bar(
     run = Run(bars, Signals.empty(bars), **rules)
     context = Context(bars, run)
     parts: list[Signals] = []
+    nothing = lanes_of([np.zeros(0, SIGNAL)])[0]
     for t in range(len(bars)):
-        # the strategy is asked with this bar matched and marked, before its signals are judged: a rehearsal
-        # on a copy of the state shows it what it may know
-        context.row = t
-        if t + 1 >= strategy.warmup:
-            before = _snapshot(run)
-            _step(run, np.zeros(0, SIGNAL), t)
-            strategy.on_bar(context)
-            orders = context._take()
-            if orders:
-                signals = _as_signals(bars, t, orders)
-                parts.append(signals)
-                _restore(run, before)
-                _step(run, prepare(signals, bars, risk)[0], t)
-        else:
-            _step(run, np.zeros(0, SIGNAL), t)
+        context.row = run.at = t
+        before = run.books.snapshot()
+        run.step_with(nothing, (0, 0))
+        if t + 1 < strategy.warmup:
+            continue
+        # the strategy is asked with this bar matched and marked; what it orders is judged at this close, so
+        # the bar is stepped once more with its orders
+        strategy.on_bar(context)
+        orders = context._take()
+        if orders:
+            signals = _as_signals(bars, t, orders)
+            parts.append(signals)
+            run.books.restore(before)
+            records = prepare(signals, bars, risk)[0]
+            run.step_with(lanes_of([records])[0], (0, len(records)))
     final = Run(bars, Signals.concat(parts) if parts else Signals.empty(bars), **rules)
     final.advance()
     if final.state.account.tobytes() != run.state.account.tobytes():
@@ -156,23 +154,3 @@ def _as_signals(bars: Bars, t: int, orders: Sequence[tuple[str, int, dict[str, A
     return Signals.concat(
         [Signals.from_arrays(bars, [t], [name], side, **order) for name, side, order in orders]
     )
-
-
-def _snapshot(run: Run) -> tuple[list[npt.NDArray[Any]], npt.NDArray[np.void]]:
-    return [array.copy() for array in run.state], run.logs.counts.copy()
-
-
-def _restore(run: Run, saved: tuple[list[npt.NDArray[Any]], npt.NDArray[np.void]]) -> None:
-    for array, copy in zip(run.state, saved[0], strict=True):
-        array[...] = copy
-    run.logs.counts[...] = saved[1]
-
-
-def _step(run: Run, records: npt.NDArray[np.void], t: int) -> None:
-    code = codes.STEP_LOG_FULL
-    while code == codes.STEP_LOG_FULL:
-        code = step_once(
-            run._state_view, run._logs_view, run._market_view, run.params, lanes_of([records])[0], 0, len(records),
-            run.commands, run.command_start[t], run.command_start[t + 1], t,
-        )  # fmt: skip
-        run._answer(code)

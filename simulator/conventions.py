@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Final
 
 from simulator.errors import ConfigError, UnknownNameError, did_you_mean
@@ -102,15 +103,16 @@ class Conventions:
     def __post_init__(self) -> None:
         for field, choices in CHOICES.items():
             value = getattr(self, field)
-            if value not in choices:
+            if not isinstance(value, str) or value not in choices:
                 raise ConfigError(
                     f"convention {field} is {value!r}.{did_you_mean(str(value), choices)} "
                     f"It may be {', '.join(choices)}.",
                     code="CONFIG_CONVENTION",
                 )
-        if not 0.0 <= self.volume_cap <= 1.0:
+        cap: Any = self.volume_cap
+        if isinstance(cap, bool) or not isinstance(cap, Real) or not 0.0 <= float(cap) <= 1.0:
             raise ConfigError(
-                f"volume_cap is {self.volume_cap}; it is a share of the bar's volume, 0 (unlimited) to 1",
+                f"volume_cap is {cap!r}; it is a share of the bar's volume, 0 (unlimited) to 1",
                 code="CONFIG_VOLUME_CAP",
             )
 
@@ -118,7 +120,9 @@ class Conventions:
     def profile(cls, name: str) -> Conventions:
         """Return a named bundle: one of `PROFILES`."""
         if name not in PROFILES:
-            raise UnknownNameError(f"no profile {name!r}.{did_you_mean(name, PROFILES)}", code="NAME_PROFILE")
+            raise UnknownNameError(
+                f"no profile {name!r}.{did_you_mean(str(name), PROFILES)}", code="NAME_PROFILE"
+            )
         return PROFILES[name]
 
     @classmethod

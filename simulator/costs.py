@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Final
 
 from simulator.errors import ConfigError, UnknownNameError, did_you_mean
@@ -78,7 +79,7 @@ class Costs:
             value = getattr(self, field.name)
             if field.name == "name":
                 continue
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
                 raise ConfigError(f"cost {field.name} is {value!r}, not a finite number", code="COST_NUMBER")
             if value < 0 and field.name != "cash_rate_pct":
                 raise ConfigError(
@@ -97,7 +98,7 @@ class Costs:
         """Return a broker's schedule: one of `PRESETS`."""
         if name not in PRESETS:
             raise UnknownNameError(
-                f"no cost preset {name!r}.{did_you_mean(name, PRESETS)}", code="NAME_COSTS"
+                f"no cost preset {name!r}.{did_you_mean(str(name), PRESETS)}", code="NAME_COSTS"
             )
         return PRESETS[name]
 

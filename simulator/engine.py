@@ -18,16 +18,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from simulator.books import Books
 from simulator.commands import Command, align_commands
 from simulator.conventions import Conventions
 from simulator.costs import Costs
-from simulator.errors import ConfigError, EngineError, SignalError, StrategyError
-from simulator.kernel import codes
-from simulator.kernel._jit import ENGINE_HASH, kernel_jit, self_healing
+from simulator.errors import ConfigError, SignalError, StrategyError
+from simulator.kernel._jit import ENGINE_HASH
 from simulator.kernel.history import average_true_range
-from simulator.kernel.loops import run_lanes
-from simulator.kernel.state import LOG_NAMES, Logs, State, allocate_logs, fingerprint
-from simulator.kernel.step import finish, start, step_once
+from simulator.kernel.state import LOG_NAMES, State
 from simulator.kernel.views import lanes_of, view_of
 from simulator.risk_limits import RiskLimits
 from simulator.setup import market_of, params_of, room_for, state_of
@@ -148,67 +146,58 @@ class Run:
         self.records, self.offsets = prepare(signals, bars, risk)
         self.given_commands = commands
         self.commands, self.command_start = align_commands(commands, bars)
-        self.state: State = state_of(capacity or room_for(risk, len(bars.symbols)), len(bars.symbols))
-        self._state_view = view_of(self.state)
+        slots = capacity or room_for(risk, len(bars.symbols))
         self._market_view = view_of(self.market)
-        start(self._state_view, float(cash))
+        self.books = Books(
+            state_of(slots, len(bars.symbols)),
+            self.params,
+            self._market_view,
+            self._rows(slots) if log else None,
+        )
         self.at = 0
         self._lanes = lanes_of([self.records])
-        self._out = (np.zeros(0, self.state.metrics.dtype), np.zeros(0, self.state.account.dtype))
-        self._parts: dict[str, list[npt.NDArray[np.void]]] = {name: [] for name in LOG_NAMES}
-        self._on = log
-        self._set_logs(self._new_logs(1) if log else allocate_logs(0, 0, 0, 0, 0))
 
     @property
     def symbols(self) -> tuple[str, ...]:
         """Names by column."""
         return self.bars.symbols
 
+    @property
+    def state(self) -> State:
+        """The account's state."""
+        return self.books.state
+
     def advance(self, until: int | None = None) -> None:
         """Run the loop up to (not including) bar `until`, by default to the end."""
         end = len(self.bars) if until is None else min(until, len(self.bars))
-        while self.at < end:
-            code, reached = self_healing(kernel_jit, lambda: self._call_loop(end))
-            self.at = reached
-            self._answer(code)
-
-    def _call_loop(self, end: int) -> tuple[int, int]:
-        return run_lanes(
-            self._state_view, self._logs_view, self._market_view, self.params, self._lanes, self.commands,
-            self.command_start, *self._out, 0, 1, self.at, end, 1,
-        )  # fmt: skip
+        if end > self.at:
+            self.books.loop(self._market_view, self._lanes, self.commands, self.command_start, self.at, end)
+            self.at = end
 
     def step(self) -> int:
         """Advance by one bar, as a live session does; returns the step's code."""
+        code = self.step_with(self._lanes[0], (self.offsets[self.at], self.offsets[self.at + 1]))
+        self.at += 1
+        return code
+
+    def step_with(self, lane: Any, signals: tuple[int, int]) -> int:
+        """Step bar `at` with other signals than the run's own, and stay there: for `on_bar` strategies."""
         t = self.at
-        code = codes.STEP_LOG_FULL
-        while code == codes.STEP_LOG_FULL:
-            code = step_once(
-                self._state_view, self._logs_view, self._market_view, self.params, self._lanes[0], self.offsets[t],
-                self.offsets[t + 1], self.commands, self.command_start[t], self.command_start[t + 1], t,
-            )  # fmt: skip
-            if code == codes.STEP_LOG_FULL:
-                self._answer(code)
-        self._answer(code)
-        self.at = t + 1
-        return int(code)
+        mine = (self.command_start[t], self.command_start[t + 1])
+        return self.books.step(self._market_view, lane, signals, self.commands, mine, t)
 
     def fingerprint(self) -> str:
         """SHA-256 of the state."""
-        return fingerprint(self.state)
+        return self.books.fingerprint()
 
     def result(self) -> Result:
         """Close the books on a copy, and return what has happened so far."""
         from simulator.interval import interval_runner
         from simulator.results import RawRun, Result
 
-        state = self.state._replace(metrics=self.state.metrics.copy())
-        self._drain()
-        extra = self._new_logs(1) if self._on else self.logs
-        finish(view_of(state), view_of(extra))
-        logs = {name: self._collected(name) for name in LOG_NAMES}
-        open_trades = extra.trades[: int(extra.counts["trades"][0])]
-        if len(open_trades):
+        metrics, open_trades = self.books.close()
+        logs = {name: self.books.log(name) for name in LOG_NAMES}
+        if self.books.keeps_logs:
             logs["trades"] = np.concatenate([logs["trades"], open_trades])
         raw = RawRun(
             bars=self.bars,
@@ -218,54 +207,26 @@ class Run:
             costs=self.costs,
             conventions=self.conventions,
             **logs,
-            metrics=state.metrics,
+            metrics=metrics,
             account=self.state.account.copy(),
             tags=self.signals.tags,
             strategies=self.signals.strategies,
             engine_hash=ENGINE_HASH,
-            interval_runner=interval_runner(self.bars, self.signals, self) if self._on else None,
+            interval_runner=interval_runner(self.bars, self.signals, self) if self.books.keeps_logs else None,
         )
         return Result(raw)
 
-    def _set_logs(self, logs: Logs) -> None:
-        self.logs = logs
-        self._logs_view = view_of(logs)
-
-    def _new_logs(self, scale: int) -> Logs:
+    def _rows(self, slots: int) -> dict[str, int]:
+        # What a run of so many signals usually writes; more only costs another piece.
         signals, bars = len(self.records), len(self.bars)
-        slots = len(self.state.positions)
-        rows = scale * (4096 + 6 * signals + 40 * slots)
-        return allocate_logs(
-            rows, scale * (1024 + signals + 2 * slots), scale * (64 + signals), rows, bars + 1
-        )
-
-    def _answer(self, code: int) -> None:
-        if code == codes.STEP_TIME_WENT_BACK:
-            at = np.datetime64(int(self.bars.ts[self.at]), "ns")
-            raise EngineError(
-                f"bar {self.at} is at {at}, not after the bar before it; times must rise", code="ENGINE_TIME"
-            )
-        if code == codes.STEP_LOG_FULL:
-            if not any(self.logs.counts[0]):
-                self._set_logs(self._new_logs(2 * (1 + len(self.logs.fills) // 4096)))
-            self._drain()
-
-    def _drain(self) -> None:
-        for name in LOG_NAMES:
-            count = int(self.logs.counts[name][0])
-            if count:
-                self._parts[name].append(getattr(self.logs, name)[:count].copy())
-        self.logs.counts[0] = 0
-
-    def _collected(self, name: str) -> npt.NDArray[np.void]:
-        parts = self._parts[name]
-        if len(parts) == 1:
-            return parts[0]
-        if not parts:
-            return np.zeros(0, getattr(self.logs, name).dtype)
-        merged = np.concatenate(parts)
-        self._parts[name] = [merged]
-        return merged
+        rows = 4096 + 6 * signals + 40 * slots
+        return {
+            "fills": rows,
+            "trades": 1024 + signals + 2 * slots,
+            "verdicts": 64 + signals,
+            "events": rows,
+            "equity": bars + 1,
+        }
 
 
 def signals_of(strategy: Any, bars: Bars) -> Signals:

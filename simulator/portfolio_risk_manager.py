@@ -147,7 +147,7 @@ class PortfolioRiskManager:
             gross_exposure_pct=100.0 * gross / equity,
             net_exposure_pct=100.0 * net / equity,
             drawdown_pct=100.0 * (1.0 - equity / float(record["peak_equity"])),
-            daily_loss_pct=100.0 * (1.0 - equity / float(record["session_equity"])),
+            daily_loss_pct=100.0 * (1.0 - equity / float(record["baseline"])),
             open_positions=int(record["n_positions"]),
             working_entries=int(record["n_orders"]),
             halt_state=HaltState(int(record["state"])),

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Final
 
 from simulator.errors import ConfigError, did_you_mean, warn
@@ -149,7 +150,7 @@ class RiskLimits:
     def __post_init__(self) -> None:
         for name, choices in POLICIES.items():
             value = getattr(self, name)
-            if value not in choices:
+            if not isinstance(value, str) or value not in choices:
                 raise ConfigError(
                     f"risk limit {name} is {value!r}; it may be {' or '.join(choices)}", code="CONFIG_POLICY"
                 )
@@ -162,6 +163,8 @@ class RiskLimits:
         self._number("min_risk_reward_ratio", above=-1.0)
         self._number("min_pattern_score", above=-1.0, most=100.0)
         self._number("max_correlation", above=-1e-12, most=1.0)
+        if math.isinf(self.leverage):
+            raise ConfigError("risk limit leverage is inf; it must be finite", code="CONFIG_LIMIT_RANGE")
         if self.correlation_min_observations > self.correlation_window:
             raise ConfigError(
                 f"correlation_min_observations {self.correlation_min_observations} is above "
@@ -204,9 +207,9 @@ class RiskLimits:
         value = getattr(self, name)
         if value is None and name not in ("risk_per_trade_pct", "daily_loss_limit", "leverage"):
             return
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
+        if isinstance(value, bool) or not isinstance(value, Real) or math.isnan(value):
             raise ConfigError(f"risk limit {name} is {value!r}, not a number", code="CONFIG_NUMBER")
-        if not above < value <= most:
+        if not above < float(value) <= most:
             bound = "above 0" if above == 0.0 else "0 or more"
             raise ConfigError(
                 f"risk limit {name} is {value:g}; it must be {bound}"
@@ -222,14 +225,14 @@ class RiskLimits:
             "max_positions_per_strategy",
         ):
             return
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
             raise ConfigError(
                 f"risk limit {name} is {value!r}; it must be a whole number, {least} or more",
                 code="CONFIG_LIMIT_RANGE",
             )
 
 
-def _strength(value: object) -> SignalStrength:
+def _strength(value: Any) -> SignalStrength:
     if isinstance(value, str):
         return SignalStrength[value.upper().replace(" ", "_")]
     return SignalStrength(value)

@@ -48,7 +48,7 @@ def build_market(bars: Bars, daily: npt.NDArray[np.float64], day_row: npt.NDArra
         # without lower-timeframe bars each bar is its own only part
         parts, clock["detail_start"] = panel, np.arange(length + 1)
     else:
-        parts, clock["detail_start"] = _as_bars(bars.detail.panel), bars.detail_start
+        parts, clock["detail_start"] = _parts(bars.panel, bars.detail.panel, bars.detail_start)
     return Market(
         bars=panel,
         clock=clock,
@@ -58,6 +58,23 @@ def build_market(bars: Bars, daily: npt.NDArray[np.float64], day_row: npt.NDArra
         actions=np.ascontiguousarray(bars.actions),
         parts=parts,
     )
+
+
+def _parts(
+    panel: npt.NDArray[np.float64], detail: npt.NDArray[np.float64], starts: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.void], npt.NDArray[np.int64]]:
+    # Where the detail says nothing about a bar of a symbol, the bar is its own only part.
+    pieces, offsets = [], np.zeros(len(panel) + 1, np.int64)
+    for t in range(len(panel)):
+        part = detail[starts[t] : starts[t + 1]].copy()
+        if not len(part):
+            part = panel[t : t + 1].copy()
+        silent = np.isnan(part[:, :, 3]).all(axis=0)
+        part[0, silent] = panel[t, silent]
+        pieces.append(part)
+        offsets[t + 1] = offsets[t] + len(part)
+    parts = np.concatenate(pieces) if pieces else np.zeros((0, panel.shape[1], panel.shape[2]))
+    return _as_bars(parts), offsets
 
 
 def _as_bars(panel: npt.NDArray[np.float64]) -> npt.NDArray[np.void]:

@@ -7,9 +7,9 @@ intention, sorted by time, then priority (high first), then the order in which t
 Columns (absent values NaN or missing): `time`, `symbol`, `side` (+1 long, -1 short, 0 closes); `entry`
 ("open", "close", "limit", "stop", "stop_limit", "moc"), `entry_price`, `limit_price`, `valid_bars`, `tif`
 ("GTC", "DAY", "GTD" with `valid_until`); stops as a price (`stop`) or relative to the fill (`stop_percent`,
-`stop_atr`); up to three targets (`target`, `target_percent`, `target_r`, `target_fraction`, then `target2...`,
-`target3...`); `trail_percent`, `trail_amount` or `trail_atr` with optional `trail_activate_r`; `breakeven_r`;
-scale-in (`add_r`, `add_fraction`, `add2_r`, `add2_fraction`); scale-out (`scale_out_r`,
+`stop_atr`); up to three targets (`target`, `target_percent` or `target_r`, with `target_fraction`, then
+`target2...`, `target3...`); `trail_percent`, `trail_amount` or `trail_atr` with optional `trail_activate_r`;
+`breakeven_r`; scale-in (`add_r`, `add_fraction`, `add2_r`, `add2_fraction`); scale-out (`scale_out_r`,
 `scale_out_fraction`); time exits `max_bars`, `max_days`, filled at the next open or, with `exit="close"`, at
 the close; `qty` (absent: sized by risk); `atr`, `score` (0 to 100), `strength`, `priority`, `oco` (a group
 number: the first to fill cancels the others), `strategy`, `sector`, `tag`.
@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from simulator.bars.arrays import stamp
 from simulator.errors import SignalError, UnknownNameError, did_you_mean, warn
 from simulator.kernel import codes
 from simulator.kernel.dtypes import SIGNAL
@@ -56,6 +57,16 @@ _POSITIVE: Final = (
 _FRACTIONS: Final = (
     *("target_fraction", "target2_fraction", "target3_fraction"),
     *("add_fraction", "add2_fraction", "scale_out_fraction"),
+)
+_STOPS: Final = ("stop", "stop_percent", "stop_atr", "trail_percent", "trail_amount", "trail_atr")
+_ALTERNATIVES: Final = {
+    "trail": ("trail_percent", "trail_amount", "trail_atr"),
+    "stop": ("stop", "stop_percent", "stop_atr"),
+    **{name: (name, f"{name}_percent", f"{name}_r") for name in ("target", "target2", "target3")},
+}
+_MULTIPLES: Final = (
+    *("target_r", "target2_r", "target3_r", "breakeven_r"),
+    *("add_r", "add2_r", "scale_out_r"),
 )
 _INTERNAL: Final = ("forced_ts", "forced_phase", "forced_reason", "forced_price", "group", "extras")
 COLUMNS: Final = frozenset(
@@ -106,13 +117,24 @@ class Signals:
         """Build signals from a table with the columns of the module's docstring.
 
         Raises `SignalError` for unknown or missing columns, naive or unreadable times, unknown words,
-        prices and quantities that are not positive, and targets on the wrong side of the stop. A stop on
-        the wrong side of the market is found when the signals meet their bars.
+        prices and quantities that are not positive, targets on the wrong side of the stop, and multiples of R
+        without a stop or trail to measure them by. A stop on the wrong side of the market is found when the
+        signals meet their bars.
         """
         import pandas as pd
 
+        if not isinstance(frame, pd.DataFrame):
+            raise SignalError(
+                f"signals come from a DataFrame, not {type(frame).__name__}; on rows of bars, "
+                "Signals.from_arrays builds them",
+                code="SIGNAL_TYPE",
+            )
         _check_columns(frame.columns)
         ts = _times(frame["time"], "time")
+        if frame["symbol"].isna().any():
+            raise SignalError(
+                f"symbol is missing in row {int(np.argmax(frame['symbol'].isna()))}", code="SIGNAL_SYMBOL"
+            )
         symbols, sym = _factorise(frame["symbol"].astype(str).tolist(), ())
         columns: dict[str, Any] = {}
         for name in frame.columns:
@@ -131,7 +153,9 @@ class Signals:
                 columns[name] = pd.to_numeric(values, errors="coerce").to_numpy(np.float64)
                 _check_numeric(values, columns[name], name)
         side = pd.to_numeric(frame["side"], errors="coerce").to_numpy(np.float64)
+        _check_numeric(frame["side"], side, "side", hint=": 1 is long, -1 short, 0 closes")
         signals = _build(ts, np.full(len(ts), -1, np.int64), sym, side, tuple(symbols), columns)
+        _check_multiples(signals.records, signals.symbols)
         signals.checked_stops = True
         return signals
 
@@ -159,14 +183,13 @@ class Signals:
         **columns
             Any column of the module's docstring, arrays of shape (n,) or scalars.
         """
-        rows = np.asarray(row, np.int64).reshape(-1)
-        n = len(rows)
-        if n and (rows.min() < 0 or rows.max() >= len(bars)):
+        if not hasattr(bars, "panel"):
             raise SignalError(
-                f"row {int(rows.max() if rows.max() >= len(bars) else rows.min())} is outside the "
-                f"{len(bars)} bars; a signal must name a bar that exists",
-                code="SIGNAL_ROW",
+                f"rows belong to Bars, not to {type(bars).__name__}; Bars.from_frames makes them of tables",
+                code="SIGNAL_TYPE",
             )
+        rows = _indices(row, len(bars), "row", f"the {len(bars)} bars; a signal must name a bar that exists")
+        n = len(rows)
         names = [name for name in columns if name not in COLUMNS and name not in _INTERNAL]
         if names:
             raise SignalError(
@@ -180,9 +203,10 @@ class Signals:
             except KeyError as error:
                 raise _unknown_symbol(str(error.args[0]), bars.symbols) from None
         else:
-            codes_ = given.astype(np.int64).reshape(-1)
-        sym = np.ascontiguousarray(np.broadcast_to(codes_, (n,)))
-        sides = np.broadcast_to(np.asarray(side, np.float64).reshape(-1), (n,)).copy()
+            count = len(bars.symbols)
+            codes_ = _indices(given, count, "symbol", f"the {count} columns of the bars; names work too")
+        sym = np.ascontiguousarray(np.broadcast_to(_fitting("symbol", codes_, n), (n,)))
+        sides = np.broadcast_to(_numbers("side", side, n).reshape(-1), (n,)).copy()
         return _build(bars.ts[rows], rows, sym, sides, bars.symbols, columns)
 
     @classmethod
@@ -299,13 +323,14 @@ class Signals:
 
     def _unknown_time(self, index: int, bars: Bars) -> SignalError:
         ts = int(self.records["ts"][index])
-        stamp = np.datetime64(ts, "ns")
+        who = f"signal {index} ({self.symbols[self.records['sym'][index]]}) is at {stamp(ts)}"
+        if not len(bars):
+            return SignalError(f"{who}, and there are no bars", code="SIGNAL_TIME")
         near = int(np.clip(np.searchsorted(bars.ts, ts), 0, len(bars) - 1))
         return SignalError(
-            f"signal {index} ({self.symbols[self.records['sym'][index]]}) is at {stamp}, which is no bar's "
-            f"time; the nearest bar is {np.datetime64(int(bars.ts[near]), 'ns')} and the bars run from "
-            f"{np.datetime64(int(bars.ts[0]), 'ns')} to {np.datetime64(int(bars.ts[-1]), 'ns')}. "
-            "Daily bars are stamped with their session date at midnight UTC.",
+            f"{who}, which is no bar's time; the nearest bar is {stamp(bars.ts[near])} and the bars run from "
+            f"{stamp(bars.ts[0])} to {stamp(bars.ts[-1])}. Daily bars are stamped with their session date at "
+            "midnight UTC.",
             code="SIGNAL_TIME",
         )
 
@@ -349,18 +374,18 @@ def _build(
         if name in _WORDS:
             _set_words(records, name, values)
         elif name == "valid_until":
-            records[name] = values
+            records[name] = _fitting(name, np.asarray(values, np.int64), n)
             records["tif"][records["valid_until"] > 0] = codes.TIF_GTD
         elif name in _COUNTS or name in ("forced_ts", "forced_phase", "forced_reason", "group"):
-            numbers = np.nan_to_num(np.broadcast_to(np.asarray(values, np.float64), (n,)), nan=0.0)
             if name == "forced_ts":
                 records[name] = values
                 continue
+            numbers = np.nan_to_num(np.broadcast_to(_numbers(name, values, n), (n,)), nan=0.0)
             whole = (numbers >= 0) & (numbers == np.floor(numbers))
             _check(whole, numbers, name, "must be a whole number, 0 or more", records, symbols)
             records[name] = numbers.astype(np.int64)
         else:
-            records[name] = np.asarray(values, np.float64)
+            records[name] = _numbers(name, values, n)
     records["priority"] = np.nan_to_num(records["priority"], nan=0.0)
     _validate(records, symbols)
     _set_extras(records)
@@ -378,7 +403,8 @@ def _build(
 def _set_extras(records: Records) -> None:
     # Bits that let the kernel pass over what most signals lack.
     def given(*names: str) -> npt.NDArray[np.bool_]:
-        return np.logical_or.reduce([~np.isnan(records[name]) for name in names])
+        found: npt.NDArray[np.bool_] = np.logical_or.reduce([~np.isnan(records[name]) for name in names])
+        return found
 
     targets = given(
         *("target2", "target2_percent", "target2_r", "target3", "target3_percent", "target3_r"),
@@ -407,7 +433,9 @@ def _set_words(records: Records, name: str, values: Any) -> None:
     if not isinstance(values, (list, tuple, np.ndarray)):
         records[field] = _word(values, table, name, default)
         return
-    records[field] = [_word(value, table, name, default) for value in values]
+    records[field] = _fitting(
+        name, np.array([_word(value, table, name, default) for value in values], np.int64), len(records)
+    )
 
 
 def _word(value: Any, table: Mapping[str, int], name: str, default: int) -> int:
@@ -439,6 +467,7 @@ def _set_names(records: Records, order: npt.NDArray[np.intp], name: str, values:
         names, _ = _factorise([values], first)
         records[name] = len(names) - 1
         return tuple(names)
+    _fitting(name, np.zeros(len(values)), len(records), one_for_all=False)
     texts = [values[index] for index in order]
     given = np.array([text is not None and text == text for text in texts], bool)
     names, table = _factorise([str(text) for text, ok in zip(texts, given, strict=True) if ok], first)
@@ -451,6 +480,44 @@ def _factorise(values: Sequence[str], first: Sequence[str]) -> tuple[list[str], 
     for name in first:
         table.add(name)
     return table.names, np.array([table.add(value) for value in values], np.int64)
+
+
+def _numbers(name: str, values: Any, n: int) -> npt.NDArray[np.float64]:
+    # A column as floats: one value for all signals, or one each.
+    try:
+        numbers = np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise SignalError(f"{name} is {values!r}, not a number: {error}", code="SIGNAL_NUMBER") from error
+    return _fitting(name, numbers, n)
+
+
+def _fitting(name: str, values: npt.NDArray[Any], n: int, *, one_for_all: bool = True) -> npt.NDArray[Any]:
+    if values.shape == (n,) or (one_for_all and values.shape in ((), (1,))):
+        return values
+    raise SignalError(
+        f"{name} has shape {values.shape} for {n} signals; give one value each, or one for all",
+        code="SIGNAL_SHAPE",
+    )
+
+
+def _indices(values: Any, size: int, name: str, what: str) -> npt.NDArray[np.int64]:
+    # Whole numbers from 0 to size - 1; a negative one would count from the end, silently.
+    try:
+        given = np.asarray(values).reshape(-1)
+        numbers = given.astype(np.int64)
+    except (TypeError, ValueError) as error:
+        raise SignalError(
+            f"{name} is {values!r}, not a whole number", code=f"SIGNAL_{name.upper()}"
+        ) from error
+    good = (numbers == given) & (numbers >= 0) & (numbers < size)
+    if not good.all():
+        raise SignalError(
+            f"{name} {given[np.argmin(good)]} is outside {what}"
+            if numbers[np.argmin(good)] == given[np.argmin(good)]
+            else f"{name} {given[np.argmin(good)]} is no whole number",
+            code=f"SIGNAL_{name.upper()}",
+        )
+    return numbers
 
 
 def _times(values: pd.Series[Any], name: str) -> npt.NDArray[np.int64]:
@@ -468,8 +535,8 @@ def _times(values: pd.Series[Any], name: str) -> npt.NDArray[np.int64]:
         intraday = stamps.dt.normalize() != stamps
         if intraday.any():
             raise SignalError(
-                f"{name} {stamps[intraday].iloc[0]} has no time zone; a session date may be naive, an intraday "
-                "time may not. Localise it, for example with .dt.tz_localize('America/New_York').",
+                f"{name} {stamps[intraday].iloc[0]} has no time zone; a session date may be naive, an "
+                "intraday time may not. Localise it, for example with .dt.tz_localize('America/New_York').",
                 code="SIGNAL_NAIVE_TIME",
             )
         stamps = stamps.dt.tz_localize("UTC")
@@ -491,12 +558,14 @@ def _check_columns(columns: pd.Index[Any]) -> None:
             raise SignalError(f"unknown column {name!r}.{did_you_mean(name, COLUMNS)}", code="SIGNAL_COLUMN")
 
 
-def _check_numeric(given: pd.Series[Any], numbers: npt.NDArray[np.float64], name: str) -> None:
+def _check_numeric(
+    given: pd.Series[Any], numbers: npt.NDArray[np.float64], name: str, *, hint: str = ""
+) -> None:
     bad = np.isnan(numbers) & given.notna().to_numpy()
     if bad.any():
         index = int(np.argmax(bad))
         raise SignalError(
-            f"{name} in row {index} is {given.iloc[index]!r}, not a number", code="SIGNAL_NUMBER"
+            f"{name} in row {index} is {given.iloc[index]!r}, not a number{hint}", code="SIGNAL_NUMBER"
         )
 
 
@@ -551,12 +620,9 @@ def _validate(records: Records, symbols: tuple[str, ...]) -> None:
                 code="SIGNAL_PERCENT_LOOKS_LIKE_FRACTION",
                 stacklevel=6,
             )
-    trails = sum(
-        (~np.isnan(records[name])).astype(int) for name in ("trail_percent", "trail_amount", "trail_atr")
-    )
-    _check(trails <= 1, trails, "trail", "has more than one of percent, amount and atr", records, symbols)
-    stops = sum((~np.isnan(records[name])).astype(int) for name in ("stop", "stop_percent", "stop_atr"))
-    _check(stops <= 1, stops, "stop", "has more than one of price, percent and atr", records, symbols)
+    for what, names in _ALTERNATIVES.items():
+        ways = sum((~np.isnan(records[name])).astype(int) for name in names)
+        _check(ways <= 1, None, what, f"is given twice; choose one of {', '.join(names)}", records, symbols)
     for name in ("stop_percent", "trail_percent"):
         values = np.where(records["side"] > 0, records[name], np.nan)
         _check(
@@ -564,22 +630,19 @@ def _validate(records: Records, symbols: tuple[str, ...]) -> None:
         )
     fractions = np.nansum([records[f"target{k}_fraction"] for k in ("", "2", "3")], axis=0)
     fractions = fractions + np.nan_to_num(records["scale_out_fraction"], nan=0.0)
-    _check(fractions <= 1 + 1e-12, fractions, "target_fraction", "add up to more than 1", records, symbols)
+    whole = "is the sum of the targets' and the scale-out's fractions; it may be at most 1"
+    _check(fractions <= 1 + 1e-12, fractions, "target_fraction", whole, records, symbols)
     entry = records["entry"]
     resting = (entry == codes.ENTRY_STOP) | (entry == codes.ENTRY_STOP_LIMIT)
     price = records["entry_price"]
-    _check(~resting | ~np.isnan(price), price, "entry_price", "is needed for a stop entry", records, symbols)
+    _check(~resting | ~np.isnan(price), None, "entry_price", "is needed for a stop entry", records, symbols)
     limits = np.where(np.isnan(records["limit_price"]), price, records["limit_price"])
     wants = (entry == codes.ENTRY_LIMIT) | (entry == codes.ENTRY_STOP_LIMIT)
-    _check(~wants | ~np.isnan(limits), limits, "limit_price", "is needed for a limit entry", records, symbols)
-    _check(
-        (records["tif"] != codes.TIF_GTD) | (records["valid_until"] > 0),
-        records["valid_until"],
-        "valid_until",
-        "is needed for GTD",
-        records,
-        symbols,
-    )
+    _check(~wants | ~np.isnan(limits), None, "limit_price", "is needed for a limit entry", records, symbols)
+    until, dated = records["valid_until"], records["tif"] == codes.TIF_GTD
+    _check(~dated | (until > 0), None, "valid_until", "is needed for GTD", records, symbols)
+    late = until >= records["ts"]
+    _check(~dated | late, None, "valid_until", "is before the signal itself", records, symbols)
     _check_sides(records, symbols)
 
 
@@ -625,6 +688,19 @@ def _check_sides(records: Records, symbols: tuple[str, ...]) -> None:
     )
 
 
+def _check_multiples(records: Records, symbols: tuple[str, ...]) -> None:
+    # R is the distance to the initial stop, or to the trail; without either a multiple of it means nothing.
+    measured = np.logical_or.reduce([~np.isnan(records[name]) for name in _STOPS])
+    for name in _MULTIPLES:
+        values = records[name]
+        rule = "counts in R, the distance to the stop, and there is neither a stop nor a trail"
+        _check(measured | np.isnan(values), values, name, rule, records, symbols)
+    activate = records["trail_activate_r"]
+    trails = np.logical_or.reduce([~np.isnan(records[name]) for name in _ALTERNATIVES["trail"]])
+    rule = "says when a trail begins, and there is no trail"
+    _check(trails | np.isnan(activate), activate, "trail_activate_r", rule, records, symbols)
+
+
 def _check_stop_side(records: Records, bars: Bars) -> None:
     market = np.isin(records["entry"], (codes.ENTRY_OPEN, codes.ENTRY_CLOSE, codes.ENTRY_MOC))
     close = bars.panel[records["row"], records["sym"], 3]
@@ -635,16 +711,16 @@ def _check_stop_side(records: Records, bars: Bars) -> None:
         record = records[index]
         word, where = ("long", "at or above") if record["side"] > 0 else ("short", "at or below")
         raise SignalError(
-            f"{bars.symbols[record['sym']]} {np.datetime64(int(record['ts']), 'ns')}: the stop "
-            f"{record['stop']:g} of a {word} is {where} the close {close[index]:g} of the signal's bar, so it "
-            "would be hit at once. Is the side right, and is the stop on the same price scale as the bars?",
+            f"{bars.symbols[record['sym']]} {stamp(record['ts'])}: the stop "
+            f"{record['stop']:g} of a {word} is {where} the close {close[index]:g} of the signal's bar, so "
+            "it would be hit at once. Is the side right, and is the stop on the bars' price scale?",
             code="SIGNAL_STOP_SIDE",
         )
 
 
 def _check(
     good: npt.NDArray[np.bool_],
-    values: npt.NDArray[Any],
+    values: npt.NDArray[Any] | None,
     name: str,
     rule: str,
     records: Records,
@@ -657,8 +733,9 @@ def _check(
     index = int(np.argmin(good))
     record = records[index]
     symbol = symbols[record["sym"]] if 0 <= record["sym"] < len(symbols) else f"symbol {record['sym']}"
+    value = "" if values is None else f" {values[index]:g}"
     raise SignalError(
-        f"signal {index} ({symbol} at {np.datetime64(int(record['ts']), 'ns')}): {name} {values[index]:g} {rule}",
+        f"signal {index} ({symbol} at {stamp(record['ts'])}): {name}{value} {rule}",
         code=code or f"SIGNAL_{name.upper()}",
     )
 

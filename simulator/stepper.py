@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from simulator.books import Books
 from simulator.commands import Command, align_commands
 from simulator.conventions import Conventions
 from simulator.costs import Costs
@@ -25,10 +26,7 @@ from simulator.engine import DEFAULT_RISK, prepare
 from simulator.errors import EngineError
 from simulator.halo import Halo
 from simulator.kernel import codes
-from simulator.kernel._jit import kernel_jit, self_healing
-from simulator.kernel.loops import run_lanes
-from simulator.kernel.state import LOG_NAMES, Logs, Market, State, allocate_logs, fingerprint
-from simulator.kernel.step import start, step_once
+from simulator.kernel.state import LOG_NAMES, Market, State
 from simulator.kernel.views import lanes_of, view_of
 from simulator.setup import build_market, params_of, room_for, state_of
 from simulator.signals import Signals
@@ -70,13 +68,17 @@ class Stepper:
         self.params = params_of(cash, risk, Costs.of(costs), Conventions.of(conventions), raw=like.raw)
         window = 60 if risk is None else risk.correlation_window
         self._halo = Halo(len(like.symbols), window, daily=like.daily)
-        fresh = state is None
-        self.state = state or state_of(capacity or room_for(risk, len(like.symbols)), len(like.symbols))
-        self._view = view_of(self.state)
-        if fresh:
-            start(self._view, float(cash))
-        self._log = log
-        self._set_logs(256)
+        slots = capacity or room_for(risk, len(like.symbols))
+        rows = dict.fromkeys(LOG_NAMES, 256) if log else None
+        nothing = view_of(build_market(like[0:0], np.zeros((0, len(like.symbols))), np.zeros(0, np.int64)))
+        self.books = Books(
+            state or state_of(slots, len(like.symbols)), self.params, nothing, rows, fresh=state is None
+        )
+
+    @property
+    def state(self) -> State:
+        """The account's state."""
+        return self.books.state
 
     def push(
         self,
@@ -87,17 +89,13 @@ class Stepper:
         """Advance by the rows of `bars`, each by one call of the step; returns the last step's code."""
         market, records, command_records, starts = self._piece(bars, signals, commands)
         offsets = np.searchsorted(records["row"], np.arange(len(bars) + 1))
-        view, lanes = view_of(market), lanes_of([records])
+        view, lane = view_of(market), lanes_of([records])[0]
         code = codes.STEP_OK
         for t in range(len(bars)):
-            code = codes.STEP_LOG_FULL
-            while code == codes.STEP_LOG_FULL:
-                code = step_once(
-                    self._view, self._logs_view, view, self.params, lanes[0], offsets[t], offsets[t + 1],
-                    command_records, starts[t], starts[t + 1], t,
-                )  # fmt: skip
-                self._answer(code)
-        return int(code)
+            code = self.books.step(
+                view, lane, (offsets[t], offsets[t + 1]), command_records, (starts[t], starts[t + 1]), t
+            )
+        return code
 
     def run(
         self,
@@ -107,34 +105,15 @@ class Stepper:
     ) -> int:
         """Advance by the rows of `bars` in the compiled loop: a chunk of a longer history."""
         market, records, command_records, starts = self._piece(bars, signals, commands)
-        view, lanes = view_of(market), lanes_of([records])
-        out = (np.zeros(0, self.state.metrics.dtype), np.zeros(0, self.state.account.dtype))
-        at, code = 0, codes.STEP_OK
-        while at < len(bars):
-
-            def call(begin: int = at) -> tuple[int, int]:
-                return run_lanes(
-                    self._view, self._logs_view, view, self.params, lanes, command_records, starts,
-                    *out, 0, 1, begin, len(bars), 1,
-                )  # fmt: skip
-
-            code, at = self_healing(kernel_jit, call)
-            self._answer(code)
-        return int(code)
+        return self.books.loop(view_of(market), lanes_of([records]), command_records, starts, 0, len(bars))
 
     def drain(self) -> dict[str, npt.NDArray[np.void]]:
         """Return what was logged since the last call, by log, and forget it."""
-        self._collect()
-        taken = {
-            name: np.concatenate(parts) if parts else np.zeros(0, getattr(self.logs, name).dtype)
-            for name, parts in self._parts.items()
-        }
-        self._parts = {name: [] for name in LOG_NAMES}
-        return taken
+        return self.books.take()
 
     def fingerprint(self) -> str:
         """SHA-256 of the state."""
-        return fingerprint(self.state)
+        return self.books.fingerprint()
 
     def _piece(
         self, bars: Bars, signals: Signals | None, commands: Sequence[Command] | None
@@ -150,30 +129,3 @@ class Stepper:
         records = prepare(signals if signals is not None else Signals.empty(bars), bars, self.risk)[0]
         command_records, starts = align_commands(commands, bars)
         return market, records, command_records, starts
-
-    def _set_logs(self, rows: int) -> None:
-        rows = rows if self._log else 0
-        self.logs: Logs = allocate_logs(rows, rows, rows, rows, rows)
-        self._logs_view = view_of(self.logs)
-        if not hasattr(self, "_parts"):
-            self._parts: dict[str, list[npt.NDArray[np.void]]] = {name: [] for name in LOG_NAMES}
-
-    def _answer(self, code: int) -> None:
-        if code == codes.STEP_TIME_WENT_BACK:
-            at = np.datetime64(int(self.state.account["ts"][0]), "ns")
-            raise EngineError(
-                f"a bar is not after the last one, {at}; times must rise, and a bar comes once",
-                code="ENGINE_TIME",
-            )
-        if code == codes.STEP_LOG_FULL:
-            if not any(self.logs.counts[0]):
-                self._set_logs(4 * len(self.logs.fills))
-            else:
-                self._collect()
-
-    def _collect(self) -> None:
-        for name in LOG_NAMES:
-            count = int(self.logs.counts[name][0])
-            if count:
-                self._parts[name].append(getattr(self.logs, name)[:count].copy())
-        self.logs.counts[0] = 0

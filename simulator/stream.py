@@ -22,9 +22,6 @@ from simulator.conventions import Conventions
 from simulator.costs import Costs
 from simulator.engine import DEFAULT_RISK
 from simulator.errors import EngineError
-from simulator.kernel.state import allocate_logs
-from simulator.kernel.step import finish
-from simulator.kernel.views import view_of
 from simulator.stepper import Stepper
 
 if TYPE_CHECKING:
@@ -84,9 +81,7 @@ def backtest_stream(
             sink(stepper.drain())
     if stepper is None:
         raise EngineError("the stream has no chunks, so there is nothing to run", code="ENGINE_EMPTY_STREAM")
-    logs = allocate_logs(0, len(stepper.state.positions), 0, 0, 0)
-    state = stepper.state._replace(metrics=stepper.state.metrics.copy())
-    finish(view_of(state), view_of(logs))
-    if sink is not None and logs.counts["trades"][0]:
-        sink({"trades": logs.trades[: int(logs.counts["trades"][0])]})
-    return StreamResult(state.metrics, stepper.state.account.copy(), stepper.fingerprint(), per_year)
+    metrics, open_trades = stepper.books.close()
+    if sink is not None and len(open_trades):
+        sink({"trades": open_trades})
+    return StreamResult(metrics, stepper.state.account.copy(), stepper.fingerprint(), per_year)

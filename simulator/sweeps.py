@@ -27,7 +27,7 @@ from simulator.engine import DEFAULT_RISK, prepare, signals_of
 from simulator.errors import ConfigError
 from simulator.kernel._jit import kernel_jit, self_healing
 from simulator.kernel.dtypes import ACCOUNT, METRICS
-from simulator.kernel.loops import run_lanes
+from simulator.kernel.loops import LANES, run_lanes
 from simulator.kernel.state import allocate_logs
 from simulator.kernel.views import lanes_of, view_of
 from simulator.setup import market_of, params_of, room_for, state_of
@@ -148,7 +148,7 @@ def run_lanes_over(
         logs = allocate_logs(0, 0, 0, 0, 0)
         run_lanes(
             view_of(state), view_of(logs), market_view, params, lanes, commands, command_start,
-            metrics, account, first, last, 0, len(bars), 0,
+            metrics, account, first, last, 0, len(bars), LANES,
         )  # fmt: skip
 
     if count:

@@ -18,7 +18,7 @@ import pickle
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -147,7 +147,19 @@ def self_healing(compiler: Compiler, call: Callable[[], R]) -> R:
         if not _from_cache(error):
             raise
         compiler.wipe()
-        return call()
+        with _scalar_code():
+            return call()
+
+
+@contextlib.contextmanager
+def _scalar_code() -> Iterator[None]:
+    # Nothing in the kernel is a loop that a vectoriser could use; looking for one costs a tenth of compiling.
+    before = config.LOOP_VECTORIZE, config.SLP_VECTORIZE
+    config.LOOP_VECTORIZE, config.SLP_VECTORIZE = 0, 0
+    try:
+        yield
+    finally:
+        config.LOOP_VECTORIZE, config.SLP_VECTORIZE = before
 
 
 def _from_cache(error: BaseException) -> bool:

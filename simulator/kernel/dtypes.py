@@ -106,12 +106,13 @@ LEG: Final = _record("position instrument side ratio expiry right group", "strik
 QUOTE: Final = _record("instrument row", "bid ask iv open_interest")
 
 ACCOUNT: Final = _record(
-    # row: bars seen so far less one; seq: signals judged so far
+    # row: bars seen so far less one; seq: signals judged so far; session_equity: the last mark of the session
+    # before; baseline: what the daily loss is measured from, the same unless a person armed since
     "schema_version ts row session session_no first_session_no last_session_no next_position next_order seq "
-    "n_positions n_orders state killed daily_halt drawdown_halt loss_streak cooldown_until halted_sessions "
+    "n_positions n_orders state killed reducing daily_halt drawdown_halt loss_streak cooldown_until halted_sessions "
     "command_seq closed",
     "cash equity initial_cash long_value short_value realized fees interest dividends deposits peak_equity "
-    "session_equity gross net",
+    "session_equity baseline gross net",
 )
 
 METRICS: Final = _record(

@@ -15,22 +15,20 @@ from simulator.kernel._jit import kernel_jit
 from simulator.kernel.step import finish, idle, pass_time, start, step
 from simulator.kernel.views import (
     account_of,
-    add_at,
     clock_at,
     counts_of,
     equity_at,
     equity_room,
     metrics_of,
-    order_at,
-    orders_room,
-    position_at,
-    positions_room,
     signal_at,
-    symbol_at,
-    symbols_room,
 )
 
-__all__ = ["run_lanes"]
+__all__ = ["CLOSE", "GO_ON", "LANES", "OPEN", "run_lanes"]
+
+LANES = 0
+OPEN = 1
+GO_ON = 2
+CLOSE = 3
 
 
 @kernel_jit.entry
@@ -48,29 +46,30 @@ def run_lanes(
     last_lane: int,
     begin: int,
     end: int,
-    carry: int,
+    mode: int,
 ) -> tuple[int, int]:
     """Run lanes over bars `begin` to `end`; returns a `STEP_` code and the bar reached.
 
     Parameters
     ----------
     state, logs
-        One lane's state and logs, modified in place; used again for each lane unless `carry`.
+        One lane's state and logs, modified in place; used again for each lane.
     params
         PARAMS records: one per lane, or one for all.
     lanes
         LANE records: address and length of each lane's SIGNAL records, sorted by `row`.
     metrics_out, account_out
         Shape (lanes,): each lane's final records.
-    carry
-        1: go on from `state` (a backtest or a chunk) and leave the books open; 0: start afresh and finish.
+    mode
+        LANES: each lane starts afresh, and its books are closed. OPEN: start afresh, leave the books open (a
+        backtest; with `begin` equal to `end` no bar is looked at). GO_ON: go on from `state` (the next chunk).
+        CLOSE: go on, then close the books.
     """
     status = codes.STEP_OK
     t = begin
     for lane in range(first_lane, last_lane):
         lane_params = params[lane if params.shape[0] > 1 else 0]
-        if carry == 0:
-            _reset(state, logs)
+        if mode == LANES or mode == OPEN:
             start(state, lane_params["cash"])
         account = account_of(state)
         signals = lanes[lane]
@@ -110,7 +109,9 @@ def run_lanes(
                 status = code
             s = s_next
             t += 1
-        if carry == 0:
+        if mode == CLOSE:
+            finish(state, logs)
+        if mode == LANES:
             finish(state, logs)
             metrics_out[lane] = metrics_of(state)
             account_out[lane] = account_of(state)
@@ -147,69 +148,3 @@ def _jump(logs: Any, account: Any, market: Any, command_start: Any, t: int, unti
     if n > 0:
         pass_time(account, market, t + n - 1, n)
     return n
-
-
-@kernel_jit
-def _reset(state: Any, logs: Any) -> None:
-    # A lane starts from zeros: the slots in use by the lane before, and all counters.
-    account = account_of(state)
-    for i in range(positions_room(state)):
-        position = position_at(state, i)
-        position["live"] = 0
-        position["listed"] = 0
-    for i in range(orders_room(state)):
-        order = order_at(state, i)
-        order["live"] = 0
-        order["listed"] = 0
-    for i in range(symbols_room(state)):
-        symbol = symbol_at(state, i)
-        symbol["n_positions"] = 0
-        symbol["n_orders"] = 0
-        symbol["exit_row"] = 0
-        symbol["used_row"] = 0
-        symbol["bad_bars"] = 0
-        symbol["delisted"] = 0
-    counts = counts_of(logs)
-    counts["fills"] = 0
-    counts["trades"] = 0
-    counts["verdicts"] = 0
-    counts["events"] = 0
-    counts["equity"] = 0
-    for i in range(positions_room(state)):
-        for k in range(2):
-            add_at(state, i, k)["state"] = 0
-    account["command_seq"] = 0
-    metrics = metrics_of(state)
-    _zero_metrics(metrics)
-
-
-@kernel_jit
-def _zero_metrics(metrics: Any) -> None:
-    metrics["sessions"] = 0
-    metrics["bars"] = 0
-    metrics["trades"] = 0
-    metrics["wins"] = 0
-    metrics["losses"] = 0
-    metrics["streak"] = 0
-    metrics["longest_win"] = 0
-    metrics["longest_loss"] = 0
-    metrics["peak_session"] = 0
-    metrics["longest_drawdown"] = 0
-    metrics["bars_in_market"] = 0
-    metrics["signals"] = 0
-    metrics["admitted"] = 0
-    metrics["n_r"] = 0
-    metrics["sum_return"] = 0.0
-    metrics["sum_square"] = 0.0
-    metrics["sum_downside"] = 0.0
-    metrics["max_drawdown"] = 0.0
-    metrics["gross_profit"] = 0.0
-    metrics["gross_loss"] = 0.0
-    metrics["sum_pnl"] = 0.0
-    metrics["sum_r"] = 0.0
-    metrics["sum_r_square"] = 0.0
-    metrics["turnover"] = 0.0
-    metrics["sum_exposure"] = 0.0
-    metrics["sum_mae"] = 0.0
-    metrics["sum_mfe"] = 0.0
-    metrics["sum_bars_held"] = 0.0

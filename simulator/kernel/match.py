@@ -15,7 +15,7 @@ import numpy as np
 
 from simulator.kernel import codes
 from simulator.kernel._jit import kernel_jit
-from simulator.kernel.money import log_event, slipped, unit_cost
+from simulator.kernel.money import buying_power, log_event, slipped, unit_cost
 from simulator.kernel.positions import (
     TRAIL_NONE,
     grow,
@@ -33,6 +33,7 @@ from simulator.kernel.views import (
     clock_at,
     instrument_at,
     order_at,
+    part_at,
     plan_at,
     position_at,
     spread_at,
@@ -66,6 +67,12 @@ def bar_state(bar: Any) -> int:
     if bar["close"] != bar["close"] and bar["open"] != bar["open"] and high != high and low != low:
         return BAR_MISSING
     return BAR_BAD
+
+
+@kernel_jit
+def tradable(market: Any, t: int, d: int, sym: int) -> bool:
+    """Whether part d of bar t has a price; a part trades only where its bar does."""
+    return bar_state(bar_at(market, t, sym)) == BAR_OK and bar_state(part_at(market, d, sym)) == BAR_OK
 
 
 @kernel_jit
@@ -332,20 +339,16 @@ def would_exit(position: Any, low: float, high: float) -> bool:
 
 
 @kernel_jit
-def exit_at_open(
-    state: Any,
-    logs: Any,
-    market: Any,
-    params: Any,
-    slot: int,
-    t: int,
-    open_: float,
-    high: float,
-    low: float,
-    available: float,
-) -> float:
-    """Phase 2a for one open position; returns the buying power that a gapped add spent."""
+def exit_at_open(state: Any, logs: Any, market: Any, params: Any, slot: int, t: int, d: int) -> float:
+    """Phase 2a for one open position, on part d of bar t; returns what a gapped add spent."""
     position = position_at(state, slot)
+    if position["live"] == 0 or not tradable(market, t, d, position["sym"]):
+        return 0.0
+    bar = part_at(market, d, position["sym"])
+    if position["side"] > 0:
+        open_, high, low = bar["open"], bar["high"], bar["low"]
+    else:
+        open_, high, low = -bar["open"], -bar["low"], -bar["high"]
     if (
         position["forced_phase"] == codes.ENTRY_FIXED_OPEN
         and position["forced_ts"] == clock_at(market, t)["ts"]
@@ -391,6 +394,7 @@ def exit_at_open(
         return 0.0
     if open_ >= position["next_target"] or open_ >= position["next_add"]:
         if params["target_gap"] == codes.TARGET_GAP_TARGET or not low <= position["stop_now"]:
+            available = buying_power(params, account_of(state))
             return _take_targets_and_adds(
                 state, logs, market, params, slot, t, open_, open_, low, codes.YES, available
             )
@@ -495,21 +499,27 @@ def raise_trail(position: Any, params: Any, extreme: float) -> None:
 
 @kernel_jit
 def exit_inside(
-    state: Any,
-    logs: Any,
-    market: Any,
-    params: Any,
-    slot: int,
-    t: int,
-    open_: float,
-    high: float,
-    low: float,
-    close: float,
-    up_first: bool,
-    available: float,
+    state: Any, logs: Any, market: Any, params: Any, slot: int, t: int, d: int, available: float
 ) -> float:
-    """Phase 2b for a position that was open at the bar's open; returns the buying power that adds spent."""
+    """Phase 2b for a position that was open at the open of part d; returns what adds spent."""
     position = position_at(state, slot)
+    if position["live"] == 0 or position["pending"] != 0:
+        return 0.0
+    if (
+        params["entry_bar"] == codes.ENTRY_BAR_NOT_ALLOWED
+        and position["entry_row"] == account_of(state)["row"]
+    ):
+        return 0.0
+    if not tradable(market, t, d, position["sym"]):
+        return 0.0
+    bar = part_at(market, d, position["sym"])
+    # The path goes to the nearer extreme first; a tie goes to the low.
+    up_first = bar["high"] - bar["open"] < bar["open"] - bar["low"]
+    if position["side"] > 0:
+        open_, high, low, close = bar["open"], bar["high"], bar["low"], bar["close"]
+    else:
+        open_, high, low, close = -bar["open"], -bar["low"], -bar["high"], -bar["close"]
+        up_first = not up_first
     rule = params["trail_rule"]
     trails = position["trail_mode"] != TRAIL_NONE and (
         rule == codes.TRAIL_RAISE_FIRST or rule == codes.TRAIL_PATH
@@ -724,20 +734,18 @@ def enter(
 
 @kernel_jit
 def enter_at_open(
-    state: Any,
-    logs: Any,
-    market: Any,
-    params: Any,
-    order_slot: int,
-    t: int,
-    phase: int,
-    open_: float,
-    high: float,
-    low: float,
-    available: float,
+    state: Any, logs: Any, market: Any, params: Any, order_slot: int, t: int, d: int, phase: int
 ) -> float:
-    """Phase 2a for one working entry; returns the buying power spent."""
+    """Phase 2a for one working entry, on part d of bar t; returns the buying power spent."""
     order = order_at(state, order_slot)
+    if order["live"] == 0 or not tradable(market, t, d, order["sym"]):
+        return 0.0
+    available = buying_power(params, account_of(state))
+    bar = part_at(market, d, order["sym"])
+    if order["side"] > 0:
+        open_, high, low = bar["open"], bar["high"], bar["low"]
+    else:
+        open_, high, low = -bar["open"], -bar["low"], -bar["high"]
     kind = order["entry"]
     if kind == codes.ENTRY_OPEN or kind == codes.ENTRY_CLOSE:
         return enter(
@@ -824,20 +832,19 @@ def enter_at_open(
 
 @kernel_jit
 def enter_inside(
-    state: Any,
-    logs: Any,
-    market: Any,
-    params: Any,
-    order_slot: int,
-    t: int,
-    high: float,
-    low: float,
-    close: float,
-    up_first: bool,
-    available: float,
+    state: Any, logs: Any, market: Any, params: Any, order_slot: int, t: int, d: int, available: float
 ) -> float:
     """Phase 2b for one working entry, its own stop included; returns the buying power spent."""
     order = order_at(state, order_slot)
+    if order["live"] == 0 or not tradable(market, t, d, order["sym"]):
+        return 0.0
+    bar = part_at(market, d, order["sym"])
+    up_first = bar["high"] - bar["open"] < bar["open"] - bar["low"]
+    if order["side"] > 0:
+        high, low, close = bar["high"], bar["low"], bar["close"]
+    else:
+        high, low, close = -bar["low"], -bar["high"], -bar["close"]
+        up_first = not up_first
     kind = order["entry"]
     spent = 0.0
     by_limit = False

@@ -17,6 +17,7 @@ from simulator.kernel.money import commission, log_event, log_fill
 from simulator.kernel.views import (
     account_of,
     add_at,
+    clear_record,
     counts_of,
     instrument_at,
     metrics_of,
@@ -312,6 +313,7 @@ def open_position(
     side = float(order["side"])
     entry = price * side
 
+    clear_record(position)
     position["id"] = account["next_position"]
     account["next_position"] += 1
     position["sym"] = order["sym"]
@@ -327,15 +329,11 @@ def open_position(
     position["entry_ts"] = account["ts"]
     position["entry_day"] = account["session"]
     position["entry_phase"] = phase
-    position["pending"] = 0
-    position["pending_kind"] = 0
-    position["pending_close"] = 0
     position["exit_close"] = plan["exit_close"]
     position["max_bars"] = plan["max_bars"]
     position["max_days"] = plan["max_days"]
     if params["max_days"] > 0 and (position["max_days"] == 0 or params["max_days"] < position["max_days"]):
         position["max_days"] = params["max_days"]
-    position["bars_held"] = 0
     position["forced_ts"] = plan["forced_ts"]
     position["forced_phase"] = plan["forced_phase"]
     position["forced_reason"] = plan["forced_reason"]
@@ -356,7 +354,6 @@ def open_position(
     position["trail_mode"] = mode
     position["trail_distance"] = distance
     position["trail_level"] = -np.inf
-    position["trail_on"] = 0
     position["trail_activate"] = -np.inf
     if mode != TRAIL_NONE:
         if plan["trail_activate_r"] == plan["trail_activate_r"]:
@@ -376,16 +373,7 @@ def open_position(
         position["breakeven_at"] = entry + plan["breakeven_r"] * position["r_unit"]
 
     position["multiplier"] = instrument["multiplier"]
-    position["qty"] = 0.0
-    position["entry_qty"] = 0.0
     position["first_qty"] = qty
-    position["entry_price"] = 0.0
-    position["exit_qty"] = 0.0
-    position["exit_value"] = 0.0
-    position["fees"] = 0.0
-    position["realized"] = 0.0
-    position["dividends"] = 0.0
-    position["initial_risk"] = 0.0
 
     _set_targets(state, params, position, slot, plan)
     position["next_add"] = np.inf
@@ -533,7 +521,7 @@ def leave(
             add_at(state, slot, k)["state"] = 0
         position["next_add"] = np.inf
     if rest == 0.0:
-        _close_trade(state, logs, position, reason)
+        _close_trade(state, logs, params, position, reason)
 
 
 @kernel_jit
@@ -560,7 +548,7 @@ def _cancel_rest_of_entry(state: Any, logs: Any, position: Any) -> None:
 
 
 @kernel_jit
-def _close_trade(state: Any, logs: Any, position: Any, reason: int) -> None:
+def _close_trade(state: Any, logs: Any, params: Any, position: Any, reason: int) -> None:
     account = account_of(state)
     position["live"] = 0
     account["closed"] = 1
@@ -569,6 +557,9 @@ def _close_trade(state: Any, logs: Any, position: Any, reason: int) -> None:
     account["realized"] += pnl
     if pnl < 0.0:
         account["loss_streak"] += 1
+        if params["cooldown_losses"] > 0 and account["loss_streak"] >= params["cooldown_losses"]:
+            account["loss_streak"] = 0
+            account["cooldown_until"] = account["row"] + params["cooldown_bars"]
     elif pnl > 0.0:
         account["loss_streak"] = 0
     count_trade(metrics_of(state), position, pnl)

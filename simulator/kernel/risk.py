@@ -20,6 +20,7 @@ from simulator.kernel.views import (
     account_of,
     add_at,
     bar_at,
+    clear_record,
     clock_at,
     copy_record,
     counts_of,
@@ -39,6 +40,10 @@ from simulator.kernel.views import (
 )
 
 __all__ = ["correlation", "judge", "measures", "position_heat"]
+
+
+# 0.29 / 0.01 is 28.999...96: so much of a lot is rounding, not a fraction.
+WHOLE = 1e-9
 
 
 @kernel_jit
@@ -275,23 +280,26 @@ def _conflict(state: Any, logs: Any, params: Any, signal: Any) -> int:
     return codes.REASON_NONE
 
 
+@kernel_jit.inlined
+def fallen(account: Any) -> float:
+    """Fall of the equity from its peak, as a fraction; 0 where the peak is no money."""
+    peak = account["peak_equity"]
+    return 1.0 - account["equity"] / peak if peak > 0.0 else 0.0
+
+
 @kernel_jit
 def _halted(account: Any, params: Any) -> tuple[int, float, float]:
     if account["killed"] == 1:
         return codes.REASON_KILLED, float(account["state"]), 0.0
-    if account["state"] == codes.STATE_REDUCING:
+    if account["reducing"] == 1:
         return codes.REASON_REDUCING, float(account["state"]), 0.0
     if account["daily_halt"] == 1:
         loss = 0.0
-        if account["session_equity"] > 0.0:
-            loss = 1.0 - account["equity"] / account["session_equity"]
+        if account["baseline"] > 0.0:
+            loss = 1.0 - account["equity"] / account["baseline"]
         return codes.REASON_DAILY_LOSS_HALT, loss, params["daily_loss"]
     if account["drawdown_halt"] == 1:
-        return (
-            codes.REASON_DRAWDOWN_HALT,
-            1.0 - account["equity"] / account["peak_equity"],
-            params["drawdown"],
-        )
+        return codes.REASON_DRAWDOWN_HALT, fallen(account), params["drawdown"]
     return codes.REASON_NONE, 0.0, 0.0
 
 
@@ -408,7 +416,7 @@ def _reference(plan: Any, close: float) -> float:
 @kernel_jit
 def _floor_lot(qty: float, lot: float) -> float:
     if lot > 0.0 and qty < np.inf:
-        return np.floor(qty / lot) * lot
+        return np.floor(qty / lot + WHOLE) * lot
     return qty
 
 
@@ -761,6 +769,7 @@ def _size_and_place(
         return _reject(logs, account, signal, codes.REASON_INVALID_QUANTITY, asked, 0.0, asked, absent, ref)
 
     order = order_at(state, slot)
+    clear_record(order)
     order["id"] = account["next_order"]
     account["next_order"] += 1
     order["sym"] = sym
@@ -770,10 +779,7 @@ def _size_and_place(
     order["entry"] = signal["entry"]
     order["tif"] = signal["tif"]
     order["state"] = codes.ORDER_PENDING
-    order["bars_worked"] = 0
     order["session"] = -1
-    order["triggered"] = 0
-    order["position"] = 0
     order["oco"] = signal["oco"]
     order["strategy"] = signal["strategy"]
     order["tag"] = signal["tag"]
@@ -782,7 +788,6 @@ def _size_and_place(
     order["reversal"] = 1 if skip_side != 0 else 0
     order["born_row"] = account["row"]
     order["qty"] = granted
-    order["filled"] = 0.0
     order["trigger"] = plan["entry_price"] * side
     limit_price = plan["limit_price"]
     if not limit_price == limit_price and signal["entry"] < codes.ENTRY_FIXED_OPEN:

@@ -36,30 +36,36 @@ from simulator.kernel.match import (
     exit_inside,
     forced_at_close,
     raise_trail,
+    tradable,
 )
 from simulator.kernel.money import buying_power, log_event
 from simulator.kernel.positions import compact, count_trade, leave, next_levels, set_stop_now, write_trade
-from simulator.kernel.risk import judge, measures
+from simulator.kernel.risk import fallen, judge, measures
 from simulator.kernel.views import (
     account_of,
     action_at,
     add_at,
     bar_at,
+    clear_record,
     clock_at,
     counts_of,
     equity_at,
     equity_room,
     events_room,
     fills_room,
+    has_parts,
     instrument_at,
     metrics_of,
     open_at,
     order_at,
+    orders_room,
     part_at,
     plan_at,
     position_at,
+    positions_room,
     signal_at,
     symbol_at,
+    symbols_room,
     target_at,
     trades_room,
     verdicts_room,
@@ -76,43 +82,36 @@ DAYS_PER_YEAR = 365.0
 ROWS_PER_SLOT = 10
 
 
-@kernel_jit.entry
+@kernel_jit
 def start(state: Any, cash: float) -> None:
-    """Turn a zeroed state into an account that has seen no bar yet."""
+    """Open an account that has seen no bar yet, whatever the state held before."""
+    for i in range(positions_room(state)):
+        position = position_at(state, i)
+        position["live"] = 0
+        position["listed"] = 0
+        for k in range(2):
+            add_at(state, i, k)["state"] = 0
+    for i in range(orders_room(state)):
+        order = order_at(state, i)
+        order["live"] = 0
+        order["listed"] = 0
+    for i in range(symbols_room(state)):
+        clear_record(symbol_at(state, i))
+    clear_record(metrics_of(state))
     account = account_of(state)
+    clear_record(account)
     account["schema_version"] = codes.SCHEMA_VERSION
     account["row"] = -1
     account["session"] = -(2**62)
     account["session_no"] = -1
     account["first_session_no"] = -1
     account["last_session_no"] = -1
-    account["n_positions"] = 0
-    account["n_orders"] = 0
-    account["next_position"] = 0
-    account["next_order"] = 0
-    account["seq"] = 0
-    account["state"] = codes.STATE_ACTIVE
-    account["killed"] = 0
-    account["daily_halt"] = 0
-    account["drawdown_halt"] = 0
-    account["loss_streak"] = 0
-    account["cooldown_until"] = 0
-    account["halted_sessions"] = 0
-    account["closed"] = 0
     account["cash"] = cash
     account["equity"] = cash
     account["initial_cash"] = cash
     account["peak_equity"] = cash
     account["session_equity"] = cash
-    account["long_value"] = 0.0
-    account["short_value"] = 0.0
-    account["realized"] = 0.0
-    account["fees"] = 0.0
-    account["interest"] = 0.0
-    account["dividends"] = 0.0
-    account["deposits"] = 0.0
-    account["gross"] = 0.0
-    account["net"] = 0.0
+    account["baseline"] = cash
 
 
 @kernel_jit.inlined
@@ -222,7 +221,7 @@ def _quiet(state: Any, logs: Any, market: Any, params: Any, t: int) -> bool:
     earns = params["cash_rate"] != 0.0 or params["margin_rate"] != 0.0 or account["short_value"] != 0.0
     if account["daily_halt"] == 1 or (not same_session and earns):
         return False
-    if clock_at(market, t + 1)["detail_start"] != clock["detail_start"] + 1:
+    if has_parts(market):
         return False
     moving = params["trail_rule"] == codes.TRAIL_RAISE_FIRST or params["trail_rule"] == codes.TRAIL_PATH
     n = account["n_positions"]
@@ -248,6 +247,7 @@ def _quiet(state: Any, logs: Any, market: Any, params: Any, t: int) -> bool:
     if not same_session:
         close_session(metrics, account)
         account["session_equity"] = account["equity"]
+        account["baseline"] = account["equity"]
         account["session_no"] = clock["session_no"]
         account["session"] = clock["session"]
     long_value = 0.0
@@ -345,7 +345,7 @@ def step_once(
 def _obey(state: Any, logs: Any, market: Any, params: Any, command: Any, t: int) -> None:
     account = account_of(state)
     kind = command["kind"]
-    account["command_seq"] = command["seq"]
+    account["command_seq"] += 1
     if kind == codes.COMMAND_CLOSE or kind == codes.COMMAND_CLOSE_ALL:
         for k in range(account["n_positions"]):
             slot = open_at(state, k)["slot"]
@@ -379,23 +379,24 @@ def _obey(state: Any, logs: Any, market: Any, params: Any, command: Any, t: int)
                 cancel_order(state, logs, slot, codes.ORDER_CANCELLED, codes.REASON_COMMAND)
     elif kind == codes.COMMAND_KILL:
         account["killed"] = 1
-        account["state"] = codes.STATE_HALTED
+        refresh_state(account)
         _cancel_entries(state, logs, codes.REASON_KILLED)
         _log_account(logs, account, codes.REASON_KILLED, account["equity"])
     elif kind == codes.COMMAND_REDUCE:
-        if account["state"] != codes.STATE_HALTED:
-            account["state"] = codes.STATE_REDUCING
-            _cancel_entries(state, logs, codes.REASON_REDUCING)
-            _log_account(logs, account, codes.REASON_REDUCING, account["equity"])
+        account["reducing"] = 1
+        refresh_state(account)
+        _cancel_entries(state, logs, codes.REASON_REDUCING)
+        _log_account(logs, account, codes.REASON_REDUCING, account["equity"])
     elif kind == codes.COMMAND_ARM:
-        # the peak stays: arming does not forget a drawdown, it only starts a new measurement from here
+        # a new measurement of the loss and, where that was the halt, of the drawdown starts from here
         if account["drawdown_halt"] == 1:
             account["peak_equity"] = account["equity"]
         account["killed"] = 0
         account["daily_halt"] = 0
+        account["reducing"] = 0
         account["drawdown_halt"] = 0
-        account["session_equity"] = account["equity"]
-        account["state"] = codes.STATE_ACTIVE
+        account["baseline"] = account["equity"]
+        refresh_state(account)
         _log_account(logs, account, codes.REASON_ARMED, account["equity"])
     elif kind == codes.COMMAND_DEPOSIT:
         amount = command["value"]
@@ -404,8 +405,20 @@ def _obey(state: Any, logs: Any, market: Any, params: Any, command: Any, t: int)
         account["deposits"] += amount
         # a deposit is no profit: every baseline moves with it
         account["session_equity"] += amount
+        account["baseline"] += amount
         account["peak_equity"] += amount
         _log_account(logs, account, codes.REASON_DEPOSIT, amount)
+
+
+@kernel_jit
+def refresh_state(account: Any) -> None:
+    """Work out the halt state: what a person asked for latches, and a halt outranks it."""
+    if account["killed"] + account["daily_halt"] + account["drawdown_halt"] > 0:
+        account["state"] = codes.STATE_HALTED
+    elif account["reducing"] == 1:
+        account["state"] = codes.STATE_REDUCING
+    else:
+        account["state"] = codes.STATE_ACTIVE
 
 
 @kernel_jit
@@ -618,14 +631,14 @@ def _change_session(state: Any, logs: Any, market: Any, params: Any, t: int) -> 
     else:
         close_session(metrics_of(state), account)
         account["session_equity"] = account["equity"]
+        account["baseline"] = account["equity"]
     if clock_at(market, t)["session"] > account["session"]:
         _interest(state, market, params, float(clock_at(market, t)["session"] - account["session"]))
     account["session_no"] = clock_at(market, t)["session_no"]
     account["session"] = clock_at(market, t)["session"]
     if account["daily_halt"] == 1 and params["halt_release"] == codes.RELEASE_NEXT_SESSION:
         account["daily_halt"] = 0
-        if account["killed"] == 0 and account["drawdown_halt"] == 0:
-            account["state"] = codes.STATE_ACTIVE
+        refresh_state(account)
         _log_account(logs, account, codes.REASON_SESSION_RELEASE, account["equity"])
     for k in range(account["n_orders"]):
         slot = working_at(state, k)["slot"]
@@ -726,20 +739,18 @@ def _match(state: Any, logs: Any, market: Any, params: Any, t: int) -> None:
         phase = codes.AT_OPEN if d == first else codes.INSIDE
         held = account["n_positions"]
         for k in range(held):
-            _exit_at_open(state, logs, market, params, open_at(state, k)["slot"], t, d)
+            exit_at_open(state, logs, market, params, open_at(state, k)["slot"], t, d)
         working = account["n_orders"]
         for k in range(working):
-            _enter_at_open(state, logs, market, params, working_at(state, k)["slot"], t, d, phase)
+            enter_at_open(state, logs, market, params, working_at(state, k)["slot"], t, d, phase)
         # what the inside of the bar frees serves later phases only, so what it may spend is fixed now
         budget = buying_power(params, account)
         opened = account["n_positions"]
         for k in range(opened):
-            budget -= _exit_inside(state, logs, market, params, open_at(state, k)["slot"], t, d, budget)
+            budget -= exit_inside(state, logs, market, params, open_at(state, k)["slot"], t, d, budget)
         for k in range(working):
             available = min(budget, buying_power(params, account))
-            budget -= _enter_inside(
-                state, logs, market, params, working_at(state, k)["slot"], t, d, available
-            )
+            budget -= enter_inside(state, logs, market, params, working_at(state, k)["slot"], t, d, available)
         if d + 1 < last:
             _between_parts(state, market, params, t, d)
 
@@ -763,89 +774,6 @@ def _submit(logs: Any, account: Any, order: Any) -> None:
 
 
 @kernel_jit
-def _usable(market: Any, t: int, d: int, sym: int) -> bool:
-    # A part of a bar trades only where the bar itself does.
-    if bar_state(bar_at(market, t, sym)) != BAR_OK:
-        return False
-    whole = clock_at(market, t + 1)["detail_start"] == clock_at(market, t)["detail_start"] + 1
-    return whole or bar_state(part_at(market, d, sym)) == BAR_OK
-
-
-@kernel_jit
-def _exit_at_open(state: Any, logs: Any, market: Any, params: Any, slot: int, t: int, d: int) -> None:
-    position = position_at(state, slot)
-    if position["live"] == 0 or not _usable(market, t, d, position["sym"]):
-        return
-    bar = part_at(market, d, position["sym"])
-    if position["side"] > 0:
-        open_, high, low = bar["open"], bar["high"], bar["low"]
-    else:
-        open_, high, low = -bar["open"], -bar["low"], -bar["high"]
-    exit_at_open(
-        state, logs, market, params, slot, t, open_, high, low, buying_power(params, account_of(state))
-    )
-
-
-@kernel_jit
-def _enter_at_open(
-    state: Any, logs: Any, market: Any, params: Any, slot: int, t: int, d: int, phase: int
-) -> None:
-    order = order_at(state, slot)
-    if order["live"] == 0 or not _usable(market, t, d, order["sym"]):
-        return
-    bar = part_at(market, d, order["sym"])
-    if order["side"] > 0:
-        open_, high, low = bar["open"], bar["high"], bar["low"]
-    else:
-        open_, high, low = -bar["open"], -bar["low"], -bar["high"]
-    enter_at_open(
-        state, logs, market, params, slot, t, phase, open_, high, low, buying_power(params, account_of(state))
-    )
-
-
-@kernel_jit
-def _exit_inside(
-    state: Any, logs: Any, market: Any, params: Any, slot: int, t: int, d: int, available: float
-) -> float:
-    position = position_at(state, slot)
-    if position["live"] == 0 or position["pending"] != 0:
-        return 0.0
-    if (
-        params["entry_bar"] == codes.ENTRY_BAR_NOT_ALLOWED
-        and position["entry_row"] == account_of(state)["row"]
-    ):
-        return 0.0
-    if not _usable(market, t, d, position["sym"]):
-        return 0.0
-    bar = part_at(market, d, position["sym"])
-    # The path goes to the nearer extreme first; a tie goes to the low.
-    up_first = bar["high"] - bar["open"] < bar["open"] - bar["low"]
-    if position["side"] > 0:
-        open_, high, low, close = bar["open"], bar["high"], bar["low"], bar["close"]
-    else:
-        open_, high, low, close = -bar["open"], -bar["low"], -bar["high"], -bar["close"]
-        up_first = not up_first
-    return exit_inside(state, logs, market, params, slot, t, open_, high, low, close, up_first, available)
-
-
-@kernel_jit
-def _enter_inside(
-    state: Any, logs: Any, market: Any, params: Any, slot: int, t: int, d: int, available: float
-) -> float:
-    order = order_at(state, slot)
-    if order["live"] == 0 or not _usable(market, t, d, order["sym"]):
-        return 0.0
-    bar = part_at(market, d, order["sym"])
-    up_first = bar["high"] - bar["open"] < bar["open"] - bar["low"]
-    if order["side"] > 0:
-        high, low, close = bar["high"], bar["low"], bar["close"]
-    else:
-        high, low, close = -bar["low"], -bar["high"], -bar["close"]
-        up_first = not up_first
-    return enter_inside(state, logs, market, params, slot, t, high, low, close, up_first, available)
-
-
-@kernel_jit
 def _between_parts(state: Any, market: Any, params: Any, t: int, d: int) -> None:
     # Trails rise, and stops move to break-even, from one part of a bar to the next.
     account = account_of(state)
@@ -853,7 +781,7 @@ def _between_parts(state: Any, market: Any, params: Any, t: int, d: int) -> None
         return
     for k in range(account["n_positions"]):
         position = position_at(state, open_at(state, k)["slot"])
-        if position["live"] == 0 or not _usable(market, t, d, position["sym"]):
+        if position["live"] == 0 or not tradable(market, t, d, position["sym"]):
             continue
         if params["entry_bar"] == codes.ENTRY_BAR_NOT_ALLOWED and position["entry_row"] == account["row"]:
             continue
@@ -956,7 +884,7 @@ def _settle(account: Any, metrics: Any, long_value: float, short_value: float) -
     peak_session = session_no if equity >= peak else metrics["peak_session"]
     account["peak_equity"] = peak
     metrics["peak_session"] = peak_session
-    metrics["max_drawdown"] = max(metrics["max_drawdown"], 1.0 - equity / peak)
+    metrics["max_drawdown"] = max(metrics["max_drawdown"], fallen(account))
     metrics["longest_drawdown"] = max(metrics["longest_drawdown"], session_no - peak_session)
 
 
@@ -971,15 +899,12 @@ def _count_exposure(account: Any, metrics: Any) -> None:
 @kernel_jit
 def _check_limits(state: Any, logs: Any, params: Any) -> None:
     account = account_of(state)
-    if params["cooldown_losses"] > 0 and account["loss_streak"] >= params["cooldown_losses"]:
-        account["loss_streak"] = 0
-        account["cooldown_until"] = account["row"] + params["cooldown_bars"]
     equity = account["equity"]
-    if account["daily_halt"] == 0 and account["session_equity"] > 0.0:
-        if 1.0 - equity / account["session_equity"] >= params["daily_loss"]:
+    if account["daily_halt"] == 0 and account["baseline"] > 0.0:
+        if 1.0 - equity / account["baseline"] >= params["daily_loss"]:
             account["daily_halt"] = 1
             account["halted_sessions"] += 1
-            account["state"] = codes.STATE_HALTED
+            refresh_state(account)
             _breach(
                 state,
                 logs,
@@ -988,9 +913,9 @@ def _check_limits(state: Any, logs: Any, params: Any) -> None:
                 params["daily_action"],
                 equity,
             )
-    if account["drawdown_halt"] == 0 and 1.0 - equity / account["peak_equity"] >= params["drawdown"]:
+    if account["drawdown_halt"] == 0 and fallen(account) >= params["drawdown"]:
         account["drawdown_halt"] = 1
-        account["state"] = codes.STATE_HALTED
+        refresh_state(account)
         _breach(
             state, logs, codes.REASON_DRAWDOWN_HALT, codes.EXIT_DRAWDOWN, params["drawdown_action"], equity
         )
@@ -1080,7 +1005,7 @@ def _at_close(state: Any, logs: Any, market: Any, params: Any, t: int) -> bool:
 # The end ---------------------------------------------------------------------------------------------------
 
 
-@kernel_jit.entry
+@kernel_jit
 def finish(state: Any, logs: Any) -> None:
     """Close the books: count the last session, and list open positions at their last mark.
 

@@ -21,7 +21,7 @@ from simulator.kernel import dtypes
 from simulator.kernel._jit import jit_disabled, kernel_jit
 from simulator.kernel.state import Lane, Logs, Market, State
 
-__all__ = ["copy_record", "lanes_of", "view_of"]
+__all__ = ["clear_record", "copy_record", "lanes_of", "view_of"]
 
 
 def _view_dtype(bundle: Any) -> np.dtype[np.void]:
@@ -89,7 +89,24 @@ def _copy(context: Any, target: Any, source: Any) -> Any:
     return types.void(target, source), generate
 
 
+@intrinsic
+def _clear(context: Any, target: Any) -> Any:
+    """Set every byte of a record to zero."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        size = context.get_constant(types.intp, signature.args[0].size)
+        cgutils.memset(builder, arguments[0], size, 0)
+        return context.get_dummy_value()
+
+    return types.void(target), generate
+
+
 if jit_disabled():
+
+    def clear_record(target: Any) -> None:
+        """Set every field of a record to zero."""
+        for name in target.dtype.names:
+            target[name] = 0
 
     def copy_record(target: Any, source: Any) -> None:
         """Copy one record over another of the same type."""
@@ -97,6 +114,11 @@ if jit_disabled():
             target[name] = source[name]
 
 else:
+
+    @kernel_jit
+    def clear_record(target: Any) -> None:
+        """Set every field of a record to zero."""
+        _clear(target)
 
     @kernel_jit
     def copy_record(target: Any, source: Any) -> None:
@@ -148,6 +170,20 @@ def _room(name: str) -> Callable[[Any], int]:
         return view[rows]  # type: ignore[no-any-return]
 
     return kernel_jit(read)
+
+
+if jit_disabled():
+
+    def has_parts(market: Any) -> bool:
+        """Whether lower-timeframe bars replace the path inside a bar."""
+        return market.parts is not market.bars
+
+else:
+
+    @kernel_jit
+    def has_parts(market: Any) -> bool:
+        """Whether lower-timeframe bars replace the path inside a bar."""
+        return market["parts"] != market["bars"]  # type: ignore[no-any-return]
 
 
 account_of = _single("account", dtypes.ACCOUNT)

@@ -1,8 +1,8 @@
 """What came of a run: trades, equity, verdicts and metrics, tables, reports and exports.
 
-A driver builds a `Result` from a `RawRun` and computes nothing; every table is made when it is first asked for.
-`metrics_from_accumulators` gives the same numbers for a whole sweep at once, `compare` sets results side by
-side. `docs/metrics.md` defines every metric.
+A driver builds a `Result` from a `RawRun` and computes nothing; every table is made when it is first asked
+for. `metrics_from_accumulators` gives the same numbers for a whole sweep at once, `compare` sets results side
+by side. `docs/metrics.md` defines every metric.
 """
 
 from __future__ import annotations

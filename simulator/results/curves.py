@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from simulator.bars import Bars
     from simulator.results.raw import RawRun
 
-__all__ = ["buy_and_hold", "deposits_of", "drawdown_of", "session_ends", "session_returns", "values_at"]
+__all__ = [
+    "buy_and_hold",
+    "deposits_of",
+    "drawdown_of",
+    "held_beside",
+    "session_ends",
+    "session_returns",
+    "values_at",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -82,17 +90,38 @@ def buy_and_hold(bars: Bars, symbols: Iterable[int] | None = None) -> Floats:
     return total / max(len(columns), 1)
 
 
+def held_beside(benchmark: Bars, bars: Bars) -> Floats:
+    """Return `buy_and_hold` of other bars at the closes of `bars` (T,), relative to the first known value.
+
+    Daily bars meet by session, intraday bars by the instant at which they are complete. NaN before the
+    benchmark begins; raises `DataError` DATA_BENCHMARK where it begins after the last bar.
+    """
+    worth = buy_and_hold(benchmark)
+    if benchmark.daily or bars.daily:
+        at = np.searchsorted(benchmark.session, bars.session, side="right") - 1
+    else:
+        at = np.searchsorted(benchmark.close_ts, bars.close_ts, side="right") - 1
+    if len(at) and at[-1] < 0:
+        raise _too_late()
+    return _relative(np.where(at >= 0, worth[np.maximum(at, 0)], np.nan))
+
+
 def values_at(series: pd.Series[float], times: Ints) -> Floats:
     """Return the last value of a series at or before each time (UTC ns), relative to the first of them.
 
-    Raises `DataError` DATA_BENCHMARK for a series without times or numbers, or that starts after the bars end.
+    Raises `DataError` DATA_BENCHMARK for one without times or numbers, or that starts after the last bar.
     """
     import pandas as pd
 
+    if not isinstance(series, pd.Series):
+        raise DataError(
+            f"the benchmark is {type(series).__name__}; it may be a Series of prices, Bars or a symbol",
+            code="DATA_BENCHMARK",
+        )
     if not isinstance(series.index, pd.DatetimeIndex):
         raise DataError(
-            f"the benchmark is indexed by {type(series.index).__name__}; a benchmark is a Series of prices with a "
-            "DatetimeIndex",
+            f"the benchmark is indexed by {type(series.index).__name__}; a benchmark is a Series of prices "
+            "with a DatetimeIndex",
             code="DATA_BENCHMARK",
         )
     clean = series.dropna().sort_index()
@@ -101,17 +130,24 @@ def values_at(series: pd.Series[float], times: Ints) -> Floats:
     index = index.tz_localize("UTC") if index.tz is None else index.tz_convert("UTC")
     known = index.as_unit("ns").asi8
     if not len(values) or (len(times) and known[0] > times[-1]):
-        raise DataError(
-            "the benchmark has no value up to the last bar; does it cover the same dates as the bars?",
-            code="DATA_BENCHMARK",
-        )
+        raise _too_late()
     if (values <= 0).any():
         raise DataError(
-            f"the benchmark is {values[values <= 0][0]:g} at {clean.index[int(np.argmax(values <= 0))]}; it must be "
-            "prices or an index above 0, not returns",
+            f"the benchmark is {values[values <= 0][0]:g} at {clean.index[int(np.argmax(values <= 0))]}; it "
+            "must be prices or an index above 0, not returns",
             code="DATA_BENCHMARK",
         )
     at = np.searchsorted(known, times, side="right") - 1
-    found = np.where(at >= 0, values[np.maximum(at, 0)], np.nan)
-    first = found[np.isfinite(found)][:1]
-    return np.asarray(found / first) if len(first) else found
+    return _relative(np.where(at >= 0, values[np.maximum(at, 0)], np.nan))
+
+
+def _relative(values: Floats) -> Floats:
+    known = values[np.isfinite(values)]
+    return np.asarray(values / known[0]) if len(known) else values
+
+
+def _too_late() -> DataError:
+    return DataError(
+        "the benchmark has no value up to the last bar; does it cover the same dates as the bars?",
+        code="DATA_BENCHMARK",
+    )

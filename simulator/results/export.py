@@ -29,7 +29,9 @@ FORMATS: Final = ("csv", "parquet", "json")
 def export_result(result: Result, folder: Path, kind: str) -> list[Path]:
     """Write every table and `run.json`; see `Result.export`."""
     if kind not in FORMATS:
-        raise UnknownNameError(f"no export format {kind!r}.{did_you_mean(str(kind), FORMATS)}", code="NAME_FORMAT")
+        raise UnknownNameError(
+            f"no export format {kind!r}.{did_you_mean(str(kind), FORMATS)}", code="NAME_FORMAT"
+        )
     tables = {
         "trades": result.trades,
         "fills": result.fills,
@@ -45,7 +47,9 @@ def export_result(result: Result, folder: Path, kind: str) -> list[Path]:
             _write(table, path, kind)
             written.append(path)
         document = folder / "run.json"
-        document.write_text(json.dumps(run_document(result), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        document.write_text(
+            json.dumps(run_document(result), indent=2, allow_nan=False) + "\n", encoding="utf-8"
+        )
     except OSError as error:
         raise output_error(folder, error) from error
     return [*written, document]
@@ -77,7 +81,8 @@ def run_document(result: Result) -> dict[str, Any]:
 def output_error(path: Path, error: OSError) -> ConfigError:
     """Return the error for a file or folder that cannot be written."""
     return ConfigError(
-        f"cannot write {path}: {error.strerror or error}. Is the folder writable, and is there no file in its place?",
+        f"cannot write {path}: {error.strerror or error}. Is the folder writable, and is there no file in "
+        "its place?",
         code="CONFIG_OUTPUT",
     )
 
@@ -104,12 +109,18 @@ def _write(table: pd.DataFrame, path: Path, kind: str) -> None:
     if kind == "parquet":
         table.to_parquet(path, index=False)
     elif kind == "json":
-        table.to_json(path, orient="records", date_format="iso", date_unit="ns", double_precision=15, indent=0)
+        table.to_json(
+            path, orient="records", date_format="iso", date_unit="ns", double_precision=15, indent=0
+        )
     else:
         flat = table
         if "absent" in table:
             flat = table.assign(absent=[";".join(words) for words in table["absent"]])
-        flat.to_csv(path, index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ" if _has_seconds(table) else "%Y-%m-%dT%H:%M:%SZ")
+        flat.to_csv(
+            path,
+            index=False,
+            date_format="%Y-%m-%dT%H:%M:%S.%fZ" if _has_seconds(table) else "%Y-%m-%dT%H:%M:%SZ",
+        )
 
 
 def _has_seconds(table: pd.DataFrame) -> bool:

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
     from simulator.results.raw import RawRun
 
-__all__ = ["OUTCOMES", "events_frame", "fills_frame", "outcomes_of", "times_of", "trades_frame", "verdicts_frame"]
+__all__ = [
+    "OUTCOMES",
+    "events_frame",
+    "fills_frame",
+    "outcomes_of",
+    "times_of",
+    "trades_frame",
+    "verdicts_frame",
+]
 
 OUTCOMES: Final = ("admitted", "shrunk", "rejected")
 _SOURCES: Final = {

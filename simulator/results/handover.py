@@ -1,7 +1,7 @@
 """Hand-over to other libraries: vectorbt portfolios and quantstats returns.
 
 **vectorbt.** The fills become orders of `Portfolio.from_orders`, one row each, so that several fills in one
-bar keep their order. The last row of a bar carries the bar's label and the earlier ones the nanoseconds before
+bar keep their order. The last row of a bar carries the bar's label, the earlier ones the nanoseconds before
 it: `portfolio.value().loc[result.equity.index]` is this run's equity. Quantities are in units times the
 instrument's multiplier. What vectorbt has no place for, namely interest, cash dividends, splits and deposits,
 is left out with a warning that names the amount.
@@ -75,7 +75,8 @@ def to_vectorbt(result: Result) -> Any:
         if type(error).__name__ != "RejectedOrderError":
             raise
         raise EngineError(
-            f"vectorbt refused a fill ({error}); it cannot hold a run that borrows (leverage above 1, or cash below 0)",
+            f"vectorbt refused a fill ({error}); it cannot hold a run that borrows (leverage above 1, or "
+            "cash below 0)",
             code="ENGINE_VECTORBT",
         ) from error
 
@@ -97,7 +98,7 @@ def _order_rows(bar: Ints, ts: Ints) -> tuple[Ints, Ints]:
     # fills are logged in the order of their bars, so the position within a bar is a running count
     first_of_bar = np.searchsorted(bar, bar, side="left")
     within = np.arange(len(bar)) - first_of_bar
-    return last[bar] - counts[bar] + 1 + within, labels
+    return np.asarray(last[bar] - counts[bar] + 1 + within), np.asarray(labels)
 
 
 def _filled(close: Floats) -> Floats:
@@ -119,4 +120,7 @@ def _warn_of_the_rest(result: Result) -> None:
         left_out["splits"] = float((result.raw.events["reason"] == codes.REASON_SPLIT).sum())
     if left_out:
         parts = ", ".join(f"{name} {value:,.2f}" for name, value in left_out.items())
-        warn(f"the vectorbt portfolio lacks {parts}: vectorbt has no place for them", code="ENGINE_VECTORBT_CASH")
+        warn(
+            f"the vectorbt portfolio lacks {parts}: vectorbt has no place for them",
+            code="ENGINE_VECTORBT_CASH",
+        )

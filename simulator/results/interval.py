@@ -35,8 +35,8 @@ INTERVAL_COLUMNS: Final = (
     "depends",
 )
 NO_BOUND: Final = (
-    "The full worst and best runs are no mathematical bound of the portfolio: a trade that ends earlier frees cash "
-    "and a slot, and what takes them may do better or worse."
+    "The full worst and best runs are no mathematical bound of the portfolio: a trade that ends earlier "
+    "frees cash and a slot, and what takes them may do better or worse."
 )
 HEADLINE: Final = ("total_return", "cagr", "sharpe", "max_drawdown", "trades", "win_rate", "average_r")
 
@@ -71,7 +71,9 @@ class IntervalReport:
     def __post_init__(self) -> None:
         missing = [name for name in INTERVAL_COLUMNS if name not in self.frame.columns]
         if missing:
-            raise EngineError(f"the interval's table lacks {', '.join(missing)}", code="ENGINE_INTERVAL_COLUMNS")
+            raise EngineError(
+                f"the interval's table lacks {', '.join(missing)}", code="ENGINE_INTERVAL_COLUMNS"
+            )
 
     @property
     def dependent(self) -> pd.DataFrame:
@@ -134,7 +136,9 @@ class IntervalReport:
                     "trade": int(row["trade"]),
                     "symbol": str(row["symbol"]),
                     "entry_time": row["entry_time"].isoformat(),
-                    **_plain({name: row[name] for name in ("pnl", "pnl_min", "pnl_max", "r", "r_min", "r_max")}),
+                    **_plain(
+                        {name: row[name] for name in ("pnl", "pnl_min", "pnl_max", "r", "r_min", "r_max")}
+                    ),
                 }
                 for row in self.dependent.to_dict("records")
             ],
@@ -158,10 +162,11 @@ class IntervalReport:
         from rich.table import Table
 
         count = int(self.frame["depends"].astype(bool).sum())
-        table = Table(
-            title=f"Convention interval: {count:,} of {len(self.frame):,} trades depend on the convention",
-            title_justify="left", title_style="bold", box=None, pad_edge=False,
-        )  # fmt: skip
+        canvas.print(
+            f"Convention interval: {count:,} of {len(self.frame):,} trades depend on the convention",
+            style="bold",
+        )
+        table = Table(box=None, pad_edge=False)
         for name in ("Entries fixed, every convention", "lowest", self.profile, "highest"):
             table.add_column(name, justify="left" if name.startswith("Entries") else "right")
         money = [f"{value:,.0f}" for value in (self.lowest_pnl, self.base_pnl, self.highest_pnl)]
@@ -183,7 +188,9 @@ class IntervalReport:
         for name in ("Full runs", "worst", self.profile, "best"):
             table.add_column(name, justify="left" if name == "Full runs" else "right")
         for name in HEADLINE:
-            values = [format_metric(name, runs.get(name, math.nan)) for runs in (self.worst, self.base, self.best)]
+            values = [
+                format_metric(name, runs.get(name, math.nan)) for runs in (self.worst, self.base, self.best)
+            ]
             table.add_row(METRIC_DEFINITIONS[name].label, *values)
         canvas.print(table)
 

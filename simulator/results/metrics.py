@@ -1,7 +1,7 @@
 """Metrics: one definition each, computed from the kernel's accumulators for one run or for a whole sweep.
 
-Returns are simple returns of sessions: the last mark of a session against the last mark of the one before, the
-first session against the initial cash; a deposit counts as part of what the session began with. A session
+Returns are simple returns of sessions: the last mark of a session against the last mark of the one before,
+the first session against the initial cash; a deposit counts as part of what the session began with. A session
 without a position has the return 0 and counts. Ratios are annualised with the calendar's sessions per year
 (252 for New York) and no risk-free rate is subtracted. Fractions are fractions (0.12 is 12 %), losses are
 negative (`max_drawdown` is -0.21), money is in the currency of the account. A metric that is not defined,
@@ -62,7 +62,8 @@ METRIC_DEFINITIONS: Final[dict[str, Metric]] = {
             "cagr",
             "CAGR",
             "fraction",
-            "Compound annual growth: (1 + total return) ^ (sessions per year / sessions) - 1. -1 after a total loss.",
+            "Compound annual growth: (1 + total return) ^ (sessions per year / sessions) - 1. -1 after a "
+            "total loss.",
         ),
         Metric(
             "volatility",
@@ -74,7 +75,8 @@ METRIC_DEFINITIONS: Final[dict[str, Metric]] = {
             "sharpe",
             "Sharpe ratio",
             "ratio",
-            "Mean session return / sample standard deviation (ddof = 1) x sqrt(sessions per year); risk-free rate 0.",
+            "Mean session return / sample standard deviation (ddof = 1) x sqrt(sessions per year); "
+            "risk-free rate 0.",
         ),
         Metric(
             "sortino",
@@ -93,8 +95,8 @@ METRIC_DEFINITIONS: Final[dict[str, Metric]] = {
             "max_drawdown",
             "Largest drawdown",
             "fraction",
-            "Lowest value of equity / highest equity so far - 1 over all bar marks, the initial cash being the first "
-            "peak. Negative: -0.21 is a fall of 21 %.",
+            "Lowest value of equity / highest equity so far - 1 over all bar marks, the initial cash being "
+            "the first peak. Negative: -0.21 is a fall of 21 %.",
         ),
         Metric(
             "max_drawdown_sessions",
@@ -118,9 +120,9 @@ METRIC_DEFINITIONS: Final[dict[str, Metric]] = {
             "turnover",
             "Annual turnover",
             "ratio",
-            "Traded notional per year / mean equity: the sum of |quantity x price| of all fills, divided by years and "
-            "by the mean of initial cash (with net deposits) and final equity. Buying and selling the whole account "
-            "once a year is about 2.",
+            "Traded notional per year / mean equity: the sum of |quantity x price| of all fills, divided by "
+            "years and by the mean of initial cash (with net deposits) and final equity. Buying and selling "
+            "the whole account once a year is about 2.",
         ),
         Metric(
             "trades",
@@ -140,40 +142,43 @@ METRIC_DEFINITIONS: Final[dict[str, Metric]] = {
             "average_r",
             "Average R",
             "R",
-            "Mean R-multiple: net profit / initial risk, where the initial risk is the distance from the fill to the "
-            "initial stop times the quantity. Trades without a stop have no R and are left out.",
+            "Mean R-multiple: net profit / initial risk, where the initial risk is the distance from the "
+            "fill to the initial stop times the quantity. Trades without a stop have no R and are left out.",
         ),
         Metric(
             "expectancy_r",
             "Expectancy / average loss",
             "ratio",
-            "Mean net profit per trade / mean size of a losing trade: Van Tharp's expectancy where the average loss "
-            "stands for 1 R. Unlike average R it is defined without stops.",
+            "Mean net profit per trade / mean size of a losing trade: Van Tharp's expectancy where the "
+            "average loss stands for 1 R. Unlike average R it is defined without stops.",
         ),
         Metric(
             "sqn",
             "SQN",
             "ratio",
-            "System quality number (Van Tharp): sqrt(number of R-multiples) x mean R / sample standard deviation of R; "
-            "not capped at 100 trades.",
+            "System quality number (Van Tharp): sqrt(number of R-multiples) x mean R / sample standard "
+            "deviation of R; not capped at 100 trades.",
         ),
         Metric(
             "average_mae",
             "Average MAE",
             "fraction",
-            "Mean over trades of the largest adverse excursion, as a fraction of the entry price; 0 or negative.",
+            "Mean over trades of the largest adverse excursion, as a fraction of the entry price; 0 or "
+            "negative.",
         ),
         Metric(
             "average_mfe",
             "Average MFE",
             "fraction",
-            "Mean over trades of the largest favourable excursion, as a fraction of the entry price; 0 or positive.",
+            "Mean over trades of the largest favourable excursion, as a fraction of the entry price; 0 or "
+            "positive.",
         ),
         Metric(
             "longest_winning_streak",
             "Longest winning streak",
             "count",
-            "Most winning trades in a row, in the order in which they ended; a trade of exactly 0 ends a streak.",
+            "Most winning trades in a row, in the order in which they ended; a trade of exactly 0 ends a "
+            "streak.",
         ),
         Metric(
             "longest_losing_streak",
@@ -272,8 +277,8 @@ def metrics_from_accumulators(
     Returns
     -------
     dict of (n,) arrays
-        Counts are int64, everything else float64; NaN where a metric is not defined. What needs a log (verdict
-        counts, benchmark) is not in here.
+        Counts are int64, everything else float64; NaN where a metric is not defined. What needs a log (counts
+        of verdicts, the benchmark) is not in here.
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return _from_accumulators(np.atleast_1d(metrics), np.atleast_1d(account), float(sessions_per_year))
@@ -359,7 +364,9 @@ def benchmark_metrics(returns: Floats, benchmark: Floats, sessions_per_year: flo
     both = np.isfinite(returns) & np.isfinite(benchmark)
     mine, theirs = returns[both], benchmark[both]
     nan = float("nan")
-    found = dict.fromkeys(("alpha", "beta", "correlation", "up_capture", "down_capture", "benchmark_return"), nan)
+    found = dict.fromkeys(
+        ("alpha", "beta", "correlation", "up_capture", "down_capture", "benchmark_return"), nan
+    )
     if len(theirs):
         found["benchmark_return"] = float(np.prod(1.0 + theirs) - 1.0)
         for name, chosen in (("up_capture", theirs > 0), ("down_capture", theirs < 0)):

@@ -35,18 +35,29 @@ __all__ = ["render_report", "write_report"]
 TILES: Final = (
     "total_return", "cagr", "sharpe", "max_drawdown", "trades", "win_rate", "profit_factor", "average_r",
 )  # fmt: skip
-BLOCKS: Final = (
-    ("Return", ("total_return", "cagr", "benchmark_return", "final_equity", "fees", "turnover", "exposure",
-                "mean_gross_exposure")),
-    ("Risk", ("volatility", "sharpe", "sortino", "calmar", "max_drawdown", "max_drawdown_sessions", "sessions",
-              "sessions_halted")),
-    ("Trades", ("trades", "win_rate", "profit_factor", "expectancy", "average_r", "expectancy_r", "sqn",
-                "average_bars_held")),
-    ("Excursions and streaks", ("average_mae", "average_mfe", "longest_winning_streak", "longest_losing_streak")),
-    ("Against the benchmark", ("alpha", "beta", "correlation", "up_capture", "down_capture")),
-    ("Signals", ("signals", "admitted", "shrunk", "rejected")),
-)  # fmt: skip
-_SIGNED: Final = frozenset({"total_return", "cagr", "alpha", "expectancy", "average_r", "sharpe", "sortino", "calmar"})
+BLOCKS: Final = {
+    "Return": (
+        "total_return", "cagr", "benchmark_return", "final_equity", "fees", "turnover", "exposure",
+        "mean_gross_exposure",
+    ),
+    "Risk": (
+        "volatility", "sharpe", "sortino", "calmar", "max_drawdown", "max_drawdown_sessions", "sessions",
+        "sessions_halted",
+    ),
+    "Trades": (
+        "trades", "win_rate", "profit_factor", "expectancy", "average_r", "expectancy_r", "sqn",
+        "average_bars_held",
+    ),
+    "Excursions and streaks": (
+        "average_mae", "average_mfe", "longest_winning_streak", "longest_losing_streak",
+    ),
+    "Against the benchmark": ("alpha", "beta", "correlation", "up_capture", "down_capture"),
+    "Signals": ("signals", "admitted", "shrunk", "rejected"),
+}  # fmt: skip
+_ANSWERS: Final = ("signals", "admitted", "shrunk", "rejected", "sessions_halted")
+_SIGNED: Final = frozenset(
+    {"total_return", "cagr", "alpha", "expectancy", "average_r", "sharpe", "sortino", "calmar"}
+)
 _GROUP_COLUMNS: Final = (
     ("trades", "Trades", "count"),
     ("win_rate", "Win rate", "fraction"),
@@ -67,7 +78,7 @@ _FULL_HEAT: Final = 0.10
 
 
 def write_report(result: Result, path: Path, *, title: str | None = None) -> Path:
-    """Write the report, making its folder, and return the path; `ConfigError` CONFIG_OUTPUT where impossible."""
+    """Write the report, making its folder, and return the path; see `Result.report`."""
     text = render_report(result, title=title)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +93,9 @@ def render_report(result: Result, *, title: str | None = None) -> str:
     from jinja2 import Environment, StrictUndefined
 
     folder = files("simulator.results")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     template = environment.from_string(folder.joinpath("report.html.j2").read_text(encoding="utf-8"))
     script = folder.joinpath("report.js").read_text(encoding="utf-8")
     head = head_of(result)
@@ -95,7 +108,8 @@ def render_report(result: Result, *, title: str | None = None) -> str:
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         data=page_data(result),
         tiles=[_metric(result, name) for name in TILES],
-        blocks=[(word, [_metric(result, name) for name in names]) for word, names in BLOCKS],
+        blocks=[(word, [_metric(result, name) for name in names]) for word, names in BLOCKS.items()],
+        answers=[_metric(result, name) for name in _ANSWERS],
         months=MONTHS,
         monthly=_monthly(result),
         histogram=_histogram(result),
@@ -139,16 +153,25 @@ def _cell(value: float) -> dict[str, Any]:
     if math.isnan(value):
         return {"text": "", "tone": "", "heat": 0}
     heat = min(abs(value) / _FULL_HEAT, 1.0)
-    text = _typeset(f"{value * 100:.1f}")
-    return {"text": text, "tone": "up" if value > 0 else "down" if value < 0 else "", "heat": round(heat * 100)}
+    text = _typeset(f"{value * 100:.1f}").replace("−0.0", "0.0")
+    return {
+        "text": text,
+        "tone": "up" if value > 0 else "down" if value < 0 else "",
+        "heat": round(heat * 100),
+    }
 
 
 def _histogram(result: Result) -> dict[str, Any]:
     values = result.raw.trades["r_multiple"]
-    bins = histogram_of(values)
-    most = max((entry["count"] for entry in bins), default=0)
-    for entry in bins:
-        entry["share"] = round(100.0 * entry["count"] / most, 2)
+    counted = histogram_of(values)
+    most = int(max((entry["count"] for entry in counted), default=0))
+    # labels at whole numbers, at most about ten
+    step = max(1, round(len(counted) * (counted[0]["high"] - counted[0]["low"]) / 10)) if counted else 1
+    bins = []
+    for entry in counted:
+        middle = (entry["low"] + entry["high"]) / 2
+        label = _typeset(f"{middle:+.0f}" if middle else "0") if middle % step == 0 else ""
+        bins.append({**entry, "label": label, "share": round(100.0 * entry["count"] / most, 2)})
     without = int(np.isnan(values).sum())
     return {"bins": bins, "most": most, "trades": len(values) - without, "without": without}
 
@@ -263,7 +286,7 @@ def _interval(result: Result) -> dict[str, Any] | None:
 
 
 def _range(label: str, unit: str, low: float, base: float, high: float) -> dict[str, Any]:
-    """Return a labelled span on a scale from the lowest of low and 0 to the highest of high and 0, in percent."""
+    """Return a labelled span and its places, in percent, on a scale that holds the span and 0."""
     first, last = min(low, 0.0), max(high, 0.0)
     width = last - first
 
@@ -296,7 +319,12 @@ def _provenance(result: Result) -> list[tuple[str, list[tuple[str, str]]]]:
         ("Origin", origins.get(raw.bars.origin, raw.bars.origin)),
         ("Data fingerprint", raw.bars.fingerprint),
         ("Bars", f"{head['bars']} × {len(raw.bars.symbols)} symbols, {head['first']} to {head['last']}"),
-        ("Prices", "raw; splits and dividends act on positions" if raw.bars.raw else "adjusted for splits and dividends"),
+        (
+            "Prices",
+            "raw; splits and dividends act on positions"
+            if raw.bars.raw
+            else "adjusted for splits and dividends",
+        ),
         ("Calendar", f"{raw.bars.calendar}, {raw.bars.sessions_per_year:g} sessions per year"),
         ("Initial cash", f"{raw.cash:,.2f}"),
         ("Benchmark", result.benchmark_name),

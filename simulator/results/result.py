@@ -20,9 +20,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from simulator.errors import DataError, EngineError
+from simulator.bars.arrays import DAY
+from simulator.bars.panel import Bars
+from simulator.errors import EngineError
 from simulator.results import curves
-from simulator.results.frames import OUTCOMES, events_frame, fills_frame, outcomes_of, trades_frame, verdicts_frame
+from simulator.results.frames import (
+    OUTCOMES,
+    events_frame,
+    fills_frame,
+    outcomes_of,
+    trades_frame,
+    verdicts_frame,
+)
 from simulator.results.identity import fingerprint_of
 from simulator.results.interval import IntervalReport
 from simulator.results.metrics import METRIC_DEFINITIONS, benchmark_metrics, metrics_from_accumulators
@@ -31,8 +40,6 @@ from simulator.results.tables import group_trades, monthly_table, verdict_table
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from simulator.bars import Bars
 
     Benchmark = pd.Series[float] | Bars | str | None
 
@@ -227,7 +234,7 @@ class Result:
         return write_report(self, Path(path), title=title)
 
     def export(self, folder: str | Path, *, format: Literal["csv", "parquet", "json"] = "csv") -> list[Path]:
-        """Write trades, fills, verdicts, events, equity and the run's metrics into a folder; return the paths.
+        """Write trades, fills, verdicts, events, equity and metrics into a folder; return the paths.
 
         Raises `UnknownNameError` NAME_FORMAT, `ConfigError` CONFIG_OUTPUT where the folder cannot be written.
         """
@@ -301,18 +308,11 @@ class Result:
             return curves.buy_and_hold(bars)[:n]
         if isinstance(given, str):
             return curves.buy_and_hold(bars, [bars.column(given)])[:n]
-        times = bars.close_ts[:n] if not bars.daily else bars.ts[:n]
-        if hasattr(given, "panel"):
-            import pandas as pd
-
-            series = pd.Series(curves.buy_and_hold(given), index=given.index)
-            return curves.values_at(series, times)
-        if not hasattr(given, "index"):
-            raise DataError(
-                f"the benchmark is {type(given).__name__}; it may be a Series of prices, Bars or a symbol",
-                code="DATA_BENCHMARK",
-            )
-        return curves.values_at(given, times)
+        if isinstance(given, Bars):
+            return curves.held_beside(given, bars)[:n]
+        # a daily bar is complete when its date is over: prices of that date may carry any time of it
+        times = bars.ts + (DAY - 1) if bars.daily else bars.close_ts
+        return curves.values_at(given, times[:n])
 
     @cached_property
     def _benchmark_session_returns(self) -> Floats:
@@ -325,8 +325,8 @@ class Result:
     def _interval(self) -> IntervalReport:
         if self.raw.interval_runner is None:
             raise EngineError(
-                "this run cannot make its interval: it kept no log, or comes from a driver that does not hold the "
-                "whole history; use backtest(...)",
+                "this run cannot make its interval: it kept no log, or comes from a driver that does not "
+                "hold the whole history; use backtest(...)",
                 code="ENGINE_INTERVAL",
             )
         return self.raw.interval_runner()
@@ -336,4 +336,3 @@ class Result:
             return {}
         counts = np.bincount(outcomes_of(self.raw.verdicts), minlength=len(OUTCOMES))
         return {"shrunk": int(counts[1]), "rejected": int(counts[2])}
-

@@ -44,7 +44,9 @@ def head_of(result: Result) -> dict[str, str]:
     """Return name, label, span and rules of a run, in words."""
     bars = result.raw.bars
     seen = int(result.raw.metrics["bars"][0]) or len(bars)
-    shown = ", ".join(bars.symbols[:6]) + (f" and {len(bars.symbols) - 6} more" if len(bars.symbols) > 6 else "")
+    shown = ", ".join(bars.symbols[:6]) + (
+        f" and {len(bars.symbols) - 6} more" if len(bars.symbols) > 6 else ""
+    )
     names = [name for name in result.raw.strategies if name]
     costs = result.raw.costs.name
     return {
@@ -75,7 +77,8 @@ def _print_head(canvas: Canvas, result: Result) -> None:
     kind = "daily" if result.raw.bars.daily else "intraday"
     canvas.print(f"{head['symbols']}: {head['bars']} {kind} bars, {head['first']} to {head['last']}")
     canvas.print(
-        f"conventions {head['conventions']}, {head['costs']}, {head['risk']}, fingerprint {result.fingerprint[:12]}",
+        f"conventions {head['conventions']}, {head['costs']}, {head['risk']}, fingerprint "
+        f"{result.fingerprint[:12]}",
         style="dim",
     )
 
@@ -83,7 +86,7 @@ def _print_head(canvas: Canvas, result: Result) -> None:
 def _print_metrics(canvas: Canvas, result: Result) -> None:
     from rich.table import Table
 
-    blocks = [RETURN, RISK, TRADES]
+    blocks: list[tuple[str, ...]] = [RETURN, RISK, TRADES]
     if canvas.width < _WIDE:
         blocks = [RETURN + RISK + TRADES]
     table = Table(box=None, pad_edge=False, show_header=False, expand=False)
@@ -128,7 +131,9 @@ def _print_verdicts(canvas: Canvas, result: Result) -> None:
     for name in ("admitted", "shrunk", "rejected"):
         table.add_column(name, justify="right")
     for rule, row in counts.iterrows():
-        table.add_row(str(rule), *(f"{row[name]:,}" if row[name] else "" for name in ("admitted", "shrunk", "rejected")))
+        table.add_row(
+            str(rule), *(f"{row[name]:,}" if row[name] else "" for name in ("admitted", "shrunk", "rejected"))
+        )
     canvas.print(table)
 
 
@@ -137,7 +142,9 @@ def _print_exits(canvas: Canvas, result: Result) -> None:
         return
     exits = result.by("exit_reason").sort_values("trades", ascending=False, kind="stable")
     parts = [f"{name} {int(row['trades']):,} ({row['average_r']:+.2f} R)" for name, row in exits.iterrows()]
-    canvas.print("Exits: " + ", ".join(part.replace(" (+nan R)", "").replace(" (nan R)", "") for part in parts))
+    canvas.print(
+        "Exits: " + ", ".join(part.replace(" (+nan R)", "").replace(" (nan R)", "") for part in parts)
+    )
 
 
 def _print_interval(canvas: Canvas, result: Result) -> None:
@@ -149,13 +156,20 @@ def _print_interval(canvas: Canvas, result: Result) -> None:
     depends = int(interval.frame["depends"].astype(bool).sum())
     canvas.print()
     canvas.print(
-        f"Convention interval: {depends:,} of {len(interval.frame):,} trades depend on the convention", style="bold"
+        f"Convention interval: {depends:,} of {len(interval.frame):,} trades depend on the convention",
+        style="bold",
     )
     low, base, high = interval.lowest_mean_r, interval.base_mean_r, interval.highest_mean_r
     means = "" if math.isnan(base) else f", mean R {low:+.3f} to {high:+.3f} (here {base:+.3f})"
     canvas.print(
-        f"entries fixed: profit {interval.lowest_pnl:,.0f} to {interval.highest_pnl:,.0f} (here {interval.base_pnl:,.0f})"
-        + means
+        f"entries fixed: profit {interval.lowest_pnl:,.0f} to {interval.highest_pnl:,.0f} (here "
+        f"{interval.base_pnl:,.0f})" + means
     )
-    worst, best = (format_metric("total_return", run.get("total_return", math.nan)) for run in (interval.worst, interval.best))
-    canvas.print(f"full runs: total return {worst} (worst) to {best} (best); no bound, freed slots feed back", style="dim")
+    worst, best = (
+        format_metric("total_return", run.get("total_return", math.nan))
+        for run in (interval.worst, interval.best)
+    )
+    canvas.print(
+        f"full runs: total return {worst} (worst) to {best} (best); no bound, freed slots feed back",
+        style="dim",
+    )

@@ -32,7 +32,9 @@ def group_trades(trades: pd.DataFrame, what: str) -> pd.DataFrame:
     import pandas as pd
 
     if what not in GROUPS:
-        raise UnknownNameError(f"trades cannot be grouped by {what!r}.{did_you_mean(what, GROUPS)}", code="NAME_GROUP")
+        raise UnknownNameError(
+            f"trades cannot be grouped by {what!r}.{did_you_mean(what, GROUPS)}", code="NAME_GROUP"
+        )
     if what == "year":
         keys = trades["exit_time"].dt.year
     elif what == "side":

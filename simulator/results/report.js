@@ -1,0 +1,457 @@
+"use strict";
+(() => {
+  const DATA = JSON.parse(document.getElementById("data").textContent);
+  const SVG = "http://www.w3.org/2000/svg";
+  const byId = (id) => document.getElementById(id);
+  const sum = (steps) => { let at = 0; return steps.map((step) => (at += step)); };
+  const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+
+  // Text ----------------------------------------------------------------------------------------------------
+  const minus = (text) => text.replace("-", "\u2212");
+  const money = (value) => value === null ? "\u2013" : minus(value.toLocaleString("en-US", { minimumFractionDigits: DATA.currency_digits, maximumFractionDigits: DATA.currency_digits }));
+  const percent = (value, digits = 1) => value === null ? "\u2013" : minus((100 * value).toFixed(digits) + " %");
+  const number = (value, digits = 2) => value === null ? "\u2013" : minus(value.toLocaleString("en-US", { maximumFractionDigits: digits }));
+  const compact = (value) => minus(value.toLocaleString("en-US", { notation: "compact", maximumFractionDigits: 2 }));
+  const when = (seconds, intraday = !DATA.daily) => {
+    const text = new Date(seconds * 1000).toISOString();
+    return intraday ? text.slice(0, 16).replace("T", " ") : text.slice(0, 10);
+  };
+
+  function element(name, attributes = {}, parent = null, text = null) {
+    const node = document.createElementNS(SVG, name);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    if (text !== null) node.textContent = text;
+    if (parent) parent.append(node);
+    return node;
+  }
+
+  const bubble = byId("bubble");
+  function showBubble(title, lines, x, y) {
+    bubble.replaceChildren();
+    const head = document.createElement("b");
+    head.textContent = title;
+    bubble.append(head);
+    for (const [name, value] of lines) {
+      const line = document.createElement("div"), left = document.createElement("span"), right = document.createElement("span");
+      left.textContent = name;
+      right.textContent = value;
+      line.append(left, right);
+      bubble.append(line);
+    }
+    bubble.hidden = false;
+    const box = bubble.getBoundingClientRect();
+    const left = x + 16 + box.width > innerWidth ? x - box.width - 16 : x + 16;
+    bubble.style.left = clamp(left, 4, Math.max(innerWidth - box.width - 4, 4)) + "px";
+    bubble.style.top = clamp(y - box.height - 12, 4, innerHeight - box.height - 4) + "px";
+  }
+  const hideBubble = () => { bubble.hidden = true; };
+
+  // Scales --------------------------------------------------------------------------------------------------
+  function niceTicks(low, high, count) {
+    const raw = (high - low) / Math.max(count, 1), power = 10 ** Math.floor(Math.log10(raw || 1));
+    const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= raw) || power;
+    const ticks = [];
+    for (let tick = Math.ceil(low / step) * step; tick <= high + step * 1e-9; tick += step) ticks.push(Math.abs(tick) < step * 1e-9 ? 0 : tick);
+    return ticks;
+  }
+  function logTicks(low, high) {
+    const ticks = [];
+    for (let power = 10 ** Math.floor(Math.log10(low)); power <= high; power *= 10)
+      for (const m of [1, 2, 5]) if (m * power >= low && m * power <= high) ticks.push(m * power);
+    return ticks.length > 1 ? ticks : niceTicks(low, high, 4);
+  }
+  // Labels at the first point of a year, quarter, month or day: the finest unit that has room.
+  function timeTicks(times, first, last, room) {
+    const keys = [
+      (d) => Math.floor(d.getUTCFullYear() / 5), (d) => Math.floor(d.getUTCFullYear() / 2), (d) => d.getUTCFullYear(),
+      (d) => d.getUTCFullYear() * 4 + Math.floor(d.getUTCMonth() / 3), (d) => d.getUTCFullYear() * 12 + d.getUTCMonth(),
+      (d) => Math.floor((d.getTime() / 864e5 + 3) / 7), (d) => Math.floor(d.getTime() / 864e5), (d) => Math.floor(d.getTime() / 36e5),
+    ];
+    let chosen = [];
+    for (let unit = 0; unit < keys.length; unit++) {
+      const ticks = [];
+      let before = null;
+      for (let i = first; i <= last; i++) {
+        const key = keys[unit](new Date(times[i] * 1000));
+        if (before !== null && key !== before) ticks.push([i, unit]);
+        before = key;
+      }
+      if (ticks.length > room) break;
+      if (ticks.length >= chosen.length) chosen = ticks;
+    }
+    return chosen.map(([i, unit]) => {
+      const text = new Date(times[i] * 1000).toISOString();
+      const month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"][+text.slice(5, 7) - 1];
+      const label = unit <= 2 ? text.slice(0, 4) : unit <= 4 ? (month === "Jan" ? text.slice(0, 4) : month) : unit <= 6 ? `${+text.slice(8, 10)} ${month}` : text.slice(11, 16);
+      return [i, label];
+    });
+  }
+  // First index whose value is at least `value`.
+  function lowerBound(values, value) {
+    let low = 0, high = values.length;
+    while (low < high) { const middle = (low + high) >> 1; if (values[middle] < value) low = middle + 1; else high = middle; }
+    return low;
+  }
+
+  // A chart over bar rows: axes, zoom, crosshair; `draw` paints, `read` describes the point under the pointer.
+  class Chart {
+    constructor(host, options) {
+      Object.assign(this, { host, bottom: 22, left: 8, right: 62, top: 10, view: null, partners: [] }, options);
+      this.svg = element("svg", { "aria-hidden": "true" });
+      host.append(this.svg);
+      new ResizeObserver(() => this.render()).observe(host);
+      host.addEventListener("pointermove", (event) => this.move(event));
+      host.addEventListener("pointerleave", () => { if (!this.drag) this.leave(); });
+      host.addEventListener("pointerdown", (event) => { if (event.pointerType !== "touch" && event.button === 0) { this.drag = this.inside(event); host.setPointerCapture(event.pointerId); event.preventDefault(); host.focus({ preventScroll: true }); } });
+      host.addEventListener("pointerup", (event) => this.drop(event));
+      host.addEventListener("dblclick", () => this.zoom(null));
+      host.addEventListener("blur", () => this.leave());
+      host.addEventListener("keydown", (event) => this.key(event));
+    }
+    get span() { return this.view || [0, Math.max(DATA.rows - 1, 1)]; }
+    x(row) { const [first, last] = this.span; return this.left + (row - first) / (last - first) * this.inner; }
+    row(x) { const [first, last] = this.span; return first + clamp((x - this.left) / this.inner, 0, 1) * (last - first); }
+    inside(event) { return event.clientX - this.host.getBoundingClientRect().left; }
+    zoom(view, told = false) {
+      this.view = view;
+      if (this.reset) this.reset.disabled = view === null;
+      this.leave();
+      this.render();
+      if (!told) for (const partner of this.partners) partner.zoom(view, true);
+    }
+    drop(event) {
+      if (this.drag === undefined || this.drag === null) return;
+      const from = this.drag, to = this.inside(event);
+      this.drag = null;
+      if (this.selection) this.selection.remove();
+      this.selection = null;
+      if (Math.abs(to - from) > 6) {
+        const [a, b] = [this.row(Math.min(from, to)), this.row(Math.max(from, to))];
+        const middle = (a + b) / 2, half = Math.max((b - a) / 2, 4);
+        this.zoom([Math.max(middle - half, 0), Math.min(middle + half, Math.max(DATA.rows - 1, 1))]);
+      }
+    }
+    move(event) {
+      const x = this.inside(event);
+      if (this.drag !== undefined && this.drag !== null) {
+        if (!this.selection) this.selection = element("rect", { class: "select", y: this.top, height: this.height - this.top - this.bottom }, this.svg);
+        this.selection.setAttribute("x", Math.min(x, this.drag));
+        this.selection.setAttribute("width", Math.abs(x - this.drag));
+      }
+      this.point(this.row(x), event.clientX, event.clientY, event.clientY - this.host.getBoundingClientRect().top);
+    }
+    point(row, x, y, inner) {
+      this.cursor = row;
+      for (const chart of [this, ...this.partners]) chart.mark(row, inner);
+      const told = this.read(row, inner);
+      if (told) showBubble(told.title, told.lines, x, y); else hideBubble();
+    }
+    key(event) {
+      if (event.key === "Escape") { this.zoom(null); return; }
+      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      const [first, last] = this.span, size = Math.max((last - first) / 200, 1) * (event.shiftKey ? 10 : 1);
+      const row = clamp((this.cursor ?? last) + step * size, first, last), box = this.host.getBoundingClientRect();
+      this.point(row, box.left + this.x(row), box.top + 40);
+    }
+    leave() { this.cursor = null; hideBubble(); for (const chart of [this, ...this.partners]) if (chart.over) chart.over.replaceChildren(); }
+    render() {
+      this.width = this.host.clientWidth;
+      this.height = this.host.clientHeight;
+      if (!this.width) return;
+      this.inner = this.width - this.left - this.right;
+      this.svg.setAttribute("viewBox", `0 0 ${this.width} ${this.height}`);
+      this.svg.style.height = this.height + "px";
+      this.svg.replaceChildren();
+      const clip = element("clipPath", { id: this.host.id + "-clip" }, this.svg);
+      element("rect", { x: this.left, y: 0, width: this.inner, height: this.height - this.bottom + 1 }, clip);
+      this.axes = element("g", {}, this.svg);
+      this.plot = element("g", { "clip-path": `url(#${this.host.id}-clip)` }, this.svg);
+      this.draw();
+      this.over = element("g", {}, this.svg);
+    }
+    scale(low, high, log, format) {
+      if (!(high > low)) { const pad = Math.abs(high) * 0.01 || 1; low -= pad; high += pad; }
+      const f = log ? Math.log : (v) => v, a = f(low), b = f(high), base = this.height - this.bottom;
+      this.y = (value) => base - (f(value) - a) / (b - a) * (base - this.top);
+      const ticks = log ? logTicks(low, high) : niceTicks(low, high, Math.floor(this.height / 62));
+      for (const tick of ticks) {
+        const y = this.y(tick);
+        element("line", { class: "grid", x1: this.left, x2: this.width - this.right, y1: y, y2: y }, this.axes);
+        element("text", { x: this.width - this.right + 8, y: y + 4 }, this.axes, format(tick));
+      }
+    }
+    labels(rows, times) {
+      const [first, last] = this.span, from = lowerBound(rows, first), to = Math.max(lowerBound(rows, last + 1e-9) - 1, from);
+      let edge = -Infinity;
+      for (const [i, label] of timeTicks(times, from, Math.min(to, rows.length - 1), Math.max(Math.floor(this.inner / 62), 2))) {
+        const x = this.x(rows[i]);
+        if (x < this.left + 14 || x > this.width - this.right - 8 || x - edge < 40) continue;
+        edge = x;
+        element("line", { class: "axis", x1: x, x2: x, y1: this.height - this.bottom, y2: this.height - this.bottom + 4 }, this.axes);
+        element("text", { x, y: this.height - 5, "text-anchor": "middle" }, this.axes, label);
+      }
+    }
+    cross(row) {
+      const x = this.x(row);
+      element("line", { class: "cross", x1: x, x2: x, y1: this.top, y2: this.height - this.bottom }, this.over);
+    }
+    dot(row, value, color) { if (value !== null) element("circle", { class: "dot", cx: this.x(row), cy: this.y(value), r: 4, style: `fill:var(${color})` }, this.over); }
+  }
+
+  // Equity and drawdown -------------------------------------------------------------------------------------
+  const curves = DATA.curves, rows = sum(curves.row), times = sum(curves.time);
+  const visible = (chart) => [Math.max(lowerBound(rows, chart.span[0]) - 1, 0), Math.min(lowerBound(rows, chart.span[1]) + 1, rows.length)];
+  const nearest = (row) => { const i = clamp(lowerBound(rows, row), 0, rows.length - 1); return i > 0 && row - rows[i - 1] < rows[i] - row ? i - 1 : i; };
+  function path(chart, values, from, to) {
+    let text = "", pen = "M";
+    for (let i = from; i < to; i++) {
+      if (values[i] === null) { pen = "M"; continue; }
+      text += pen + chart.x(rows[i]).toFixed(1) + " " + chart.y(values[i]).toFixed(1);
+      pen = "L";
+    }
+    return text;
+  }
+  function readCurve(row) {
+    const i = nearest(row);
+    return { title: when(times[i]), lines: [["account", money(curves.equity[i])], ["benchmark", money(curves.benchmark[i])], ["drawdown", percent(curves.drawdown[i], 2)]] };
+  }
+  if (rows.length) {
+    const equity = new Chart(byId("equity-chart"), {
+      reset: byId("reset-equity"),
+      draw() {
+        const [from, to] = visible(this);
+        const shown = [...curves.equity.slice(from, to), ...curves.benchmark.slice(from, to)].filter((v) => v !== null);
+        const low = Math.min(...shown), high = Math.max(...shown), log = byId("log").checked && low > 0, pad = (high - low) * 0.04;
+        this.scale(log ? low * 0.98 : low - pad, log ? high * 1.02 : high + pad, log, compact);
+        this.labels(rows, times);
+        const line = path(this, curves.equity, from, to), base = this.height - this.bottom;
+        if (to > from) element("path", { class: "under", d: `${line}L${this.x(rows[to - 1])} ${base}L${this.x(rows[from])} ${base}Z` }, this.plot);
+        element("path", { class: "bench", d: path(this, curves.benchmark, from, to) }, this.plot);
+        element("path", { class: "account", d: line }, this.plot);
+      },
+      mark(row) {
+        const i = nearest(row);
+        this.over.replaceChildren();
+        this.cross(rows[i]);
+        this.dot(rows[i], curves.benchmark[i], "--bench");
+        this.dot(rows[i], curves.equity[i], "--accent");
+      },
+      read: readCurve,
+    });
+    const drawdown = new Chart(byId("drawdown-chart"), {
+      draw() {
+        const [from, to] = visible(this);
+        this.scale(Math.min(...curves.drawdown.slice(from, to), -0.001) * 1.06, 0, false, (v) => percent(v, 0));
+        this.labels(rows, times);
+        if (to > from) element("path", { class: "deep", d: `M${this.x(rows[from])} ${this.y(0)}L${path(this, curves.drawdown, from, to).slice(1)}L${this.x(rows[to - 1])} ${this.y(0)}Z` }, this.plot);
+      },
+      mark(row) { const i = nearest(row); this.over.replaceChildren(); this.cross(rows[i]); this.dot(rows[i], curves.drawdown[i], "--down"); },
+      read: readCurve,
+    });
+    equity.partners = [drawdown];
+    drawdown.partners = [equity];
+    byId("log").addEventListener("change", () => equity.render());
+    byId("reset-equity").addEventListener("click", () => equity.zoom(null));
+  }
+
+  // Prices and trades ---------------------------------------------------------------------------------------
+  const FIELDS = ["id", "chart", "symbol", "side", "from", "to", "entry", "exit", "stop", "qty", "pnl", "r", "mae", "mfe", "bars", "reason", "tag", "opened", "closed"];
+  const trades = DATA.trades.map((values) => Object.fromEntries(FIELDS.map((name, i) => [name, values[i]])));
+  const k = DATA.prices.k, priceTimes = sum(DATA.prices.time);
+  const unpacked = new Map();
+  function candles(index) {
+    if (!unpacked.has(index)) {
+      const packed = DATA.prices.symbols[index], unit = 10 ** -packed.digits;
+      const at = packed.at ? sum(packed.at) : packed.close.map((_, i) => i), close = sum(packed.close);
+      const open = close.map((_, i) => packed.open[i] + (i ? close[i - 1] : 0));
+      unpacked.set(index, {
+        at: at.map((i) => i * k), time: at.map((i) => priceTimes[i]), digits: packed.digits,
+        open: open.map((v) => v * unit), close: close.map((v) => v * unit),
+        high: close.map((v, i) => (Math.max(v, open[i]) + packed.high[i]) * unit), low: close.map((v, i) => (Math.min(v, open[i]) - packed.low[i]) * unit),
+      });
+    }
+    return unpacked.get(index);
+  }
+  const fixed = (value, digits) => value === null ? "\u2013" : minus(value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+  const priceText = (value) => fixed(value, Math.abs(value) >= 1 ? 2 : 5);
+  let prices = null;
+  const select = byId("symbol");
+  DATA.prices.symbols.forEach((symbol, i) => select.append(new Option(symbol.name, String(i))));
+  if (DATA.prices.symbols.length) {
+    prices = new Chart(byId("price-chart"), {
+      reset: byId("reset-prices"),
+      symbol: 0,
+      chosen: null,
+      draw() {
+        const c = candles(this.symbol), [first, last] = this.span;
+        const from = Math.max(lowerBound(c.at, first) - 1, 0), to = Math.min(lowerBound(c.at, last) + 1, c.at.length);
+        const mine = trades.filter((t) => t.chart === this.symbol && t.to >= first && t.from <= last);
+        const levels = [...c.low.slice(from, to), ...c.high.slice(from, to), ...mine.map((t) => t.entry), ...mine.map((t) => t.exit)];
+        const low = Math.min(...levels), high = Math.max(...levels);
+        // a wide range hides its early part unless the scale is logarithmic
+        const log = low > 0 && high / low > 4, pad = (high - low) * 0.05;
+        this.scale(log ? low * 0.94 : low - pad, log ? high * 1.06 : high + pad, log, (v) => number(v, Math.abs(v) >= 10 ? 1 : 4));
+        this.labels(c.at, c.time);
+        const room = this.inner / Math.max(to - from, 1);
+        if (room >= 4) this.drawCandles(c, from, to, room); else this.drawLine(c, from, to);
+        this.spots = mine.map((t) => this.drawTrade(t, mine.length));
+      },
+      drawLine(c, from, to) {
+        let line = "", upper = "", lower = "";
+        for (let i = from; i < to; i++) {
+          const x = this.x(c.at[i]).toFixed(1);
+          line += `${i > from ? "L" : "M"}${x} ${this.y(c.close[i]).toFixed(1)}`;
+          upper += `${i > from ? "L" : "M"}${x} ${this.y(c.high[i]).toFixed(1)}`;
+          lower = `L${x} ${this.y(c.low[i]).toFixed(1)}` + lower;
+        }
+        element("path", { class: "reach", d: upper + lower + "Z" }, this.plot);
+        element("path", { class: "price", d: line }, this.plot);
+      },
+      drawCandles(c, from, to, room) {
+        const width = clamp(room * 0.62, 1.5, 14);
+        for (let i = from; i < to; i++) {
+          const x = this.x(c.at[i]), up = c.close[i] >= c.open[i], a = this.y(Math.max(c.open[i], c.close[i])), b = this.y(Math.min(c.open[i], c.close[i]));
+          element("line", { class: "wick", x1: x, x2: x, y1: this.y(c.high[i]), y2: this.y(c.low[i]) }, this.plot);
+          element("rect", { class: `body ${up ? "rise" : "fall"}`, x: x - width / 2, y: a, width, height: Math.max(b - a, 1) }, this.plot);
+        }
+      },
+      drawTrade(t, count) {
+        const xa = this.x(t.from), ya = this.y(t.entry), xb = this.x(t.to), yb = this.y(t.exit), tone = t.pnl >= 0 ? "win" : "loss", size = clamp(this.inner / Math.max(count, 1) * 0.7, 3, 5.5);
+        element("line", { class: `way ${tone}`, x1: xa, y1: ya, x2: xb, y2: yb }, this.plot);
+        const up = t.side > 0 ? 1 : -1;
+        element("path", { class: "in", d: `M${xa} ${ya - up * size}l${size} ${up * size * 1.8}h${-2 * size}Z` }, this.plot);
+        element("circle", { class: `out ${tone}`, cx: xb, cy: yb, r: size - 1 }, this.plot);
+        return { trade: t, xa, ya, xb, yb };
+      },
+      closest(row, inner) {
+        if (inner === undefined) return null;
+        const x = this.x(row);
+        let best = null, least = 18;
+        for (const spot of this.spots || []) {
+          const d = Math.min(Math.hypot(spot.xa - x, spot.ya - inner), Math.hypot(spot.xb - x, spot.yb - inner));
+          if (d < least) { least = d; best = spot; }
+        }
+        return best;
+      },
+      mark(row, inner) {
+        this.over.replaceChildren();
+        const spot = this.closest(row, inner);
+        if (spot) {
+          this.near(spot);
+        } else {
+          const c = candles(this.symbol), i = clamp(lowerBound(c.at, row - k / 2), 0, c.at.length - 1);
+          this.cross(c.at[i]);
+          this.dot(c.at[i], c.close[i], "--ink");
+        }
+      },
+      near(spot) {
+        element("line", { class: "near", x1: spot.xa, y1: spot.ya, x2: spot.xb, y2: spot.yb }, this.over);
+        if (spot.trade.stop !== null) element("line", { class: "stop", x1: spot.xa, x2: Math.max(spot.xb, spot.xa + 12), y1: this.y(spot.trade.stop), y2: this.y(spot.trade.stop) }, this.over);
+      },
+      read(row, inner) {
+        const spot = this.closest(row, inner), c = candles(this.symbol);
+        if (spot) return tradeWords(spot.trade);
+        const i = clamp(lowerBound(c.at, row - k / 2), 0, c.at.length - 1);
+        return { title: when(c.time[i]), lines: [["open", priceText(c.open[i])], ["high", priceText(c.high[i])], ["low", priceText(c.low[i])], ["close", priceText(c.close[i])]] };
+      },
+    });
+    select.addEventListener("change", () => { prices.symbol = +select.value; prices.leave(); prices.render(); });
+    byId("reset-prices").addEventListener("click", () => prices.zoom(null));
+  } else {
+    byId("price-chart").remove();
+    byId("price-note").textContent = "No position was opened.";
+    select.disabled = true;
+  }
+  function tradeWords(t) {
+    const lines = [["entry", `${priceText(t.entry)}  ${when(t.opened)}`], ["exit", `${priceText(t.exit)}  ${when(t.closed)}`], ["reason", DATA.reasons[t.reason]], ["quantity", number(t.qty, 4)]];
+    if (t.stop !== null) lines.push(["initial stop", priceText(t.stop)]);
+    lines.push(["profit", money(t.pnl)]);
+    if (t.r !== null) lines.push(["R", fixed(t.r, 2)]);
+    lines.push(["MAE, MFE", `${percent(t.mae)}, ${percent(t.mfe)}`]);
+    if (t.tag) lines.push(["tag", DATA.tags[t.tag]]);
+    return { title: `${t.symbol} ${t.side > 0 ? "long" : "short"}`, lines };
+  }
+  function showTrade(t) {
+    if (t.chart < 0 || !prices) return;
+    prices.symbol = t.chart;
+    select.value = String(t.chart);
+    const pad = Math.max((t.to - t.from) * 1.5, 30 * k);
+    prices.zoom([Math.max(t.from - pad, 0), Math.min(t.to + pad, Math.max(DATA.rows - 1, 1))]);
+    byId("prices").scrollIntoView();
+  }
+
+  // The table of trades -------------------------------------------------------------------------------------
+  const COLUMNS = [
+    ["Symbol", "symbol", (t) => t.symbol], ["Side", "side", (t) => (t.side > 0 ? "long" : "short")], ["Entered", "opened", (t) => when(t.opened)],
+    ["Entry", "entry", (t) => priceText(t.entry), true], ["Exited", "closed", (t) => when(t.closed)], ["Exit", "exit", (t) => priceText(t.exit), true],
+    ["Quantity", "qty", (t) => number(t.qty, 4), true], ["Reason", "reason", (t) => DATA.reasons[t.reason]], ["Bars", "bars", (t) => number(t.bars, 0), true],
+    ["MAE", "mae", (t) => percent(t.mae), true], ["MFE", "mfe", (t) => percent(t.mfe), true], ["R", "r", (t) => fixed(t.r, 2), true], ["Profit", "pnl", (t) => money(t.pnl), true],
+  ];
+  const table = byId("trade-table"), more = byId("more");
+  let order = ["closed", -1], limit = 25;
+  function fillTable() {
+    const [key, way] = order;
+    const sorted = [...trades].sort((a, b) => (a[key] === b[key] ? b.id - a.id : a[key] === null ? 1 : b[key] === null ? -1 : a[key] < b[key] ? -way : way));
+    const body = table.tBodies[0];
+    body.replaceChildren();
+    for (const t of sorted.slice(0, limit)) {
+      const line = body.insertRow();
+      for (const [, name, text, right] of COLUMNS) {
+        const cell = line.insertCell();
+        cell.textContent = text(t);
+        if (right) cell.className = "num";
+        if (name === "pnl" || name === "r") cell.classList.add(t.pnl >= 0 ? "up" : "down");
+      }
+      line.addEventListener("click", () => showTrade(t));
+    }
+    more.hidden = sorted.length <= limit;
+  }
+  for (const [word, name, , right] of COLUMNS) {
+    const head = document.createElement("th"), button = document.createElement("button");
+    head.scope = "col";
+    if (right) head.className = "num";
+    button.type = "button";
+    button.textContent = word;
+    button.addEventListener("click", () => {
+      order = [name, order[0] === name ? -order[1] : right ? -1 : 1];
+      for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", order[1] > 0 ? "ascending" : "descending");
+      fillTable();
+    });
+    head.append(button);
+    table.tHead.rows[0].append(head);
+  }
+  more.addEventListener("click", () => { limit += 100; fillTable(); });
+  fillTable();
+
+  // Tabs and theme ------------------------------------------------------------------------------------------
+  const tabs = [...document.querySelectorAll("[role=tab]")];
+  function choose(tab) {
+    for (const other of tabs) {
+      const on = other === tab;
+      other.setAttribute("aria-selected", String(on));
+      other.tabIndex = on ? 0 : -1;
+      byId(other.getAttribute("aria-controls")).hidden = !on;
+    }
+  }
+  tabs.forEach((tab, i) => {
+    tab.addEventListener("click", () => choose(tab));
+    tab.addEventListener("keydown", (event) => {
+      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (!step) return;
+      const next = tabs[(i + step + tabs.length) % tabs.length];
+      choose(next);
+      next.focus();
+    });
+  });
+  if (tabs.length) { choose(tabs[0]); tabs[0].parentElement.hidden = false; }
+  const theme = byId("theme"), dark = matchMedia("(prefers-color-scheme: dark)");
+  const current = () => document.documentElement.dataset.theme || (dark.matches ? "dark" : "light");
+  const nameTheme = () => { theme.textContent = current() === "dark" ? "Light" : "Dark"; theme.setAttribute("aria-label", `Switch to ${theme.textContent.toLowerCase()} colours`); };
+  theme.hidden = false;
+  theme.addEventListener("click", () => { document.documentElement.dataset.theme = current() === "dark" ? "light" : "dark"; nameTheme(); });
+  dark.addEventListener("change", nameTheme);
+  nameTheme();
+})();

@@ -1,0 +1,75 @@
+"""Runs configurations in a process of its own: `NUMBA_DISABLE_JIT=1 python -m ... shapes.json answers.npz [mutation]`.
+
+The answers of every driver go into one archive. A mutation replaces a rule of the plain-Python kernel by a wrong
+one, so that a test can show that the comparison notices.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.kernel._jit import jit_disabled
+from tests.simulator.kernel.drivers import DRIVERS, Answer
+from tests.simulator.kernel.generate import Shape, build
+
+__all__ = ["load", "write_shapes"]
+
+
+def write_shapes(path: Path, shapes: Sequence[Shape]) -> None:
+    """Store shapes for another process."""
+    path.write_text(json.dumps([dataclasses.asdict(shape) for shape in shapes]))
+
+
+def load(path: Path) -> list[dict[str, Answer]]:
+    """Return the stored answers by configuration and driver."""
+    answers: list[dict[str, Answer]] = []
+    with np.load(path) as archive:
+        for key in archive.files:
+            index, driver, name = key.split("|")
+            while len(answers) <= int(index):
+                answers.append({})
+            stored = archive[key]
+            value = stored.tobytes() if stored.dtype == np.uint8 else stored
+            answers[int(index)].setdefault(driver, {})[name] = value
+    return answers
+
+
+def _mutate(rule: str) -> None:
+    # A trail that follows its peak at nine tenths of the distance, wherever the kernel asks for it.
+    assert rule == "trail"
+    from simulator.kernel import match, positions, step
+
+    right: Callable[..., float] = positions.trail_from
+
+    def wrong(position: Any, peak: float) -> float:
+        return peak - 0.9 * (peak - right(position, peak))
+
+    modules = [module for module in (match, positions, step) if hasattr(module, "trail_from")]
+    for module in modules:
+        module.trail_from = wrong  # type: ignore[attr-defined]
+
+
+def main(shapes: str, answers: str, *mutations: str) -> None:
+    assert jit_disabled()
+    for rule in mutations:
+        _mutate(rule)
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for index, given in enumerate(json.loads(Path(shapes).read_text())):
+        configuration = build(Shape(**given))
+        for driver, run in DRIVERS.items():
+            for name, value in run(configuration).items():
+                array = np.frombuffer(value, np.uint8) if isinstance(value, bytes) else value
+                arrays[f"{index}|{driver}|{name}"] = array
+    np.savez(answers, **arrays)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,90 @@
+"""The step with the JIT switched off answers with the same bytes; a wrong rule in one of the two is noticed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+import simulator
+from simulator.kernel._jit import jit_disabled
+from tests.simulator.kernel.drivers import DRIVERS, difference
+from tests.simulator.kernel.generate import Shape, build, shapes
+from tests.simulator.kernel.plain_python import load, write_shapes
+
+EXAMPLES = 60
+ROOT = Path(simulator.__file__).parents[1]
+
+pytestmark = pytest.mark.skipif(jit_disabled(), reason="compares the compiled kernel with the plain one")
+
+
+@pytest.fixture(scope="module")
+def small() -> list[Shape]:
+    """Shapes with few bars, the same ones every time."""
+    found: list[Shape] = []
+
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(shapes(most_bars=50))
+    def collect(shape: Shape) -> None:
+        found.append(shape)
+
+    collect()
+    return found
+
+
+def _run_elsewhere(folder: Path, given: list[Shape], *mutations: str) -> Path:
+    write_shapes(folder / "shapes.json", given)
+    answers = folder / "answers.npz"
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "tests.simulator.kernel.plain_python",
+            str(folder / "shapes.json"),
+            str(answers),
+            *mutations,
+        ],
+        cwd=ROOT,
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(ROOT)},
+        check=True,
+        timeout=300,
+    )
+    return answers
+
+
+def test_without_the_jit_every_driver_answers_with_the_bytes_of_the_compiled_one(
+    small: list[Shape], tmp_path: Path
+) -> None:
+    answers = load(_run_elsewhere(tmp_path, small))
+    fills = 0
+    for shape, plain in zip(small, answers, strict=True):
+        for name, driver in DRIVERS.items():
+            compiled = driver(build(shape))
+            found = difference(compiled, plain[name])
+            assert not found, f"{name} of {shape}: {found}"
+        fills += len(compiled["fills"])
+    assert len(small) == EXAMPLES
+    assert fills > 200
+    print(f"{len(small)} configurations, {fills} fills")
+
+
+def test_a_wrong_trailing_rule_in_one_of_two_kernels_is_noticed(small: list[Shape], tmp_path: Path) -> None:
+    trailing = [shape for shape in small if shape.signals > 10][:12]
+    answers = load(_run_elsewhere(tmp_path, trailing, "trail"))
+    noticed = 0
+    for shape, mutated in zip(trailing, answers, strict=True):
+        by_driver = {
+            name: difference(DRIVERS[name](build(shape)), answer) for name, answer in mutated.items()
+        }
+        noticed += all(by_driver.values())
+    assert noticed > len(trailing) // 2

@@ -1,0 +1,8 @@
+"""Run the command line as `python -m twinstep`."""
+
+from __future__ import annotations
+
+from twinstep.cli import main
+
+if __name__ == "__main__":
+    main()

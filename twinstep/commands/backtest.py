@@ -1,0 +1,158 @@
+"""`twinstep backtest`: one strategy, one set of bars, one result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from simulator.errors import ConfigError
+from twinstep.console import emit, emit_json, note, working
+from twinstep.options import (
+    OUTPUT,
+    Cash,
+    ConfigFile,
+    ConventionsName,
+    CostsName,
+    End,
+    Json,
+    NoRisk,
+    Param,
+    Set,
+    Source,
+    Spec,
+    Start,
+    Symbols,
+    Timeframe,
+    settings_from,
+)
+from twinstep.parameters import parse_parameters
+from twinstep.wiring import describe_bars, find_strategy, read_bars, read_benchmark, simulate, write_outputs
+
+__all__ = ["EXAMPLES", "backtest"]
+
+EXAMPLES: Final = (
+    "Examples:\n\n\b\n"
+    "  twinstep backtest donchian-breakout --report out/report.html\n"
+    "  twinstep backtest sma-cross --param fast=10 --costs ibkr-fixed\n"
+    "  twinstep backtest my_idea.py:MyIdea --data prices/ --start 2015-01-01 --json\n"
+    "  twinstep backtest atr-channel --interval --set risk.max_open_positions=8"
+)
+
+
+def backtest(
+    strategy: Spec,
+    param: Param = None,
+    data: Source = None,
+    symbols: Symbols = None,
+    start: Start = None,
+    end: End = None,
+    timeframe: Timeframe = None,
+    benchmark: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Measure alpha, beta and capture against a symbol of the bars or a source, as sample:spx.",
+            rich_help_panel="Data",
+            show_default=False,
+        ),
+    ] = None,
+    cash: Cash = None,
+    config: ConfigFile = None,
+    conventions: ConventionsName = None,
+    costs: CostsName = None,
+    no_risk: NoRisk = False,
+    changes: Set = None,
+    interval: Annotated[
+        bool,
+        typer.Option(
+            "--interval",
+            help="Also run the worst and best conventions, and count the trades that depend on them.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write an HTML report, one file.", rich_help_panel=OUTPUT, show_default=False
+        ),
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write trades, fills, equity and verdicts as files.",
+            rich_help_panel=OUTPUT,
+            show_default=False,
+        ),
+    ] = None,
+    export_format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="csv|parquet|json",
+            help="Kind of exported files.",
+            rich_help_panel=OUTPUT,
+            show_default=False,
+        ),
+    ] = None,
+    open_report: Annotated[
+        bool, typer.Option("--open", help="Open the report in a browser.", rich_help_panel=OUTPUT)
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Backtest a strategy under the risk manager."""
+    settings = settings_from(
+        config,
+        changes,
+        source=data,
+        symbols=symbols,
+        start=start,
+        end=end,
+        timeframe=timeframe,
+        cash=cash,
+        conventions=conventions,
+        costs=costs,
+        no_risk=no_risk,
+        report__path=None if report is None else str(report),
+        report__export=None if export is None else str(export),
+        report__export_format=export_format,
+        report__benchmark=benchmark,
+        report__interval=interval or None,
+    )
+    if open_report and settings.report.path is None:
+        raise ConfigError("--open has nothing to open; name a report with --report FILE", code="CLI_OPEN")
+    chosen = find_strategy(strategy, parse_parameters(param or ()))
+    bars = read_bars(settings)
+    head = describe_bars(bars)
+    benchmark_bars = read_benchmark(bars, settings)
+    result = simulate(bars, chosen, settings).with_benchmark(benchmark_bars)
+    spread = None
+    if settings.report.interval:
+        with working("the worst and best conventions"):
+            spread = result.interval()
+    if not as_json:
+        # before files are written: a folder that cannot be written should not cost the result
+        emit(result.summary())
+        if spread is not None:
+            emit()
+            emit(str(spread))
+    written = write_outputs(result, settings)
+    if as_json:
+        document: dict[str, Any] = {
+            "strategy": repr(chosen),
+            "data": head,
+            "config": settings.path,
+            "metrics": result.metrics,
+            "verdicts": result.verdict_counts.to_dict(orient="index"),
+            "interval": None if spread is None else spread.to_dict(),
+            "fingerprint": result.fingerprint,
+            "files": written,
+        }
+        emit_json(document)
+    else:
+        for file in written:
+            note(f"wrote {file}")
+    if open_report:
+        typer.launch(str(Path(str(settings.report.path)).resolve()))

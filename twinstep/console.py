@@ -1,0 +1,163 @@
+"""What a command writes: results and JSON to standard output, everything else to standard error.
+
+So `twinstep ... --json | jq` always works. Tables and bars use rich, imported when the first one is drawn;
+progress shows only on a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, TextIO
+
+from simulator.errors import TwinstepWarning
+
+__all__ = [
+    "EXIT_FOUND",
+    "EXIT_INPUT",
+    "EXIT_INTERRUPTED",
+    "EXIT_UNFORESEEN",
+    "emit",
+    "emit_json",
+    "note",
+    "one_line_warnings",
+    "plain",
+    "progress_bar",
+    "show_progress",
+    "table",
+    "working",
+]
+
+EXIT_UNFORESEEN: Final = 1
+EXIT_INPUT: Final = 2
+EXIT_FOUND: Final = 3
+EXIT_INTERRUPTED: Final = 130
+
+_PIPE_WIDTH: Final = 200
+"""Columns assumed where the output is no terminal, so that a pipe loses nothing."""
+
+
+def emit(text: str = "") -> None:
+    """Write a line of the result."""
+    print(text)
+
+
+def emit_json(value: object) -> None:
+    """Write the result as one JSON document; not-a-number becomes null, times ISO 8601."""
+    json.dump(plain(value), sys.stdout, indent=2, allow_nan=False)
+    sys.stdout.write("\n")
+
+
+def note(text: str) -> None:
+    """Write a line that is no part of the result."""
+    print(text, file=sys.stderr)
+
+
+def plain(value: Any) -> Any:
+    """Return the value in terms of JSON: dicts, lists, texts, numbers, booleans and None."""
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(plain(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if hasattr(value, "isoformat"):
+        return None if value != value else value.isoformat()
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())  # a NumPy scalar or array
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, int) else str(value)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
+    """Write a table; columns whose every cell is a number stand to the right."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    held = [[_cell(value) for value in row] for row in rows]
+    grid = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for index, name in enumerate(columns):
+        numeric = bool(held) and all(_is_number(row[index]) for row in held)
+        grid.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in held:
+        grid.add_row(*(Text(cell) for cell in row))  # Text: a bracket in a cell is no markup
+    console = Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
+    console.print(grid)
+
+
+def show_progress() -> bool:
+    """Whether somebody is watching standard error."""
+    return sys.stderr.isatty()
+
+
+@contextmanager
+def working(text: str) -> Iterator[None]:
+    """Show that something of unknown length is going on, on a terminal."""
+    if not show_progress():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(text):
+        yield
+
+
+@contextmanager
+def progress_bar(text: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Give a function to call with (done, in all), which draws a bar; None where nobody is watching."""
+    if not show_progress():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(text, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def one_line_warnings(*, everything: bool = False) -> Iterator[None]:
+    """Show each of this project's warnings once, on one line; those of libraries only with `everything`."""
+    seen: set[str] = set()
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        text = str(message)
+        if text not in seen and (everything or issubclass(category, TwinstepWarning)):
+            seen.add(text)
+            code, bracket, rest = text.partition("] ")
+            note(f"warning {code}]: {rest}" if bracket else f"warning: {category.__name__}: {text}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = show
+        yield
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return "-" if math.isnan(value) else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return str(value)
+
+
+def _is_number(cell: str) -> bool:
+    return (
+        cell in ("-", "n/a", "inf", "-inf")
+        or cell.removesuffix(" R").replace(",", "").rstrip("%").lstrip("+-").replace(".", "", 1).isdigit()
+    )
