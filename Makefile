@@ -58,6 +58,8 @@ layers: setup ## import-linter: dependencies run one way
 	$(BIN)/lint-imports
 
 unit: setup ## pytest (ARGS='-k trailing' to choose)
+	@# compiled once here, or every worker would do it for itself
+	@$(BIN)/python -c 'from simulator.engine import warm; warm()'
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 validate: setup ## Only the tests on real validation data (TWINSTEP_VALIDATION_DATA=folder)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from simulator.bars.arrays import stamp
 from simulator.errors import EngineError
 from simulator.kernel import codes
 from simulator.kernel._jit import kernel_jit, self_healing
@@ -148,7 +149,7 @@ class Books:
 
     def _make_room(self, code: int) -> None:
         if code == codes.STEP_TIME_WENT_BACK:
-            last = np.datetime64(int(self.state.account["ts"][0]), "ns")
+            last = stamp(int(self.state.account["ts"][0]))
             raise EngineError(
                 f"a bar is not after the last one, {last}; times must rise, and a bar comes once",
                 code="ENGINE_TIME",
@@ -161,13 +162,21 @@ class Books:
                 self._set_logs(allocate_logs(*self._rows))
 
     def _empty(self) -> None:
+        # A large log is handed over as it is, and a new one takes its place; a small one is copied.
+        fresh: dict[str, Records] = {}
         for name in LOG_NAMES:
-            count = int(self.logs.counts[name][0])
-            if count:
-                self._parts[name].append(getattr(self.logs, name)[:count].copy())
+            count, log = int(self.logs.counts[name][0]), getattr(self.logs, name)
+            if count > _COPIED_ROWS:
+                self._parts[name].append(log[:count])
+                fresh[name] = np.empty(len(log), log.dtype)
+            elif count:
+                self._parts[name].append(log[:count].copy())
         self.logs.counts[0] = 0
+        if fresh:
+            self._set_logs(self.logs._replace(**fresh))
 
 
+_COPIED_ROWS = 4096
 _NO_SIGNALS = np.zeros(0, SIGNAL)
 _NO_LANES = lanes_of([_NO_SIGNALS])
 _NO_COMMANDS = np.zeros(0, COMMAND)

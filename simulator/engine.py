@@ -13,22 +13,24 @@ either way.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from simulator.bars.arrays import stamp
 from simulator.books import Books
 from simulator.commands import Command, align_commands
 from simulator.conventions import Conventions
 from simulator.costs import Costs
 from simulator.errors import ConfigError, SignalError, StrategyError
-from simulator.kernel._jit import ENGINE_HASH
+from simulator.kernel._jit import ENGINE_HASH, kernel_jit, self_healing
 from simulator.kernel.history import average_true_range
 from simulator.kernel.state import LOG_NAMES, State
 from simulator.kernel.views import lanes_of, view_of
 from simulator.risk_limits import RiskLimits
-from simulator.setup import market_of, params_of, room_for, state_of
+from simulator.setup import check_bars, market_of, params_of, slots_of, state_of
 from simulator.signals import Signals
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
     Tradable = Strategy | OnBarStrategy | Signals | Callable[[Bars], Signals] | Sequence[Strategy]
 
-__all__ = ["DEFAULT_RISK", "Run", "backtest", "signals_of"]
+__all__ = ["DEFAULT_RISK", "Run", "backtest", "prepare", "signals_of", "warm"]
 
 ATR_PERIOD: Final = 14
 DEFAULT_RISK: Final = RiskLimits()
@@ -97,19 +99,21 @@ def backtest(
     ConfigError
         Impossible cash, limits, costs or conventions.
     """
-    if hasattr(strategy, "on_bar") and not hasattr(strategy, "signals"):
+    if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1):
+        raise ConfigError(
+            f"chunk is {chunk!r}; it is a whole number of bars, at least 1", code="CONFIG_CHUNK"
+        )
+    if hasattr(strategy, "on_bar") and not isinstance(strategy, type) and not hasattr(strategy, "signals"):
         from simulator.context import run_on_bar
 
         return run_on_bar(
-            bars, strategy, cash=cash, risk=risk, costs=costs, conventions=conventions, commands=commands,
+            bars, cast("OnBarStrategy", strategy), cash=cash, risk=risk, costs=costs, conventions=conventions, commands=commands,
             capacity=capacity,
         )  # fmt: skip
     run = Run(
         bars, signals_of(strategy, bars), cash=cash, risk=risk, costs=costs, conventions=conventions,
         commands=commands, capacity=capacity, log=log,
     )  # fmt: skip
-    if chunk is not None and chunk < 1:
-        raise ConfigError(f"chunk is {chunk}; a chunk has at least one bar", code="CONFIG_CHUNK")
     stride = chunk or _STRIDE
     for begin in range(0, len(bars), stride):
         run.advance(min(begin + stride, len(bars)))
@@ -132,21 +136,17 @@ class Run:
         capacity: int | None = None,
         log: bool = True,
     ) -> None:
-        self.bars = bars
+        self.bars = check_bars(bars)
         self.signals = signals
         self.risk = risk
         self.costs = Costs.of(costs)
         self.conventions = Conventions.of(conventions)
-        if risk is not None and not isinstance(risk, RiskLimits):
-            raise ConfigError(
-                f"risk must be RiskLimits or None, not {type(risk).__name__}", code="CONFIG_RISK"
-            )
         self.params = params_of(cash, risk, self.costs, self.conventions, raw=bars.raw)
         self.market = market_of(bars)
         self.records, self.offsets = prepare(signals, bars, risk)
         self.given_commands = commands
         self.commands, self.command_start = align_commands(commands, bars)
-        slots = capacity or room_for(risk, len(bars.symbols))
+        slots = slots_of(capacity, risk, len(bars.symbols))
         self._market_view = view_of(self.market)
         self.books = Books(
             state_of(slots, len(bars.symbols)),
@@ -234,19 +234,24 @@ def signals_of(strategy: Any, bars: Bars) -> Signals:
     if isinstance(strategy, Signals):
         return strategy
     if isinstance(strategy, (list, tuple)):
-        parts = []
+        parts: list[Signals] = []
         for part in strategy:
             signals = signals_of(part, bars)
             parts.append(_named(signals, str(getattr(part, "name", f"strategy{len(parts)}"))))
         return Signals.concat(parts)
-    if hasattr(strategy, "signals"):
-        signals = strategy.signals(bars)
-    elif callable(strategy) and not isinstance(strategy, type):
-        signals = strategy(bars)
-    else:
+    if isinstance(strategy, type):
         raise StrategyError(
-            f"{strategy!r} is no strategy: it has neither signals(bars) nor on_bar(context). "
-            "A class must be instantiated first.",
+            f"{strategy.__name__} is a class; make an instance of it: {strategy.__name__}()",
+            code="STRATEGY_TYPE",
+        )
+    if hasattr(strategy, "signals"):
+        signals = strategy.signals(check_bars(bars))
+    elif callable(strategy):
+        signals = strategy(check_bars(bars))
+    else:
+        hint = "; Signals.from_frame(...) makes signals of it" if hasattr(strategy, "columns") else ""
+        raise StrategyError(
+            f"a {type(strategy).__name__} is no strategy: it has neither signals(bars) nor on_bar(context){hint}",
             code="STRATEGY_TYPE",
         )
     if not isinstance(signals, Signals):
@@ -274,24 +279,47 @@ def prepare(
 ) -> tuple[npt.NDArray[np.void], npt.NDArray[np.int64]]:
     """Align signals with bars, and give those that need an ATR the bars' own.
 
-    Returns SIGNAL records with rows of `bars`, and start offsets per bar, shape (T + 1,).
+    Returns SIGNAL records with rows of `bars`, and start offsets per bar, shape (T + 1,). The answer is kept
+    with the signals, because a sweep asks again and again.
     """
-    records, offsets = signals.aligned(bars)
-    if risk is None:
-        lacking = np.isnan(records["qty"]) & (records["side"] != 0)
-        if lacking.any():
-            index = int(np.argmax(lacking))
-            raise SignalError(
-                f"signal {index} ({bars.symbols[records['sym'][index]]} at "
-                f"{np.datetime64(int(records['ts'][index]), 'ns')}) has no qty, and with risk=None nothing sizes "
-                "it; give a qty column (inf: all buying power), or RiskLimits",
-                code="SIGNAL_QTY",
-            )
+    ready = signals.ready_for(bars)
+    if ready is None:
+        records, offsets = signals.aligned(bars)
+        ready = signals.keep_ready(bars, _with_atr(records, bars), offsets, _lacking(records))
+    records, offsets, lacking = ready
+    if risk is None and lacking >= 0:
+        raise SignalError(
+            f"signal {lacking} ({bars.symbols[records['sym'][lacking]]} at {stamp(int(records['ts'][lacking]))}) "
+            "has no qty, and with risk=None nothing sizes it; give a qty column (inf: all buying power), or "
+            "RiskLimits",
+            code="SIGNAL_QTY",
+        )
+    return records, offsets
+
+
+def _lacking(records: npt.NDArray[np.void]) -> int:
+    # First signal that only the risk manager can size, or -1.
+    lacking = np.isnan(records["qty"]) & (records["side"] != 0)
+    return int(np.argmax(lacking)) if lacking.any() else -1
+
+
+def _with_atr(records: npt.NDArray[np.void], bars: Bars) -> npt.NDArray[np.void]:
     wants = (~np.isnan(records["stop_atr"]) | ~np.isnan(records["trail_atr"])) & np.isnan(records["atr"])
     if wants.any():
         records = records.copy()
+        market = market_of(bars).bars
         for sym in np.unique(records["sym"][wants]):
             mine = wants & (records["sym"] == sym)
-            values = average_true_range(market_of(bars).bars, int(sym), ATR_PERIOD)
+            values = self_healing(kernel_jit, partial(average_true_range, market, int(sym), ATR_PERIOD))
             records["atr"][mine] = values[records["row"][mine]]
-    return records, offsets
+    return records
+
+
+def warm() -> None:
+    """Compile the engine, or load it, so that workers started later find it in the cache."""
+    from simulator.bars import load_bars
+
+    bars = load_bars("synthetic:1x4?seed=1")
+    run = Run(bars, Signals.empty(bars))
+    run.step()
+    run.advance()

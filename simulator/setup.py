@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import numbers
 import weakref
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, DataError
 from simulator.kernel.dtypes import BAR, CLOCK, PARAMS, VALUE
 from simulator.kernel.state import Market, State, allocate_state
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from simulator.costs import Costs
     from simulator.risk_limits import RiskLimits
 
-__all__ = ["build_market", "market_of", "params_of", "room_for", "state_of"]
+__all__ = ["build_market", "check_bars", "market_of", "params_of", "room_for", "slots_of", "state_of"]
 
 _UNLIMITED: Final = np.iinfo(np.int64).max // 2
 _MARKETS: weakref.WeakKeyDictionary[Bars, Market] = weakref.WeakKeyDictionary()
@@ -86,7 +87,9 @@ def params_of(
     cash: float, risk: RiskLimits | None, costs: Costs, conventions: Conventions, *, raw: bool
 ) -> npt.NDArray[np.void]:
     """Return one PARAMS record: conventions as codes, percents as fractions, no limit as infinity."""
-    if isinstance(cash, bool) or not isinstance(cash, (int, float)) or not math.isfinite(cash) or cash <= 0:
+    if risk is not None and not hasattr(risk, "risk_per_trade_pct"):
+        raise ConfigError(f"risk must be RiskLimits or None, not {type(risk).__name__}", code="CONFIG_RISK")
+    if isinstance(cash, bool) or not isinstance(cash, numbers.Real) or not math.isfinite(cash) or cash <= 0:
         raise ConfigError(f"cash is {cash!r}; it must be a positive, finite amount", code="CONFIG_CASH")
     params = np.zeros(1, PARAMS)
     record = params[0]
@@ -173,6 +176,27 @@ def _risk(record: np.void, risk: RiskLimits | None) -> None:
     record["gross"] = _fraction(risk.max_gross_exposure_pct)
     record["net"] = _fraction(risk.max_net_exposure_pct)
     record["drawdown"] = _fraction(risk.max_drawdown_pct)
+
+
+def check_bars(bars: Bars) -> Bars:
+    """Return bars as they are, and say clearly when they are something else."""
+    from simulator.bars import Bars
+
+    if not isinstance(bars, Bars):
+        hint = f"; load them with load_bars({bars!r})" if isinstance(bars, str) else ""
+        raise DataError(f"bars must be Bars, not {type(bars).__name__}{hint}", code="DATA_TYPE")
+    return bars
+
+
+def slots_of(capacity: int | None, risk: RiskLimits | None, symbols: int) -> int:
+    """Return the slots that were asked for, or what the run needs."""
+    if capacity is None:
+        return room_for(risk, symbols)
+    if isinstance(capacity, bool) or not isinstance(capacity, int) or capacity < 1:
+        raise ConfigError(
+            f"capacity is {capacity!r}; it is a whole number of slots, at least 1", code="CONFIG_CAPACITY"
+        )
+    return capacity
 
 
 def room_for(risk: RiskLimits | None, symbols: int) -> int:

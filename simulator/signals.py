@@ -22,6 +22,7 @@ number: the first to fill cancels the others), `strategy`, `sector`, `tag`.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["Signals"]
 
 Records = npt.NDArray[np.void]
+Ready = tuple[Records, npt.NDArray[np.int64], int]
 
 _FLOATS: Final = tuple(name for name in SIGNAL.names or () if SIGNAL[name] == np.dtype("<f8"))
 _COUNTS: Final = ("valid_bars", "max_bars", "max_days", "oco", "source")
@@ -85,7 +87,7 @@ class Signals:
 
     __slots__ = (
         "__weakref__",
-        "_aligned",
+        "_ready",
         "checked_stops",
         "records",
         "sectors",
@@ -110,7 +112,7 @@ class Signals:
         self.strategies = strategies
         self.sectors = sectors
         self.checked_stops = checked_stops
-        self._aligned: tuple[str, Records, npt.NDArray[np.int64]] | None = None
+        self._ready: tuple[weakref.ref[Bars], Ready] | None = None
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame) -> Signals:
@@ -284,14 +286,20 @@ class Signals:
         """Return the records with rows and columns of `bars`, and their start offsets per bar (T + 1,).
 
         Raises `SignalError` for a time that is no bar's label and `UnknownNameError` for a symbol that the
-        bars lack. The last answer is kept, because a sweep asks again and again.
+        bars lack.
         """
-        key = f"{id(bars)}:{len(bars)}:{bars.ts[0] if len(bars) else 0}:{bars.ts[-1] if len(bars) else 0}"
-        if self._aligned is None or self._aligned[0] != key:
-            records = self._align(bars)
-            offsets = np.searchsorted(records["row"], np.arange(len(bars) + 1)).astype(np.int64)
-            self._aligned = (key, records, offsets)
-        return self._aligned[1], self._aligned[2]
+        records = self._align(bars)
+        return records, np.searchsorted(records["row"], np.arange(len(bars) + 1)).astype(np.int64)
+
+    def ready_for(self, bars: Bars) -> Ready | None:
+        """Return what `keep_ready` kept for these bars, if they are the ones."""
+        return self._ready[1] if self._ready is not None and self._ready[0]() is bars else None
+
+    def keep_ready(self, bars: Bars, records: Records, offsets: npt.NDArray[np.int64], lacking: int) -> Ready:
+        """Keep records aligned with `bars` for the next run: records, offsets, first signal without a size."""
+        ready = (records, offsets, lacking)
+        self._ready = (weakref.ref(bars), ready)
+        return ready
 
     def _align(self, bars: Bars) -> Records:
         records = self.records.copy()

@@ -28,7 +28,7 @@ from simulator.halo import Halo
 from simulator.kernel import codes
 from simulator.kernel.state import LOG_NAMES, Market, State
 from simulator.kernel.views import lanes_of, view_of
-from simulator.setup import build_market, params_of, room_for, state_of
+from simulator.setup import build_market, check_bars, params_of, slots_of, state_of
 from simulator.signals import Signals
 
 if TYPE_CHECKING:
@@ -63,12 +63,12 @@ class Stepper:
         log: bool = True,
         state: State | None = None,
     ) -> None:
-        self.symbols = like.symbols
+        self.symbols = check_bars(like).symbols
         self.risk = risk
         self.params = params_of(cash, risk, Costs.of(costs), Conventions.of(conventions), raw=like.raw)
         window = 60 if risk is None else risk.correlation_window
         self._halo = Halo(len(like.symbols), window, daily=like.daily)
-        slots = capacity or room_for(risk, len(like.symbols))
+        slots = slots_of(capacity, risk, len(like.symbols))
         rows = dict.fromkeys(LOG_NAMES, 256) if log else None
         nothing = view_of(build_market(like[0:0], np.zeros((0, len(like.symbols))), np.zeros(0, np.int64)))
         self.books = Books(
@@ -118,7 +118,7 @@ class Stepper:
     def _piece(
         self, bars: Bars, signals: Signals | None, commands: Sequence[Command] | None
     ) -> tuple[Market, npt.NDArray[np.void], npt.NDArray[np.void], npt.NDArray[np.int64]]:
-        if bars.symbols != self.symbols:
+        if check_bars(bars).symbols != self.symbols:
             raise EngineError(
                 f"these bars have {', '.join(bars.symbols[:5])}..., the account was opened for "
                 f"{', '.join(self.symbols[:5])}...",

@@ -69,7 +69,12 @@ def backtest_stream(
     """
     stepper: Stepper | None = None
     per_year = 252.0
-    for bars, signals in chunks:
+    for chunk in chunks:
+        if not isinstance(chunk, tuple) or len(chunk) != 2:
+            raise EngineError(
+                f"a chunk is a pair (bars, signals), not {type(chunk).__name__}", code="ENGINE_STREAM"
+            )
+        bars, signals = chunk
         if stepper is None:
             per_year = bars.sessions_per_year
             stepper = Stepper(

@@ -11,11 +11,12 @@ signals per parameter set; lanes may also differ in limits, costs or conventions
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,20 +25,20 @@ from simulator.commands import no_commands
 from simulator.conventions import Conventions
 from simulator.costs import Costs
 from simulator.engine import DEFAULT_RISK, prepare, signals_of
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, StrategyError
 from simulator.kernel._jit import kernel_jit, self_healing
 from simulator.kernel.dtypes import ACCOUNT, METRICS
 from simulator.kernel.loops import LANES, run_lanes
 from simulator.kernel.state import allocate_logs
 from simulator.kernel.views import lanes_of, view_of
-from simulator.setup import market_of, params_of, room_for, state_of
+from simulator.setup import check_bars, market_of, params_of, room_for, state_of
+from simulator.signals import Signals
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simulator.bars import Bars
     from simulator.risk_limits import RiskLimits
-    from simulator.signals import Signals
 
 __all__ = ["Lanes", "expand_grid", "run_lanes_over", "sweep"]
 
@@ -80,6 +81,9 @@ def sweep(
     if isinstance(strategy, (list, tuple)) and grid is None:
         sets: list[dict[str, Any]] = [{"lane": index} for index in range(len(strategy))]
         signals = list(strategy)
+        for index, part in enumerate(signals):
+            if not isinstance(part, Signals):
+                raise ConfigError(f"lane {index} is {type(part).__name__}, not Signals", code="CONFIG_SWEEP")
     else:
         sets = expand_grid(grid or {})
         make = _maker(strategy)
@@ -114,9 +118,9 @@ def run_lanes_over(
 ) -> Lanes:
     """Run lanes; `risks`, `costs` and `conventions` have one value for all lanes, or one per lane."""
     count = len(signals)
-    if threads is not None and threads < 1:
-        raise ConfigError(f"threads is {threads}; at least one is needed", code="CONFIG_THREADS")
-    market = market_of(bars)
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise ConfigError(f"threads is {threads!r}; it is a whole number, at least 1", code="CONFIG_THREADS")
+    market = market_of(check_bars(bars))
     records = _prepared(signals, bars, risks)
     lanes = lanes_of(records)
     lanes_of_params = max(len(risks), len(costs), len(conventions))
@@ -197,6 +201,15 @@ def _prepared(
 
 def expand_grid(grid: Mapping[str, Iterable[Any]] | Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return every combination of the values, or the given sets as they are."""
+    if not isinstance(grid, Mapping) and (
+        isinstance(grid, str)
+        or not isinstance(grid, Sequence)
+        or not all(isinstance(parameters, Mapping) for parameters in grid)
+    ):
+        raise ConfigError(
+            f"the grid is {grid!r}; give values by parameter name, {{'fast': [5, 10]}}, or a list of such sets",
+            code="CONFIG_GRID",
+        )
     if isinstance(grid, Mapping):
         values = {}
         for name, given in grid.items():
@@ -213,7 +226,17 @@ def _maker(strategy: Any) -> Callable[[dict[str, Any]], Any]:
         kind = strategy if isinstance(strategy, type) else type(strategy)
         return lambda parameters: kind(**parameters)
     if callable(strategy):
-        return lambda parameters: lambda bars: strategy(bars, **parameters)
+        signature = inspect.signature(strategy)
+
+        def bound(parameters: dict[str, Any]) -> Callable[[Bars], Signals]:
+            try:
+                signature.bind(None, **parameters)
+            except TypeError as error:
+                name = getattr(strategy, "__name__", "the function")
+                raise StrategyError(f"{name}: {error}", code="STRATEGY_PARAM_UNKNOWN") from None
+            return lambda bars: cast("Signals", strategy(bars, **parameters))
+
+        return bound
     raise ConfigError(
         f"{strategy!r} can not be swept; give a strategy, a function or a list of Signals",
         code="CONFIG_SWEEP",

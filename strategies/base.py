@@ -41,9 +41,8 @@ from simulator.errors import StrategyError, did_you_mean
 from strategies.space import Choice, Float, Int, Space, param
 
 if TYPE_CHECKING:
-    from simulator.context import Context
-
     from simulator.bars import Bars
+    from simulator.context import Context
     from simulator.signals import Signals
 
 __all__ = ["Choice", "Float", "Int", "OnBarStrategy", "Parametrised", "Space", "Strategy", "param"]

@@ -68,7 +68,12 @@ def load_strategy(spec: str, **params: Any) -> Strategy | OnBarStrategy:
 
 def load_class(spec: str) -> type[Any]:
     """Load a strategy's class without building it, for its `space()` and `describe()`."""
-    if not isinstance(spec, str) or not spec.strip():
+    if not isinstance(spec, str):
+        raise UnknownNameError(
+            f"the strategy is {spec!r}; write its name, path/to/file.py:Class or package.module:Class",
+            code="NAME_STRATEGY",
+        )
+    if not spec.strip():
         raise UnknownNameError("the name of the strategy is empty", code="NAME_STRATEGY")
     spec = spec.strip()
     target, attribute = _split(spec)

@@ -19,6 +19,8 @@ _SCALE: Final = 0.02
 
 def attach(bars: Bars, finer: Bars) -> Bars:
     """Return `bars` with `finer` as their detail; see `Bars.with_detail`."""
+    if not hasattr(finer, "open_ts"):
+        raise DataError(f"detail must be Bars, not {type(finer).__name__}", code="DATA_DETAIL")
     detail = finer.select(bars.symbols)
     closes = bars.close_ts
     owner = np.searchsorted(closes, detail.close_ts)

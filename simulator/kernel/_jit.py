@@ -25,9 +25,12 @@ from typing import Any, Final, TypeVar, cast
 import numba
 import numpy as np
 from numba import njit
-from numba.core import config
+from numba.core import config as _numba_config
 
 __all__ = ["CACHE_FOLDER", "ENGINE_HASH", "Compiler", "jit_disabled", "kernel_jit", "self_healing"]
+
+# numba sets its settings at run time, out of sight of a type checker
+config: Any = _numba_config
 
 F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R")

@@ -322,7 +322,7 @@ def step_once(
     last_command: int,
     t: int,
 ) -> int:
-    """The step, for callers in Python: a live session, or a run bar by bar."""
+    """Take the step for a caller in Python: a live session, or a run bar by bar."""
     return step(
         state,
         logs,

@@ -52,7 +52,7 @@ def lanes_of(signals: Sequence[npt.NDArray[np.void]]) -> Any:
     if jit_disabled():
         return [_PlainLane(records) for records in signals]
     lanes = np.zeros(len(signals), _DTYPES[Lane])
-    lanes["signals"] = [records.ctypes.data for records in signals]
+    lanes["signals"] = [records.__array_interface__["data"][0] for records in signals]
     lanes["signals_rows"] = [len(records) for records in signals]
     return lanes
 
@@ -64,8 +64,7 @@ class _PlainLane(Lane):
         return len(self.signals) if key == "signals_rows" else super().__getitem__(key)
 
 
-@intrinsic
-def _record_at(context: Any, address: Any, index: Any, dtype: Any) -> Any:
+def _emit_record_at(context: Any, address: Any, index: Any, dtype: Any) -> Any:
     """Return the record number `index` of an array of `dtype` that starts at `address`."""
     record = dtype.dtype
 
@@ -77,8 +76,10 @@ def _record_at(context: Any, address: Any, index: Any, dtype: Any) -> Any:
     return record(types.int64, types.int64, dtype), generate
 
 
-@intrinsic
-def _copy(context: Any, target: Any, source: Any) -> Any:
+_record_at: Any = intrinsic(_emit_record_at)
+
+
+def _emit_copy(context: Any, target: Any, source: Any) -> Any:
     """Copy one record over another of the same type."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -89,8 +90,10 @@ def _copy(context: Any, target: Any, source: Any) -> Any:
     return types.void(target, source), generate
 
 
-@intrinsic
-def _clear(context: Any, target: Any) -> Any:
+_copy: Any = intrinsic(_emit_copy)
+
+
+def _emit_clear(context: Any, target: Any) -> Any:
     """Set every byte of a record to zero."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -99,6 +102,9 @@ def _clear(context: Any, target: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(target), generate
+
+
+_clear: Any = intrinsic(_emit_clear)
 
 
 if jit_disabled():
@@ -167,7 +173,7 @@ def _room(name: str) -> Callable[[Any], int]:
         return lambda view: len(getattr(view, name))
 
     def read(view: Any) -> int:
-        return view[rows]  # type: ignore[no-any-return]
+        return view[rows]
 
     return kernel_jit(read)
 
@@ -183,7 +189,7 @@ else:
     @kernel_jit
     def has_parts(market: Any) -> bool:
         """Whether lower-timeframe bars replace the path inside a bar."""
-        return market["parts"] != market["bars"]  # type: ignore[no-any-return]
+        return market["parts"] != market["bars"]
 
 
 account_of = _single("account", dtypes.ACCOUNT)

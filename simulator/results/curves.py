@@ -5,6 +5,7 @@ All are plain arrays over the bars that a run has seen; `Result` puts times on t
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
@@ -67,13 +68,21 @@ def session_returns(equity: Floats, cash: float, deposits: Floats, ends: Ints) -
     return np.where(base > 0, last / np.where(base > 0, base, 1.0) - 1.0, 0.0)
 
 
+_HELD: weakref.WeakKeyDictionary[Bars, Floats] = weakref.WeakKeyDictionary()
+
+
 def buy_and_hold(bars: Bars, symbols: Iterable[int] | None = None) -> Floats:
     """Return the worth of 1, spread equally over symbols at their first closes and left alone (T,).
 
     The share of a symbol that is not quoted yet waits as cash; one that is no longer quoted keeps its last
     close. A symbol without any close stays cash.
     """
-    columns = range(len(bars.symbols)) if symbols is None else list(symbols)
+    if symbols is None:
+        # the default benchmark of every run over these bars: worth keeping
+        if bars not in _HELD:
+            _HELD[bars] = buy_and_hold(bars, range(len(bars.symbols)))
+        return _HELD[bars]
+    columns = list(symbols)
     total = np.zeros(len(bars))
     for column in columns:
         close = bars.panel[:, column, _CLOSE]

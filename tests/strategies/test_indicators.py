@@ -94,7 +94,9 @@ def test_panel_columns_equal_single_columns(name: str) -> None:
             assert same_bits(np.ascontiguousarray(whole[:, column]), alone)
 
 
-@pytest.mark.parametrize("name", set(ALL) - {"lag", "carry", "crossed_above", "first_after", "true_range"})
+@pytest.mark.parametrize(
+    "name", sorted(set(ALL) - {"lag", "carry", "crossed_above", "first_after", "true_range"})
+)
 def test_missing_bars_are_skipped_and_keep_the_last_value(name: str) -> None:
     prices = walk(120)
     holes = np.zeros(150, bool)

@@ -1,0 +1,268 @@
+"""The state as bytes, and logs that fill up: nothing is lost, nothing is taken that does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from simulator.engine import Run
+from simulator.errors import EngineError
+from simulator.kernel import codes
+from simulator.kernel.dtypes import ACCOUNT
+from simulator.kernel.state import LOG_NAMES, allocate_logs, allocate_state, from_bytes, to_bytes
+from simulator.kernel.step import step_once
+from simulator.kernel.views import lanes_of, view_of
+from simulator.setup import market_of
+from simulator.stepper import Stepper
+from tests.simulator.kernel.drivers import by_backtest, by_pushes, difference, pieces
+from tests.simulator.kernel.generate import Configuration, configurations
+from tests.simulator.kernel.market import bars_of, flat, made, run
+
+few = settings(
+    max_examples=40,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+# Bytes
+
+
+@few
+@given(configurations(most_bars=60))
+def test_a_state_comes_back_from_its_bytes(c: Configuration) -> None:
+    done = Run(c.bars, c.signals, commands=c.commands, **c.rules)
+    done.advance(len(c.bars) // 2)
+    data = to_bytes(done.state)
+    back = from_bytes(data)
+    assert to_bytes(back) == data
+    for ours, theirs in zip(done.state, back, strict=True):
+        assert ours.dtype == theirs.dtype
+        assert ours.shape == theirs.shape
+
+
+@few
+@given(configurations(most_bars=60), st.floats(0.1, 0.9))
+def test_a_run_goes_on_from_saved_bytes_as_if_it_had_not_stopped(c: Configuration, share: float) -> None:
+    # without the correlation gate, which needs bars from before the stop
+    rules = {**c.rules, "risk": c.risk and c.risk.replace(max_correlation=None)}
+    whole = Run(c.bars, c.signals, commands=c.commands, **rules)
+    whole.advance()
+    cut = int(share * len(c.bars))
+    assume(0 < cut < len(c.bars))
+    (first, second) = pieces(c, [0, cut, len(c.bars)])
+    before = Stepper(c.bars, **rules)
+    before.run(*first)
+    after = Stepper(c.bars, state=from_bytes(to_bytes(before.state)), **rules)
+    after.run(*second)
+    assert after.fingerprint() == whole.fingerprint()
+    merged = {name: np.concatenate([part[name] for part in (before.drain(), after.drain())]) for name in ("fills", "events")}
+    assert merged["fills"].tobytes() == whole.result().raw.fills.tobytes()
+
+
+@pytest.fixture
+def saved() -> bytes:
+    return to_bytes(run(bars_of(flat(100, 5)), {"qty": 1.0, "stop": 95.0}).state)
+
+
+def test_another_schema_is_refused(saved: bytes) -> None:
+    state = from_bytes(saved)
+    state.account["schema_version"] = codes.SCHEMA_VERSION + 1
+    with pytest.raises(EngineError, match=f"schema {codes.SCHEMA_VERSION + 1}") as caught:
+        from_bytes(to_bytes(state))
+    assert caught.value.code == "ENGINE_SCHEMA"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda data: b"", id="empty"),
+        pytest.param(lambda data: data[:3], id="three bytes"),
+        pytest.param(lambda data: data[: len(data) // 2], id="half"),
+        pytest.param(lambda data: data[:-1], id="one byte short"),
+        pytest.param(lambda data: data + b"\0", id="one byte more"),
+        pytest.param(lambda data: b"\1\0\0\0" + b"5", id="no list of shapes"),
+        pytest.param(lambda data: b"SQLite format 3\0" * 20, id="another file"),
+        pytest.param(lambda data: data.replace(b"(1,)", b"(9,)", 1), id="another shape"),
+    ],
+)
+def test_bytes_that_are_no_state_are_refused(saved: bytes, spoil: object) -> None:
+    assert callable(spoil)
+    with pytest.raises(EngineError) as caught:
+        from_bytes(spoil(saved))
+    assert caught.value.code in ("ENGINE_STATE", "ENGINE_SCHEMA")
+
+
+def test_records_have_no_padding_so_that_equal_states_are_equal_bytes() -> None:
+    for array in allocate_state(2, 2, 2):
+        fields = array.dtype.fields
+        assert fields is not None
+        assert array.dtype.itemsize == 8 * len(fields)
+    assert ACCOUNT.names is not None
+
+
+def test_what_a_closed_slot_held_is_no_part_of_the_next_position() -> None:
+    # the first position uses targets, adds and a trail; the second, in the same slot, nothing
+    bars = bars_of(made(100, 100, (100, 112, 80, 90), 100, 100, 100))
+    rich = {"stop": 95.0, "target": 110.0, "target2": 120.0, "add_r": 1.0, "trail_amount": 9.0, "max_bars": 9}
+    plain = {"row": 3, "qty": 2.0}
+    after = run(bars, {**rich, "qty": 1.0}, plain).state
+    alone = run(bars, plain).state
+    assert after.account["n_positions"] == alone.account["n_positions"] == 1
+    different = [
+        name
+        for name in after.positions.dtype.names or ()
+        if after.positions[name][0].tobytes() != alone.positions[name][0].tobytes()
+    ]
+    assert set(different) <= {"id", "order", "signal"}
+
+
+# Full logs
+
+
+class Tight:
+    """Steps over a market with logs of given rows, emptied whenever the step says that they are full."""
+
+    def __init__(self, c: Configuration, rows: int) -> None:
+        self.c = c
+        self.stepper = Run(c.bars, c.signals, commands=c.commands, **c.rules)
+        self.logs = allocate_logs(rows, rows, rows, rows, rows)
+        self.kept: dict[str, list[bytes]] = {name: [] for name in LOG_NAMES}
+        self.full = 0
+
+    def go(self) -> Iterator[tuple[bytes, bytes, int]]:
+        """Yield the state before and after every refusal, and the rows logged by it."""
+        run_ = self.stepper
+        market, lanes = view_of(market_of(self.c.bars)), lanes_of([run_.records])
+        t = 0
+        while t < len(self.c.bars):
+            before = to_bytes(run_.state)
+            counts = self.logs.counts.copy()
+            code = step_once(
+                view_of(run_.state), view_of(self.logs), market, run_.params, lanes[0], run_.offsets[t],
+                run_.offsets[t + 1], run_.commands, run_.command_start[t], run_.command_start[t + 1], t,
+            )  # fmt: skip
+            if code != codes.STEP_LOG_FULL:
+                t += 1
+                continue
+            self.full += 1
+            yield before, to_bytes(run_.state), int(counts.tobytes() != self.logs.counts.tobytes())
+            if not any(self.logs.counts[0]):
+                self.logs = allocate_logs(*(2 * len(getattr(self.logs, name)) for name in LOG_NAMES))
+            self.empty()
+        self.empty()
+
+    def empty(self) -> None:
+        for name in LOG_NAMES:
+            self.kept[name].append(getattr(self.logs, name)[: int(self.logs.counts[name][0])].tobytes())
+        self.logs.counts[0] = 0
+
+
+@few
+@given(configurations(most_bars=60), st.integers(1, 40))
+def test_a_full_log_is_told_before_anything_changes_and_the_step_resumes(c: Configuration, rows: int) -> None:
+    expected = by_backtest(c)
+    tight = Tight(c, rows)
+    for before, after, logged in tight.go():
+        assert before == after
+        assert not logged
+    assert tight.full > 0
+    assert to_bytes(tight.stepper.state) == expected["state"]
+    for name in ("fills", "verdicts", "events", "equity"):
+        records = expected[name]
+        assert not isinstance(records, bytes)
+        assert b"".join(tight.kept[name]) == records.tobytes(), name
+
+
+@few
+@given(configurations(most_bars=60))
+def test_tiny_logs_change_nothing_in_the_loop(c: Configuration) -> None:
+    expected = by_backtest(c)
+    stepper = Stepper(c.bars, **c.rules)
+    books = stepper.books
+    books._rows = [1] * len(LOG_NAMES)
+    books._set_logs(allocate_logs(*books._rows))
+    for bars, signals, commands in pieces(c, c.cuts):
+        stepper.run(bars, signals, commands)
+    logs = stepper.drain()
+    logs.pop("trades")
+    found = difference(expected, {**logs, "state": to_bytes(stepper.state)})
+    assert not found
+
+
+@few
+@given(configurations(most_bars=60))
+def test_without_logs_the_state_is_the_same(c: Configuration) -> None:
+    silent = Run(c.bars, c.signals, commands=c.commands, log=False, **c.rules)
+    silent.advance()
+    assert to_bytes(silent.state) == by_backtest(c)["state"]
+
+
+# Time
+
+
+def test_a_bar_that_is_not_later_is_refused_and_changes_nothing() -> None:
+    bars = bars_of(flat(100, 4))
+    stepper = Stepper(bars, risk=None)
+    stepper.push(bars[0:2])
+    before = stepper.fingerprint()
+    for again in (bars[1:2], bars[0:1]):
+        with pytest.raises(EngineError, match="times must rise") as caught:
+            stepper.push(again)
+        assert caught.value.code == "ENGINE_TIME"
+        with pytest.raises(EngineError, match="times must rise"):
+            stepper.run(again)
+    assert stepper.fingerprint() == before
+    stepper.push(bars[2:3])
+    assert stepper.state.account["row"][0] == 2
+
+
+def test_a_bad_bar_counts_as_missing_and_is_told() -> None:
+    good = made(100, 100, (100, 100, 90, 91), 91)
+    bars = bars_of({"A": good, "B": good})
+    panel = bars.panel.copy()
+    panel[2, 1, 1] = 80.0  # B: high below the low
+    bars = bars.replaced(panel=panel)
+    done = Run(bars, run(bars, {"qty": 1.0, "stop": 95.0}, {"symbol": "B", "qty": 1.0, "stop": 95.0}).signals, risk=None)
+    assert [done.step() for _ in range(4)] == [
+        codes.STEP_OK,
+        codes.STEP_OK,
+        codes.STEP_BAD_BAR,
+        codes.STEP_OK,
+    ]
+    assert list(done.state.symbols["bad_bars"]) == [0, 1]
+    fills = done.result().raw.fills
+    assert [(int(f["row"]), int(f["sym"]), float(f["price"])) for f in fills[2:]] == [(2, 0, 95.0), (3, 1, 91.0)]
+
+
+def test_the_comparison_sees_a_single_byte() -> None:
+    c = _some()
+    a, b = by_backtest(c), by_pushes(c)
+    assert not difference(a, b)
+    fills = a["fills"]
+    assert not isinstance(fills, bytes)
+    changed = fills.copy()
+    changed["price"][-1] = np.nextafter(changed["price"][-1], np.inf)
+    assert "fills: the first difference is in row" in difference({**a, "fills": changed}, b)
+    assert "fills" in difference({**a, "fills": fills[:-1]}, b)
+    assert isinstance(a["state"], bytes)
+    assert difference({**a, "state": a["state"][:-1] + b"\7"}, b) == "state: bytes differ"
+
+
+def _some() -> Configuration:
+    found: list[Configuration] = []
+
+    @settings(max_examples=30, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(configurations(most_bars=40))
+    def look(c: Configuration) -> None:
+        if not found and len(by_backtest(c)["fills"]) > 3:
+            found.append(c)
+
+    look()
+    return found[0]
