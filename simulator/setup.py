@@ -37,7 +37,7 @@ def market_of(bars: Bars) -> Market:
 
 def build_market(bars: Bars, daily: npt.NDArray[np.float64], day_row: npt.NDArray[np.int64]) -> Market:
     """Return the kernel's view of bars with the given session closes and, per bar, how many are complete."""
-    length, symbols = len(bars), len(bars.symbols)
+    length = len(bars)
     clock = np.zeros(length + 1, CLOCK)
     clock["ts"][:length] = bars.ts
     clock["session"][:length] = bars.session
@@ -53,12 +53,21 @@ def build_market(bars: Bars, daily: npt.NDArray[np.float64], day_row: npt.NDArra
     return Market(
         bars=panel,
         clock=clock,
-        daily=np.ascontiguousarray(daily).view(VALUE).reshape(len(daily), symbols),
+        returns=_log_returns(daily),
         spread=np.ascontiguousarray(bars.spread).view(VALUE).reshape(bars.spread.shape),
         instruments=np.ascontiguousarray(bars.instruments),
         actions=np.ascontiguousarray(bars.actions),
         parts=parts,
     )
+
+
+def _log_returns(closes: npt.NDArray[np.float64]) -> npt.NDArray[np.void]:
+    # By symbol, because the correlation of two symbols walks along both.
+    returns = np.full(closes.shape[::-1], np.nan)
+    if len(closes) > 1:
+        np.log(closes[1:].T / closes[:-1].T, out=returns[:, 1:])
+    returns[~np.isfinite(returns)] = np.nan
+    return returns.view(VALUE).reshape(returns.shape)
 
 
 def _parts(

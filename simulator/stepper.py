@@ -47,6 +47,8 @@ class Stepper:
         Bars whose symbols, instruments and rules the coming bars share; none of its rows are read.
     cash, risk, costs, conventions, capacity
         As in `backtest`.
+    state, history
+        A saved state to go on from, and the bars before it, which the correlation gate looks back on.
     log
         Whether to keep fills, trades, verdicts, events and equity; `drain` takes them.
     """
@@ -62,12 +64,15 @@ class Stepper:
         capacity: int | None = None,
         log: bool = True,
         state: State | None = None,
+        history: Bars | None = None,
     ) -> None:
         self.symbols = check_bars(like).symbols
         self.risk = risk
         self.params = params_of(cash, risk, Costs.of(costs), Conventions.of(conventions), raw=like.raw)
         window = 60 if risk is None else risk.correlation_window
         self._halo = Halo(len(like.symbols), window, daily=like.daily)
+        if history is not None:
+            self._halo.extend(check_bars(history).session, history.close)
         slots = slots_of(capacity, risk, len(like.symbols))
         rows = dict.fromkeys(LOG_NAMES, 256) if log else None
         nothing = view_of(build_market(like[0:0], np.zeros((0, len(like.symbols))), np.zeros(0, np.int64)))

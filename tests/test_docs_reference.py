@@ -76,10 +76,10 @@ STOP: Final = {"stop": 95.0}
 BOTH: Final = {"target": 110.0, "stop": 95.0}
 EXAMPLES: Final[dict[str, list[Example]]] = {
     "collision": [
-        Example(((100, 101, 99, 100), (101, 111, 94, 104)), BRACKET, levels=BOTH, step=2),
-        Example(((100, 101, 99, 100), (105, 111, 94, 98)), BRACKET, levels=BOTH, step=2),
+        Example(((100, 101, 99, 100), (101, 111, 94, 104)), BRACKET, levels=BOTH, step=2.5),
+        Example(((100, 101, 99, 100), (105, 111, 94, 98)), BRACKET, levels=BOTH, step=2.5),
     ],
-    "target_gap": [Example(((100, 101, 99, 100), (112, 113, 94, 97)), BRACKET, levels=BOTH, step=2)],
+    "target_gap": [Example(((100, 101, 99, 100), (112, 113, 94, 97)), BRACKET, levels=BOTH, step=2.5)],
     "trail_rule": [
         Example(
             ((100, 101, 99, 100), (104, 110, 103, 104.5), (104.5, 106, 100, 101), (101, 101, 98, 98.5)),
@@ -105,7 +105,7 @@ EXAMPLES: Final[dict[str, list[Example]]] = {
     ],
     "stop_gap": [Example(((100, 101, 99, 100), (92, 96, 91, 94)), STOP, levels=STOP)],
     "limit_gap": [
-        Example(((100, 101, 99, 100), (112, 113, 108, 109)), BRACKET, levels={"target": 110.0}, step=1)
+        Example(((100, 101, 99, 100), (112, 113, 108, 109)), BRACKET, levels={"target": 110.0}, step=2.5)
     ],
     "stop_slippage": [
         Example(
@@ -161,7 +161,7 @@ def _story(result: Result) -> str:
 
 def picture(bars: Sequence[Prices], levels: dict[str, float], step: float) -> str:
     """Bars in characters: open to the left, close to the right of the range; levels as dotted lines."""
-    top = max(max(bar[1] for bar in bars), *levels.values(), -np.inf)
+    top = step * np.ceil(max(max(bar[1] for bar in bars), *levels.values(), 0.0) / step)
     bottom = min(min(bar[2] for bar in bars), *levels.values(), np.inf)
     height = round((top - bottom) / step) + 1
 
@@ -176,10 +176,10 @@ def picture(bars: Sequence[Prices], levels: dict[str, float], step: float) -> st
             middle = "|" if at(high) <= row <= at(low) else " "
             cells += f"  {'-' if at(open_) == row else ' '}{middle}{'-' if at(close) == row else ' '}  "
         name = named.get(row, "")
-        line = f"{top - row * step:5g} {name:6} {cells}"
-        lines.append(re.sub(r" (?= )", ".", line[13:]).join([line[:13], ""]) if name else line.rstrip())
+        line = f"{top - row * step:6g} {name:6} "
+        lines.append(f"{line}{cells.replace(' ', '.')}" if name else f"{line}{cells}".rstrip())
     header = "".join(f"{number:^7}" for number in range(1, len(bars) + 1))
-    return "\n".join([*lines, f"  bar        {header}".rstrip()])
+    return "\n".join([*lines, f"   bar        {header}".rstrip()])
 
 
 def profiles() -> str:
@@ -330,12 +330,12 @@ def heats() -> str:
 def halts() -> str:
     """One bad session under both ways of release, and with a person who arms again."""
     prices = [100.0, 100.0, 97.0, 97.0, 97.0, 97.0]
-    bars = tiny({"A": [(p, p, p, p) for p in prices], "B": [(50.0, 50.0, 50.0, 50.0)] * 6})
+    bars = tiny({"A": [(p, p, p, p) for p in prices], **{name: [(50.0,) * 4] * 6 for name in "BCD"}})
     first = {"stop": 60.0, "qty": 800.0}
     signals = Signals.concat(
         [
             Signals.from_arrays(bars, [0], "A", 1, **first),
-            Signals.from_arrays(bars, [2, 3, 4], "B", 1, qty=[1.0, 2.0, 3.0], stop=40.0, valid_bars=1),
+            Signals.from_arrays(bars, [2, 3, 4], ["B", "C", "D"], 1, qty=1.0, stop=40.0),
         ]
     )
     states, answers = {}, {}
@@ -347,7 +347,7 @@ def halts() -> str:
         limits = WIDE.replace(daily_loss_limit=2.0, halt_release=release.split(",")[0])
         result = backtest(bars, signals, risk=limits, commands=commands)
         states[release] = [HaltState(int(code)).label for code in result.exposure["state"]]
-        answers[release] = {row.time: row.reason for row in result.verdicts.itertuples() if row.symbol == "B"}
+        answers[release] = {row.time: row.reason for row in result.verdicts.itertuples() if row.symbol != "A"}
         equity = result.equity.to_numpy()
     rows = []
     for row, time in enumerate(bars.index):

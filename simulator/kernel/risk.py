@@ -24,7 +24,6 @@ from simulator.kernel.views import (
     clock_at,
     copy_record,
     counts_of,
-    daily_at,
     instrument_at,
     metrics_of,
     open_at,
@@ -33,6 +32,7 @@ from simulator.kernel.views import (
     plan_at,
     position_at,
     positions_room,
+    return_at,
     symbol_at,
     verdict_at,
     verdicts_room,
@@ -125,15 +125,15 @@ def correlation(market: Any, t: int, a: int, b: int, window: int) -> tuple[float
     n = 0
     mean_a = 0.0
     mean_b = 0.0
-    for d in range(last, stop, -1):
-        if n == window:
-            break
-        ra = daily_at(market, d, a)["value"] / daily_at(market, d - 1, a)["value"]
-        rb = daily_at(market, d, b)["value"] / daily_at(market, d - 1, b)["value"]
-        if ra > 0.0 and rb > 0.0 and ra < np.inf and rb < np.inf:
-            mean_a += np.log(ra)
-            mean_b += np.log(rb)
+    first = last
+    while first > stop and n < window:
+        ra = return_at(market, a, first)["value"]
+        rb = return_at(market, b, first)["value"]
+        if ra == ra and rb == rb:
+            mean_a += ra
+            mean_b += rb
             n += 1
+        first -= 1
     if n < 2:
         return np.nan, n
     mean_a /= n
@@ -141,19 +141,13 @@ def correlation(market: Any, t: int, a: int, b: int, window: int) -> tuple[float
     saa = 0.0
     sbb = 0.0
     sab = 0.0
-    seen = 0
-    for d in range(last, stop, -1):
-        if seen == n:
-            break
-        ra = daily_at(market, d, a)["value"] / daily_at(market, d - 1, a)["value"]
-        rb = daily_at(market, d, b)["value"] / daily_at(market, d - 1, b)["value"]
-        if ra > 0.0 and rb > 0.0 and ra < np.inf and rb < np.inf:
-            da = np.log(ra) - mean_a
-            db = np.log(rb) - mean_b
+    for d in range(last, first, -1):
+        da = return_at(market, a, d)["value"] - mean_a
+        db = return_at(market, b, d)["value"] - mean_b
+        if da == da and db == db:
             saa += da * da
             sbb += db * db
             sab += da * db
-            seen += 1
     if not saa > 0.0 or not sbb > 0.0:
         return np.nan, 0
     return sab / np.sqrt(saa * sbb), n
@@ -199,6 +193,12 @@ def _verdict(
 
 
 @kernel_jit
+def _own(record: Any, signal: Any) -> bool:
+    # A strategy closes what is its own; a signal that names no strategy closes all.
+    return signal["strategy"] == 0 or signal["strategy"] == record["strategy"]
+
+
+@kernel_jit
 def _close_signal(state: Any, logs: Any, signal: Any) -> int:
     # A signal of side 0: close what is held in the symbol and cancel what works there.
     account = account_of(state)
@@ -206,13 +206,13 @@ def _close_signal(state: Any, logs: Any, signal: Any) -> int:
     sym = signal["sym"]
     for k in range(account["n_positions"]):
         position = position_at(state, open_at(state, k)["slot"])
-        if position["live"] == 1 and position["sym"] == sym:
+        if position["live"] == 1 and position["sym"] == sym and _own(position, signal):
             found += position["qty"]
             ask_to_close(position, signal["entry"] == codes.ENTRY_CLOSE)
     for k in range(account["n_orders"]):
         slot = working_at(state, k)["slot"]
         order = order_at(state, slot)
-        if order["live"] == 1 and order["sym"] == sym:
+        if order["live"] == 1 and order["sym"] == sym and _own(order, signal):
             found += order["qty"] - order["filled"]
             cancel_order(state, logs, slot, codes.ORDER_CANCELLED, codes.REASON_CLOSE_ACCEPTED)
     reason = codes.REASON_CLOSE_ACCEPTED if found > 0.0 else codes.REASON_NOTHING_TO_CLOSE

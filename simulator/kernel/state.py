@@ -89,7 +89,7 @@ class Market(NamedTuple):
 
     bars: Records  # (T, S) BAR: the panel of `Bars`, seen as records
     clock: Records  # (T + 1,) CLOCK
-    daily: Records  # (D, S) VALUE: session closes
+    returns: Records  # (S, D) VALUE: log returns from session to session, NaN where unknown
     spread: Records  # (T, S) VALUE, or (0, 0)
     instruments: Records  # (S,)
     actions: Records  # (A,)
@@ -160,7 +160,7 @@ def from_bytes(data: bytes) -> State:
             array = np.frombuffer(data, like.dtype, count, offset).reshape(shape).copy()
             offset += array.nbytes
             arrays.append(array)
-    except (ValueError, SyntaxError, UnicodeDecodeError) as error:
+    except (ValueError, TypeError, SyntaxError, UnicodeDecodeError) as error:
         raise EngineError(
             f"these {len(data)} bytes are no saved state: {error}", code="ENGINE_STATE"
         ) from error

@@ -487,13 +487,13 @@ def _act(state: Any, logs: Any, market: Any, params: Any, action: Any) -> None:
     if params["raw"] == 0 or not value > 0.0:
         return
     if kind == codes.ACTION_SPLIT:
-        _split(state, logs, sym, value)
+        _split(state, logs, params, sym, value)
     elif kind == codes.ACTION_DIVIDEND:
         _dividend(state, logs, params, sym, value)
 
 
 @kernel_jit
-def _split(state: Any, logs: Any, sym: int, ratio: float) -> None:
+def _split(state: Any, logs: Any, params: Any, sym: int, ratio: float) -> None:
     # New shares for one old share: quantities grow, every price shrinks, the value stays.
     account = account_of(state)
     for k in range(account["n_positions"]):
@@ -527,7 +527,7 @@ def _split(state: Any, logs: Any, sym: int, ratio: float) -> None:
             add = add_at(state, slot, j)
             add["price"] /= ratio
             add["qty"] *= ratio
-        set_stop_now(position, codes.BOTH_TIGHTER)
+        set_stop_now(position, params["stop_and_trail"])
         next_levels(state, position, slot)
         log_event(
             logs,
@@ -646,10 +646,7 @@ def _change_session(state: Any, logs: Any, market: Any, params: Any, t: int) -> 
         if order["live"] == 0:
             continue
         day_over = order["tif"] == codes.TIF_DAY and order["session"] >= 0
-        date_over = (
-            order["tif"] == codes.TIF_GTD and clock_at(market, t)["ts"] > plan_at(state, slot)["valid_until"]
-        )
-        if day_over or date_over:
+        if day_over:
             cancel_order(state, logs, slot, codes.ORDER_EXPIRED, codes.REASON_TIF_EXPIRED)
 
 
@@ -716,7 +713,11 @@ def _begin_bar(state: Any, logs: Any, market: Any, params: Any, t: int) -> tuple
             symbol_at(state, position["sym"])["bad_bars"] += 1
             status = codes.STEP_BAD_BAR
     for k in range(account["n_orders"]):
-        order = order_at(state, working_at(state, k)["slot"])
+        slot = working_at(state, k)["slot"]
+        order = order_at(state, slot)
+        if order["tif"] == codes.TIF_GTD and account["ts"] > plan_at(state, slot)["valid_until"]:
+            cancel_order(state, logs, slot, codes.ORDER_EXPIRED, codes.REASON_TIF_EXPIRED)
+            continue
         quality = bar_state(bar_at(market, t, order["sym"]))
         if quality == BAR_OK:
             if order["state"] == codes.ORDER_PENDING:

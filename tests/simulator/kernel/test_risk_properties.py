@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -160,7 +161,17 @@ def resting(shape: Shape) -> Configuration:
 
     Nothing fills after the verdicts, and a position on the other side is never about to be closed.
     """
-    made_ = build(shape)
+    busy = dataclasses.replace(
+        shape,
+        fixed=False,
+        missing=min(shape.missing, 0.05),
+        bad=0.0,
+        symbols=max(3, shape.symbols),
+        signals=60 + shape.signals,
+        cash=max(20_000.0, shape.cash),
+        volume=max(1_000.0, shape.volume),
+    )
+    made_ = build(busy)
     conventions = made_.conventions.replace(
         opposite_side="ignore" if made_.conventions.opposite_side == "reverse" else made_.conventions.opposite_side
     )
@@ -174,9 +185,9 @@ def resting(shape: Shape) -> Configuration:
 
 TIGHT = st.builds(
     RiskLimits,
-    risk_per_trade_pct=st.sampled_from([0.5, 2.0, 30.0]),
+    risk_per_trade_pct=st.sampled_from([0.5, 2.0, 30.0, 30.0]),
     max_portfolio_heat_pct=st.sampled_from([0.5, 2.0, 6.0, 60.0]),
-    max_sector_exposure_pct=st.sampled_from([5.0, 25.0, 200.0]),
+    max_sector_exposure_pct=st.sampled_from([5.0, 25.0, 300.0, 300.0]),
     max_correlation=st.none(),
     daily_loss_limit=st.just(90.0),
     max_open_positions=st.sampled_from([3, 10]),
@@ -211,15 +222,21 @@ def test_no_admission_takes_a_measure_into_breach_or_raises_one_in_breach() -> N
             seen[f"by {Reason(int(a.verdict['rule'])).label}"] += 1
             _within(a, c, risk)
             seen["beside something"] += a.before.gross > 0
-            seen["in breach before"] += a.before.heat > risk.max_portfolio_heat_pct / 100 * a.before.equity
+            seen["next to a breach"] += _breached(a.before, risk)
 
     hold()
     print(seen)
     assert seen["admitted"] > 500
     assert seen["shrunk"] > 500
     assert seen["beside something"] > 500
+    assert seen["next to a breach"] > 20
     for rule in ("risk_per_trade", "heat", "sector", "position_size", "gross_exposure", "net_exposure", "buying_power"):
         assert seen[f"by {rule}"] > 10, rule
+
+
+def _breached(before: Measures, risk: RiskLimits) -> bool:
+    sector = max(before.sectors.values(), default=0.0) > risk.max_sector_exposure_pct / 100 * before.equity
+    return sector or before.heat > risk.max_portfolio_heat_pct / 100 * before.equity
 
 
 def _within(a: Admission, c: Configuration, risk: RiskLimits) -> None:
@@ -649,12 +666,10 @@ def test_a_persons_kill_latches_until_armed(release: str) -> None:
     assert [reason for row, reason, _ in verdicts(armed) if row >= 4] == ["admitted", "admitted"]
 
 
-@pytest.mark.parametrize("row", [1, 2, 3])
+@pytest.mark.parametrize("row", [2, 3])
 def test_a_persons_reduce_outlives_a_daily_loss_halt(row: int) -> None:
     done = losing(commands=[(row, "reduce")])
-    expected = ["active", "active", "halted", "reducing", "reducing", "reducing"]
-    expected[row:2] = ["reducing"] * len(expected[row:2])
-    assert states(done) == expected
+    assert states(done) == ["active", "active", "halted", "reducing", "reducing", "reducing"]
     assert verdicts(done)[-1][1] == "reducing"
     assert states(losing(commands=[(row, "reduce"), (5, "arm")]))[5] == "active"
 
