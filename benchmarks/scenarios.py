@@ -99,13 +99,11 @@ def _sweep_at(section: Section, lanes: int, bars: int, density: float, *, quick:
 
 
 def _compare_metrics(table: pd.DataFrame, peer: dict[str, Any], trades: int) -> Agreement:
-    # the same definitions on both sides; a drawdown has the sign of a loss on both
+    # the same definitions on both sides: a drawdown is negative, a profit factor without a loss infinite
     for name, values in peer.items():
         mine = table[name].to_numpy(np.float64)
         theirs = np.asarray(values, np.float64)
         close = np.isclose(mine, theirs, rtol=1e-7, atol=1e-12, equal_nan=True)
-        # a lane without a loss has an infinite profit factor there, an undefined one here
-        close |= ~np.isfinite(theirs) & ~np.isfinite(mine)
         if not close.all():
             lane = int(np.argmin(close))
             return Agreement(

@@ -137,7 +137,7 @@ def run_on_bar(
             signals = _as_signals(bars, t, orders)
             parts.append(signals)
             run.books.restore(before)
-            records = prepare(signals, bars, risk)[0]
+            records = prepare(signals, bars, risk)
             run.step_with(lanes_of([records])[0], (0, len(records)))
     final = Run(bars, Signals.concat(parts) if parts else Signals.empty(bars), **rules)
     final.advance()

@@ -13,7 +13,7 @@ either way.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
@@ -143,7 +143,7 @@ class Run:
         self.conventions = Conventions.of(conventions)
         self.params = params_of(cash, risk, self.costs, self.conventions, raw=bars.raw)
         self.market = market_of(bars)
-        self.records, self.offsets = prepare(signals, bars, risk)
+        self.records = prepare(signals, bars, risk)
         self.given_commands = commands
         self.commands, self.command_start = align_commands(commands, bars)
         slots = slots_of(capacity, risk, len(bars.symbols))
@@ -166,6 +166,11 @@ class Run:
     def state(self) -> State:
         """The account's state."""
         return self.books.state
+
+    @cached_property
+    def offsets(self) -> npt.NDArray[np.int64]:
+        """Where each bar's signals begin in `records`, shape (T + 1,)."""
+        return np.searchsorted(self.records["row"], np.arange(len(self.bars) + 1)).astype(np.int64)
 
     def advance(self, until: int | None = None) -> None:
         """Run the loop up to (not including) bar `until`, by default to the end."""
@@ -274,19 +279,17 @@ def _named(signals: Signals, name: str) -> Signals:
     )  # fmt: skip
 
 
-def prepare(
-    signals: Signals, bars: Bars, risk: RiskLimits | None
-) -> tuple[npt.NDArray[np.void], npt.NDArray[np.int64]]:
+def prepare(signals: Signals, bars: Bars, risk: RiskLimits | None) -> npt.NDArray[np.void]:
     """Align signals with bars, and give those that need an ATR the bars' own.
 
-    Returns SIGNAL records with rows of `bars`, and start offsets per bar, shape (T + 1,). The answer is kept
-    with the signals, because a sweep asks again and again.
+    Returns SIGNAL records with rows of `bars`, sorted by row. The answer is kept with the signals, because a
+    sweep asks again and again.
     """
     ready = signals.ready_for(bars)
     if ready is None:
-        records, offsets = signals.aligned(bars)
-        ready = signals.keep_ready(bars, _with_atr(records, bars), offsets, _lacking(records))
-    records, offsets, lacking = ready
+        records = _with_atr(signals.aligned(bars), bars)
+        ready = signals.keep_ready(bars, records, _lacking(records))
+    records, lacking = ready
     if risk is None and lacking >= 0:
         raise SignalError(
             f"signal {lacking} ({bars.symbols[records['sym'][lacking]]} at {stamp(int(records['ts'][lacking]))}) "
@@ -294,7 +297,7 @@ def prepare(
             "RiskLimits",
             code="SIGNAL_QTY",
         )
-    return records, offsets
+    return records
 
 
 def _lacking(records: npt.NDArray[np.void]) -> int:

@@ -159,7 +159,7 @@ class PortfolioRiskManager:
         state = State(*(array.copy() for array in run.state))
         logs = allocate_logs(0, 0, len(signals), 0, 0)
         view, logs_view, market_view = view_of(state), view_of(logs), view_of(run.market)
-        records, _ = prepare(signals, run.bars, self.limits)
+        records = prepare(signals, run.bars, self.limits)
         for index in range(len(records)):
             judge_once(view, logs_view, market_view, self._params, records, index, max(run.at - 1, 0))
         return [_verdict(row, run.bars.symbols) for row in logs.verdicts[: int(logs.counts["verdicts"][0])]]

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["Signals"]
 
 Records = npt.NDArray[np.void]
-Ready = tuple[Records, npt.NDArray[np.int64], int]
+Ready = tuple[Records, int]
 
 _FLOATS: Final = tuple(name for name in SIGNAL.names or () if SIGNAL[name] == np.dtype("<f8"))
 _COUNTS: Final = ("valid_bars", "max_bars", "max_days", "oco", "source")
@@ -87,6 +87,7 @@ class Signals:
 
     __slots__ = (
         "__weakref__",
+        "_home",
         "_ready",
         "checked_stops",
         "records",
@@ -112,6 +113,7 @@ class Signals:
         self.strategies = strategies
         self.sectors = sectors
         self.checked_stops = checked_stops
+        self._home: weakref.ref[Bars] | None = None  # the bars that the rows refer to
         self._ready: tuple[weakref.ref[Bars], Ready] | None = None
 
     @classmethod
@@ -209,7 +211,10 @@ class Signals:
             codes_ = _indices(given, count, "symbol", f"the {count} columns of the bars; names work too")
         sym = np.ascontiguousarray(np.broadcast_to(_fitting("symbol", codes_, n), (n,)))
         sides = np.broadcast_to(_numbers("side", side, n).reshape(-1), (n,)).copy()
-        return _build(bars.ts[rows], rows, sym, sides, bars.symbols, columns)
+        signals = _build(bars.ts[rows], rows, sym, sides, bars.symbols, columns)
+        if not signals.sectors:
+            signals._home = weakref.ref(bars)
+        return signals
 
     @classmethod
     def empty(cls, bars: Bars) -> Signals:
@@ -282,22 +287,23 @@ class Signals:
                 frame[name] = np.array(names, dtype=object)[records[name]]
         return frame
 
-    def aligned(self, bars: Bars) -> tuple[Records, npt.NDArray[np.int64]]:
-        """Return the records with rows and columns of `bars`, and their start offsets per bar (T + 1,).
+    def aligned(self, bars: Bars) -> Records:
+        """Return the records with rows and columns of `bars`, sorted by row.
 
         Raises `SignalError` for a time that is no bar's label and `UnknownNameError` for a symbol that the
         bars lack.
         """
-        records = self._align(bars)
-        return records, np.searchsorted(records["row"], np.arange(len(bars) + 1)).astype(np.int64)
+        if self._home is not None and self._home() is bars:
+            return self.records
+        return self._align(bars)
 
     def ready_for(self, bars: Bars) -> Ready | None:
         """Return what `keep_ready` kept for these bars, if they are the ones."""
         return self._ready[1] if self._ready is not None and self._ready[0]() is bars else None
 
-    def keep_ready(self, bars: Bars, records: Records, offsets: npt.NDArray[np.int64], lacking: int) -> Ready:
-        """Keep records aligned with `bars` for the next run: records, offsets, first signal without a size."""
-        ready = (records, offsets, lacking)
+    def keep_ready(self, bars: Bars, records: Records, lacking: int) -> Ready:
+        """Keep records aligned with `bars` for the next run, and the first signal without a size."""
+        ready = (records, lacking)
         self._ready = (weakref.ref(bars), ready)
         return ready
 

@@ -131,6 +131,6 @@ class Stepper:
             )
         closes, complete = self._halo.extend(bars.session, bars.close)
         market = build_market(bars, closes, complete)
-        records = prepare(signals if signals is not None else Signals.empty(bars), bars, self.risk)[0]
+        records = prepare(signals if signals is not None else Signals.empty(bars), bars, self.risk)
         command_records, starts = align_commands(commands, bars)
         return market, records, command_records, starts

@@ -195,7 +195,7 @@ def _prepared(
     once: dict[int, npt.NDArray[np.void]] = {}
     for part in signals:
         if id(part) not in once:
-            once[id(part)] = prepare(part, bars, risk)[0]
+            once[id(part)] = prepare(part, bars, risk)
     return [once[id(part)] for part in signals]
 
 

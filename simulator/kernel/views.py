@@ -52,7 +52,7 @@ def lanes_of(signals: Sequence[npt.NDArray[np.void]]) -> Any:
     if jit_disabled():
         return [_PlainLane(records) for records in signals]
     lanes = np.zeros(len(signals), _DTYPES[Lane])
-    lanes["signals"] = [records.__array_interface__["data"][0] for records in signals]
+    lanes["signals"] = [records.ctypes.data for records in signals]
     lanes["signals_rows"] = [len(records) for records in signals]
     return lanes
 

@@ -1,12 +1,13 @@
 """The four drivers as functions from a configuration to everything that they answer with, as bytes.
 
-An answer holds the logs, the final state, and the books where the driver closes them ("trades" then ends with
-what was open at the end; "closed" never does). Answers are equal or a driver is wrong; `difference` says where
-two part.
+An answer holds the logs, the final state, and the books where the driver closes them ("trades" then ends
+with what was open at the end; "closed" never does). Answers are equal or a driver is wrong; `difference` says
+where two part.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from simulator.bars import Bars
 from simulator.commands import Command, align_commands
-from simulator.engine import Run, backtest, prepare
+from simulator.engine import Run, backtest
 from simulator.kernel import codes
 from simulator.kernel.dtypes import ACCOUNT, METRICS
 from simulator.kernel.loops import run_lanes
@@ -99,7 +100,7 @@ def by_stream(c: Configuration) -> Answer:
 
 def by_lane(c: Configuration) -> Answer:
     """A lane of a sweep with its logs switched on."""
-    records, _ = prepare(c.signals, c.bars, c.risk)
+    records = Run(c.bars, c.signals, **c.rules).records
     state = state_of(room_for(c.risk, len(c.bars.symbols)), len(c.bars.symbols))
     rows = 20_000
     logs = allocate_logs(rows, rows, rows, rows, len(c.bars) + 1)
@@ -167,20 +168,25 @@ def _body(state: State) -> bytes:
 
 
 def _closed(trades: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
-    return trades[trades["exit_reason"] != codes.EXIT_END_OF_DATA]
+    closed: npt.NDArray[np.void] = trades[trades["exit_reason"] != codes.EXIT_END_OF_DATA]
+    return closed
 
 
 def pieces(c: Configuration, cuts: list[int]) -> list[tuple[Bars, Signals, list[Command]]]:
     """The bars between the cuts, with the signals and commands that belong to them."""
-    records, _ = prepare(c.signals, c.bars, c.risk)
+    records = Run(c.bars, c.signals, **c.rules).records
     _, starts = align_commands(c.commands, c.bars)
     rows = records["row"]
     made = []
-    for begin, end in zip(cuts[:-1], cuts[1:], strict=True):
+    for begin, end in itertools.pairwise(cuts):
         mine = records[np.searchsorted(rows, begin) : np.searchsorted(rows, end)]
         part = Signals(
-            mine, c.signals.symbols, tags=c.signals.tags, strategies=c.signals.strategies, sectors=c.bars.sector_names
-        )  # fmt: skip
+            mine,
+            c.signals.symbols,
+            tags=c.signals.tags,
+            strategies=c.signals.strategies,
+            sectors=c.bars.sector_names,
+        )
         made.append((c.bars[begin:end], part, c.commands[int(starts[begin]) : int(starts[end])]))
     return made
 

@@ -1,8 +1,9 @@
 """Configurations for tests of the step: small markets, many signals, every convention, limit and cost.
 
-A `Shape` is plain values, so that it can be shrunk, printed and sent to another process; `build` turns it into
-bars, signals and rules, and gives the same ones for the same shape. Markets are random walks with gaps; some
-bars are missing, some can not be true. Prices are often rounded to cents, so that orders meet prices exactly.
+A `Shape` is plain values, so that it can be shrunk, printed and sent to another process; `build` turns it
+into bars, signals and rules, and gives the same ones for the same shape. Markets are random walks with gaps;
+some bars are missing, some can not be true. Prices are often rounded to cents, so that orders meet prices
+exactly.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Shape:
     cash: float
     volume: float  # mean volume of a bar
     conventions: dict[str, Any]
-    costs: dict[str, float]
+    costs: dict[str, Any]
     risk: dict[str, Any] | None
     cuts: list[int] = field(default_factory=list)
 
@@ -426,7 +427,9 @@ def _add_rest(
         signal["sector"] = str(random.choice(SECTORS))
     if shape.risk is None or chance(0.3):
         whole = float(random.integers(1, 200))
-        signal["qty"] = float(random.choice([whole, whole, whole + 0.37, np.inf, 1e-4 * whole]))
+        qty = float(random.choice([whole, whole, whole + 0.37, np.inf, 1e-4 * whole]))
+        # a fixed entry repeats a fill, so that its quantity is known
+        signal["qty"] = qty if isinstance(signal["entry"], str) else whole
 
 
 # Commands

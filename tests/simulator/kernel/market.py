@@ -78,7 +78,7 @@ def made(*days: Day | float) -> list[Day]:
 
 
 def signals(bars: Bars, *rows: Mapping[str, Any]) -> Signals:
-    """Return signals from mappings: `row` (default 0), `symbol` (default A), `side` (default 1), any column."""
+    """Return signals from mappings: `row` (or 0), `symbol` (or the first), `side` (or 1), any column."""
     names = sorted({name for row in rows for name in row} - {"row", "symbol", "side"})
     words = {"entry", "tif", "exit", "tag", "strategy", "sector", "strength"}
     columns: dict[str, Any] = {}
@@ -104,7 +104,7 @@ def run(
     until: int | None = None,
     **rules: Any,
 ) -> Run:
-    """Run signals over bars; commands are (row, kind) or (row, kind, symbol) or (row, kind, symbol, value)."""
+    """Run signals over bars; commands are (row, kind), (row, kind, symbol) or (row, kind, symbol, value)."""
     keywords: dict[str, Any] = {"cash": 100_000.0, "risk": None, **rules}
     done = Run(
         bars, signals(bars, *rows), commands=[_command(bars, *given) for given in commands], **keywords
@@ -124,7 +124,7 @@ def _log(done: Run, name: str) -> npt.NDArray[np.void]:
     return records
 
 
-def fills(done: Run) -> list[tuple[int, str, float, float]]:
+def fills(done: Run) -> list[tuple[Any, ...]]:
     """Return (row, kind, signed quantity, price) of every fill."""
     return [
         (int(f["row"]), FillKind(int(f["kind"])).label, float(f["side"] * f["qty"]), float(f["price"]))
@@ -132,7 +132,7 @@ def fills(done: Run) -> list[tuple[int, str, float, float]]:
     ]
 
 
-def trades(done: Run) -> list[tuple[int, int, str, float]]:
+def trades(done: Run) -> list[tuple[Any, ...]]:
     """Return (entry row, exit row, exit reason, exit price) of every trade."""
     return [
         (
@@ -145,7 +145,7 @@ def trades(done: Run) -> list[tuple[int, int, str, float]]:
     ]
 
 
-def verdicts(done: Run) -> list[tuple[int, str, float]]:
+def verdicts(done: Run) -> list[tuple[Any, ...]]:
     """Return (row, reason, quantity granted) of every verdict."""
     return [
         (int(v["row"]), Reason(int(v["reason"])).label, float(v["granted"])) for v in _log(done, "verdicts")

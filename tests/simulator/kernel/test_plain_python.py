@@ -1,4 +1,4 @@
-"""The step with the JIT switched off answers with the same bytes; a wrong rule in one of the two is noticed."""
+"""Without the JIT the step answers with the same bytes; a wrong rule in one of the two is noticed."""
 
 from __future__ import annotations
 

@@ -62,7 +62,10 @@ def test_a_run_goes_on_from_saved_bytes_as_if_it_had_not_stopped(c: Configuratio
     after = Stepper(c.bars, state=from_bytes(to_bytes(before.state)), **rules)
     after.run(*second)
     assert after.fingerprint() == whole.fingerprint()
-    merged = {name: np.concatenate([part[name] for part in (before.drain(), after.drain())]) for name in ("fills", "events")}
+    merged = {
+        name: np.concatenate([part[name] for part in (before.drain(), after.drain())])
+        for name in ("fills", "events")
+    }
     assert merged["fills"].tobytes() == whole.result().raw.fills.tobytes()
 
 
@@ -229,7 +232,11 @@ def test_a_bad_bar_counts_as_missing_and_is_told() -> None:
     panel = bars.panel.copy()
     panel[2, 1, 1] = 80.0  # B: high below the low
     bars = bars.replaced(panel=panel)
-    done = Run(bars, run(bars, {"qty": 1.0, "stop": 95.0}, {"symbol": "B", "qty": 1.0, "stop": 95.0}).signals, risk=None)
+    done = Run(
+        bars,
+        run(bars, {"qty": 1.0, "stop": 95.0}, {"symbol": "B", "qty": 1.0, "stop": 95.0}).signals,
+        risk=None,
+    )
     assert [done.step() for _ in range(4)] == [
         codes.STEP_OK,
         codes.STEP_OK,
@@ -238,7 +245,10 @@ def test_a_bad_bar_counts_as_missing_and_is_told() -> None:
     ]
     assert list(done.state.symbols["bad_bars"]) == [0, 1]
     fills = done.result().raw.fills
-    assert [(int(f["row"]), int(f["sym"]), float(f["price"])) for f in fills[2:]] == [(2, 0, 95.0), (3, 1, 91.0)]
+    assert [(int(f["row"]), int(f["sym"]), float(f["price"])) for f in fills[2:]] == [
+        (2, 0, 95.0),
+        (3, 1, 91.0),
+    ]
 
 
 def test_the_comparison_sees_a_single_byte() -> None:
@@ -258,7 +268,13 @@ def test_the_comparison_sees_a_single_byte() -> None:
 def _some() -> Configuration:
     found: list[Configuration] = []
 
-    @settings(max_examples=30, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=30,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(configurations(most_bars=40))
     def look(c: Configuration) -> None:
         if not found and len(by_backtest(c)["fills"]) > 3:

@@ -63,7 +63,9 @@ def test_the_first_partial_fill_arms_the_children_and_a_child_fill_cancels_the_r
 
 def test_a_stop_that_volume_holds_back_leaves_at_the_next_opens() -> None:
     # row 2: the entry takes the bar's share at the open, so the stop inside the bar finds none left
-    bars = bars_of(thin((100, 1000), (100, 1000), (100, 100, 94, 96, 1000), (97, 1000), (98, 1000), (98, 1000)))
+    bars = bars_of(
+        thin((100, 1000), (100, 1000), (100, 100, 94, 96, 1000), (97, 1000), (98, 1000), (98, 1000))
+    )
     done = run(bars, {"qty": 1000.0, "stop": 95.0}, conventions=TENTH)
     assert fills(done) == [
         (1, "entry", 100, 100),
@@ -76,7 +78,9 @@ def test_a_stop_that_volume_holds_back_leaves_at_the_next_opens() -> None:
 
 
 def test_a_target_that_volume_holds_back_stays_at_its_price() -> None:
-    bars = bars_of(thin((100, 9000), (100, 9000), (100, 111, 100, 104, 300), (104, 9000), (104, 111, 104, 105, 9000)))
+    bars = bars_of(
+        thin((100, 9000), (100, 9000), (100, 111, 100, 104, 300), (104, 9000), (104, 111, 104, 105, 9000))
+    )
     done = run(bars, {"qty": 100.0, "stop": 90.0, "target": 110.0}, conventions=TENTH)
     assert fills(done) == [(1, "entry", 100, 100), (2, "target", -30, 110), (4, "target", -70, 110)]
 

@@ -1,4 +1,4 @@
-"""Positions worked out by hand: growing, shrinking, moving stops, leaving in time, actions, interest, detail."""
+"""Positions worked out by hand: growth, targets, moving stops, time, actions, interest, detail bars."""
 
 from __future__ import annotations
 
@@ -71,7 +71,13 @@ def test_an_add_that_the_cash_does_not_cover_shrinks_or_goes() -> None:
 
 def test_targets_take_their_fractions_and_the_last_one_the_rest() -> None:
     bars = bars_of(made(100, 100, (100, 121, 100, 121), 121))
-    plan = {"target": 105.0, "target_fraction": 0.25, "target2": 110.0, "target2_fraction": 0.25, "target3": 120.0}
+    plan = {
+        "target": 105.0,
+        "target_fraction": 0.25,
+        "target2": 110.0,
+        "target2_fraction": 0.25,
+        "target3": 120.0,
+    }
     done = run(bars, {"qty": 100.0, "stop": 95.0, **plan})
     assert fills(done)[1:] == [(2, "target", -25, 105), (2, "target", -25, 110), (2, "target", -50, 120)]
     assert trades(done) == [(1, 2, "target3", pytest.approx(113.75))]
@@ -86,7 +92,9 @@ def test_fractions_below_one_leave_a_rest_to_the_stop() -> None:
 
 def test_a_scale_out_sells_its_share_at_its_level() -> None:
     bars = bars_of(made(100, 100, (100, 106, 100, 105), (105, 111, 105, 110), 110))
-    done = run(bars, {"qty": 100.0, "stop": 95.0, "target": 110.0, "scale_out_r": 1.0, "scale_out_fraction": 0.3})
+    done = run(
+        bars, {"qty": 100.0, "stop": 95.0, "target": 110.0, "scale_out_r": 1.0, "scale_out_fraction": 0.3}
+    )
     assert fills(done)[1:] == [(2, "target", -30, 105), (3, "target", -70, 110)]
     assert trades(done)[0][2] == "target"
     kept = run(bars, {"qty": 100.0, "stop": 95.0, "scale_out_r": 1.0})
@@ -284,7 +292,10 @@ def test_cash_earns_and_debt_costs() -> None:
     assert earns.state.account["cash"][0] == pytest.approx(100_000 * 1.0001**3)
     assert list(earns.result().equity)[:2] == [100_000, pytest.approx(100_000 + once)]
     done = run(
-        bars, {"qty": 1500.0, "stop": 50.0}, risk=LOOSE.replace(leverage=2.0), costs=Costs(margin_rate_pct=36.5)
+        bars,
+        {"qty": 1500.0, "stop": 50.0},
+        risk=LOOSE.replace(leverage=2.0),
+        costs=Costs(margin_rate_pct=36.5),
     )
     # in at row 1: 50,000 owed over the nights to rows 2 and 3
     assert done.state.account["interest"][0] == pytest.approx(-(50 + 50.05))
@@ -303,7 +314,9 @@ def test_interest_counts_days_and_not_bars() -> None:
 def detailed(days: Any, parts: dict[int, list[tuple[float, ...]]]) -> Bars:
     """Return daily bars of A with lower-timeframe bars, by row, two hours apart."""
     bars = bars_of(days)
-    ts = [int(bars.ts[row]) + (2 + 2 * k) * DAY // 24 for row, given in parts.items() for k in range(len(given))]
+    ts = [
+        int(bars.ts[row]) + (2 + 2 * k) * DAY // 24 for row, given in parts.items() for k in range(len(given))
+    ]
     finer = bars_of([part for given in parts.values() for part in given], ts=np.array(ts))
     return bars.with_detail(finer)
 
@@ -318,7 +331,9 @@ def test_lower_bars_say_which_of_stop_and_target_came_first() -> None:
     assert trades(run(bars_of(made(100, 100, WIDE, 100)), plan)) == [(1, 2, "stop", 95)]
     detail = detailed(made(100, 100, WIDE, 100), {1: flat(100, 2), 2: [UP, DOWN], 3: flat(100, 2)})
     assert trades(run(detail, plan)) == [(1, 2, "target", 110)]
-    other = detailed(made(100, 100, WIDE, 100), {1: flat(100, 2), 2: [(100, 100, 94, 97), (97, 111, 97, 100)]})
+    other = detailed(
+        made(100, 100, WIDE, 100), {1: flat(100, 2), 2: [(100, 100, 94, 97), (97, 111, 97, 100)]}
+    )
     assert trades(run(other, plan)) == [(1, 2, "stop", 95)]
 
 
