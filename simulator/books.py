@@ -19,7 +19,6 @@ from simulator.kernel._jit import kernel_jit, self_healing
 from simulator.kernel.dtypes import ACCOUNT, COMMAND, METRICS, SIGNAL
 from simulator.kernel.loops import CLOSE, GO_ON, OPEN, run_lanes
 from simulator.kernel.state import LOG_NAMES, Logs, State, allocate_logs, fingerprint
-from simulator.kernel.step import step_once
 from simulator.kernel.views import lanes_of, view_of
 
 __all__ = ["Books"]
@@ -75,25 +74,9 @@ class Books:
             self._make_room(code)
         return int(code)
 
-    def step(
-        self,
-        market: Any,
-        lane: Any,
-        signals: tuple[int, int],
-        commands: Records,
-        mine: tuple[int, int],
-        t: int,
-    ) -> int:
-        """Advance by bar t, with the signals and commands in the given ranges; returns the step's code."""
-        code = codes.STEP_LOG_FULL
-        while code == codes.STEP_LOG_FULL:
-            arguments = (self._view, self._logs_view, market, self.params, lane, *signals, commands, *mine, t)
-            if getattr(step_once, "signatures", True):
-                code = step_once(*arguments)
-            else:
-                code = self_healing(kernel_jit, lambda: step_once(*arguments))  # noqa: B023  # called at once
-            self._make_room(code)
-        return int(code)
+    def step(self, market: Any, lanes: Any, commands: Records, command_start: Ints, t: int) -> int:
+        """Advance by bar t alone, as a live session does; returns the step's code."""
+        return self.loop(market, lanes, commands, command_start, t, t + 1)
 
     def close(self) -> tuple[Records, Records]:
         """Close the books on a copy: return the METRICS record and the trades still open, at their marks."""

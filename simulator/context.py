@@ -18,7 +18,6 @@ from simulator.costs import Costs
 from simulator.engine import DEFAULT_RISK, Run, prepare
 from simulator.errors import StrategyError, UnknownNameError, did_you_mean
 from simulator.kernel.dtypes import SIGNAL
-from simulator.kernel.views import lanes_of
 from simulator.signals import Signals
 
 if TYPE_CHECKING:
@@ -122,11 +121,11 @@ def run_on_bar(
     run = Run(bars, Signals.empty(bars), **rules)
     context = Context(bars, run)
     parts: list[Signals] = []
-    nothing = lanes_of([np.zeros(0, SIGNAL)])[0]
+    nothing = np.zeros(0, SIGNAL)
     for t in range(len(bars)):
         context.row = run.at = t
         before = run.books.snapshot()
-        run.step_with(nothing, (0, 0))
+        run.step_with(nothing)
         if t + 1 < strategy.warmup:
             continue
         # the strategy is asked with this bar matched and marked; what it orders is judged at this close, so
@@ -137,8 +136,7 @@ def run_on_bar(
             signals = _as_signals(bars, t, orders)
             parts.append(signals)
             run.books.restore(before)
-            records = prepare(signals, bars, risk)
-            run.step_with(lanes_of([records])[0], (0, len(records)))
+            run.step_with(prepare(signals, bars, risk))
     final = Run(bars, Signals.concat(parts) if parts else Signals.empty(bars), **rules)
     final.advance()
     if final.state.account.tobytes() != run.state.account.tobytes():

@@ -107,8 +107,8 @@ def backtest(
         from simulator.context import run_on_bar
 
         return run_on_bar(
-            bars, cast("OnBarStrategy", strategy), cash=cash, risk=risk, costs=costs, conventions=conventions, commands=commands,
-            capacity=capacity,
+            bars, cast("OnBarStrategy", strategy), cash=cash, risk=risk, costs=costs, conventions=conventions,
+            commands=commands, capacity=capacity,
         )  # fmt: skip
     run = Run(
         bars, signals_of(strategy, bars), cash=cash, risk=risk, costs=costs, conventions=conventions,
@@ -181,15 +181,14 @@ class Run:
 
     def step(self) -> int:
         """Advance by one bar, as a live session does; returns the step's code."""
-        code = self.step_with(self._lanes[0], (self.offsets[self.at], self.offsets[self.at + 1]))
+        code = self.step_with(self.records[self.offsets[self.at] : self.offsets[self.at + 1]])
         self.at += 1
         return code
 
-    def step_with(self, lane: Any, signals: tuple[int, int]) -> int:
-        """Step bar `at` with other signals than the run's own, and stay there: for `on_bar` strategies."""
-        t = self.at
-        mine = (self.command_start[t], self.command_start[t + 1])
-        return self.books.step(self._market_view, lane, signals, self.commands, mine, t)
+    def step_with(self, records: npt.NDArray[np.void]) -> int:
+        """Step bar `at` with these signals, and stay there: for `on_bar` strategies."""
+        lanes = lanes_of([records])
+        return self.books.step(self._market_view, lanes, self.commands, self.command_start, self.at)
 
     def fingerprint(self) -> str:
         """SHA-256 of the state."""
@@ -256,7 +255,8 @@ def signals_of(strategy: Any, bars: Bars) -> Signals:
     else:
         hint = "; Signals.from_frame(...) makes signals of it" if hasattr(strategy, "columns") else ""
         raise StrategyError(
-            f"a {type(strategy).__name__} is no strategy: it has neither signals(bars) nor on_bar(context){hint}",
+            f"a {type(strategy).__name__} is no strategy: it has neither signals(bars) nor on_bar(context)"
+            + hint,
             code="STRATEGY_TYPE",
         )
     if not isinstance(signals, Signals):
@@ -292,9 +292,9 @@ def prepare(signals: Signals, bars: Bars, risk: RiskLimits | None) -> npt.NDArra
     records, lacking = ready
     if risk is None and lacking >= 0:
         raise SignalError(
-            f"signal {lacking} ({bars.symbols[records['sym'][lacking]]} at {stamp(int(records['ts'][lacking]))}) "
-            "has no qty, and with risk=None nothing sizes it; give a qty column (inf: all buying power), or "
-            "RiskLimits",
+            f"signal {lacking} ({bars.symbols[records['sym'][lacking]]} at "
+            f"{stamp(int(records['ts'][lacking]))}) has no qty, and with risk=None nothing sizes it; give a "
+            "qty column (inf: all buying power), or RiskLimits",
             code="SIGNAL_QTY",
         )
     return records

@@ -93,13 +93,10 @@ class Stepper:
     ) -> int:
         """Advance by the rows of `bars`, each by one call of the step; returns the last step's code."""
         market, records, command_records, starts = self._piece(bars, signals, commands)
-        offsets = np.searchsorted(records["row"], np.arange(len(bars) + 1))
-        view, lane = view_of(market), lanes_of([records])[0]
+        view, lanes = view_of(market), lanes_of([records])
         code = codes.STEP_OK
         for t in range(len(bars)):
-            code = self.books.step(
-                view, lane, (offsets[t], offsets[t + 1]), command_records, (starts[t], starts[t + 1]), t
-            )
+            code = self.books.step(view, lanes, command_records, starts, t)
         return code
 
     def run(

@@ -207,7 +207,8 @@ def expand_grid(grid: Mapping[str, Iterable[Any]] | Sequence[Mapping[str, Any]])
         or not all(isinstance(parameters, Mapping) for parameters in grid)
     ):
         raise ConfigError(
-            f"the grid is {grid!r}; give values by parameter name, {{'fast': [5, 10]}}, or a list of such sets",
+            f"the grid is {grid!r}; give values by parameter name, {{'fast': [5, 10]}}, or a list of such "
+            "sets",
             code="CONFIG_GRID",
         )
     if isinstance(grid, Mapping):

@@ -362,7 +362,7 @@ def _answer(strategy: Strategy, bars: Bars, names: dict[str, int]) -> _Answer:
     runner = copy.deepcopy(strategy)
     compute = _remember_values(runner, bars)
     signals = runner.signals(bars)
-    records, _ = signals.aligned(bars)
+    records = signals.aligned(bars)
     records = records.copy()
     for name in _NAMED:
         table = getattr(signals, "tags" if name == "tag" else "strategies")

@@ -104,6 +104,10 @@ class Compiler:
         """Compile an inner function into its callers: for the few that every bar of a position runs."""
         return self._compile(function, {**_INNER, "forceinline": True})
 
+    def merged(self, function: F) -> F:
+        """Compile an inner function as part of its only caller, which saves compiling it once by itself."""
+        return self._compile(function, {**_INNER, "inline": "always"})
+
     def entry(self, function: F) -> F:
         """Compile a function that Python calls."""
         return self._compile(function, _OPTIONS)

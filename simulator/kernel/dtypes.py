@@ -79,7 +79,8 @@ SIGNAL: Final = _record(
 ORDER: Final = _record(
     # listed: still on the list of slots in use, live or not
     # position: slot + 1 of the position that earlier partial fills opened
-    "id sym side live listed entry tif state bars_worked session triggered position oco strategy tag sector signal "
+    "id sym side live listed entry tif state bars_worked session triggered position oco "
+    "strategy tag sector signal "
     "reversal born_row",
     # trigger, limit: mirrored. reference: the price that heat and exposure assume, real
     "qty filled trigger limit reference unit_risk unit_gross",
@@ -88,7 +89,8 @@ ORDER: Final = _record(
 POSITION: Final = _record(
     # pending: exit reason of a market exit at the next open; pending_close: the same at this close;
     # tradable: whether this bar has a price for it
-    "id sym side live listed order signal strategy tag sector entry_row entry_ts entry_day entry_phase trail_mode "
+    "id sym side live listed order signal strategy tag sector entry_row entry_ts "
+    "entry_day entry_phase trail_mode "
     "trail_on stop_reason pending pending_kind pending_close exit_close max_bars max_days bars_held "
     "forced_ts forced_phase forced_reason group tradable extras",
     # mirrored prices (price times side), so that up is good for shorts too; read on every bar
@@ -109,7 +111,8 @@ ACCOUNT: Final = _record(
     # row: bars seen so far less one; seq: signals judged so far; session_equity: the last mark of the session
     # before; baseline: what the daily loss is measured from, the same unless a person armed since
     "schema_version ts row session session_no first_session_no last_session_no next_position next_order seq "
-    "n_positions n_orders state killed reducing daily_halt drawdown_halt loss_streak cooldown_until halted_sessions "
+    "n_positions n_orders state killed reducing daily_halt drawdown_halt loss_streak "
+    "cooldown_until halted_sessions "
     "command_seq closed",
     "cash equity initial_cash long_value short_value realized fees interest dividends deposits peak_equity "
     "session_equity baseline gross net",
@@ -145,7 +148,8 @@ FILL: Final = _record(
     "row ts sym side kind reason order position rule source grade signal", "qty price fee slippage"
 )
 TRADE: Final = _record(
-    "id sym side entry_row entry_ts exit_row exit_ts exit_reason bars_held tag strategy signal sector entry_phase",
+    "id sym side entry_row entry_ts exit_row exit_ts exit_reason bars_held tag strategy "
+    "signal sector entry_phase",
     "qty entry_price exit_price fees pnl r_multiple mae mfe initial_risk stop dividends",
 )
 VERDICT: Final = _record(

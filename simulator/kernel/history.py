@@ -14,7 +14,7 @@ __all__ = ["average_true_range"]
 
 @kernel_jit.entry
 def average_true_range(bars: Any, sym: int, period: int) -> Any:
-    """Wilder's ATR of one symbol, shape (T,); NaN until `period` bars; a missing bar repeats the last value."""
+    """Return Wilder's ATR of one symbol, shape (T,): NaN until `period` bars, repeated on missing bars."""
     n = bars.shape[0]
     out = np.full(n, np.nan)
     close = np.nan

@@ -62,8 +62,8 @@ def run_lanes(
         Shape (lanes,): each lane's final records.
     mode
         LANES: each lane starts afresh, and its books are closed. OPEN: start afresh, leave the books open (a
-        backtest; with `begin` equal to `end` no bar is looked at). GO_ON: go on from `state` (the next chunk).
-        CLOSE: go on, then close the books.
+        backtest; with `begin` equal to `end` no bar is looked at). GO_ON: go on from `state` (the next
+        chunk). CLOSE: go on, then close the books.
     """
     status = codes.STEP_OK
     t = begin

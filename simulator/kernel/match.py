@@ -572,6 +572,9 @@ def exit_inside(
             if position["entry_row"] == account_of(state)["row"]:
                 # raised and hit on the bar of the entry: assume the rise was a tick, and the fall came first
                 raw = max(low, position["stop_now"])
+        if position["entry_row"] == account_of(state)["row"]:
+            # a stop nearer to the fill than the slippage was already passed when the entry filled
+            raw = min(raw, open_)
         _adopt_level(position, params, extreme, level)
         _stop_out(state, logs, market, params, slot, t, raw, level, codes.PRICE_STOP)
     return spent
@@ -593,6 +596,7 @@ def exit_after_entry(
     slot: int,
     t: int,
     by_limit: bool,
+    met: float,
     low: float,
     close: float,
     up_first: bool,
@@ -612,7 +616,7 @@ def exit_after_entry(
             return
         if params["collision"] == codes.COLLISION_PATH and not up_first:
             return
-    _stop_out(state, logs, market, params, slot, t, level, level, codes.PRICE_STOP)
+    _stop_out(state, logs, market, params, slot, t, min(level, met), level, codes.PRICE_STOP)
 
 
 @kernel_jit
@@ -924,7 +928,8 @@ def enter_inside(
         )
         by_limit = order["limit"] == order["limit"]
     if spent > 0.0 and params["entry_bar"] == codes.ENTRY_BAR_ALLOWED:
+        met = order["limit"] if by_limit else order["trigger"]
         exit_after_entry(
-            state, logs, market, params, order["position"] - 1, t, by_limit, low, close, up_first
+            state, logs, market, params, order["position"] - 1, t, by_limit, met, low, close, up_first
         )
     return spent

@@ -72,7 +72,7 @@ from simulator.kernel.views import (
     working_at,
 )
 
-__all__ = ["finish", "idle", "start", "step", "step_once"]
+__all__ = ["finish", "idle", "start", "step"]
 
 DAY_NS = 86_400_000_000_000
 DAYS_PER_YEAR = 365.0
@@ -136,7 +136,7 @@ def pass_time(account: Any, market: Any, t: int, bars: int) -> None:
         account["first_session_no"] = clock_at(market, t - bars + 1)["session_no"]
 
 
-@kernel_jit
+@kernel_jit.merged
 def step(
     state: Any,
     logs: Any,
@@ -306,36 +306,6 @@ def _log_equity(state: Any, logs: Any, params: Any) -> None:
         row["gross"] = account["gross"]
         row["heat"] = heat
         counts_of(logs)["equity"] = n + 1
-
-
-@kernel_jit.entry
-def step_once(
-    state: Any,
-    logs: Any,
-    market: Any,
-    params: Any,
-    signals: Any,
-    first_signal: int,
-    last_signal: int,
-    commands: Any,
-    first_command: int,
-    last_command: int,
-    t: int,
-) -> int:
-    """Take the step for a caller in Python: a live session, or a run bar by bar."""
-    return step(
-        state,
-        logs,
-        market,
-        params[0],
-        signals,
-        first_signal,
-        last_signal,
-        commands,
-        first_command,
-        last_command,
-        t,
-    )
 
 
 # Phase 0 ---------------------------------------------------------------------------------------------------
@@ -729,7 +699,7 @@ def _begin_bar(state: Any, logs: Any, market: Any, params: Any, t: int) -> tuple
     return status, busy
 
 
-@kernel_jit
+@kernel_jit.merged
 def _match(state: Any, logs: Any, market: Any, params: Any, t: int) -> None:
     account = account_of(state)
     # Lower-timeframe bars, where there are any, replace the assumption about the path: each is matched as a

@@ -37,7 +37,7 @@ def fingerprint_of(raw: RawRun) -> str:
     for text in (raw.engine_hash, head, raw.bars.fingerprint):
         digest.update(text.encode())
         digest.update(b"\0")
-    signals, _ = raw.signals.aligned(raw.bars)
+    signals = raw.signals.aligned(raw.bars)
     for log in (signals, raw.fills, raw.trades, raw.verdicts, raw.events, raw.equity):
         digest.update(str(len(log)).encode())
         digest.update(np.ascontiguousarray(log).view(np.uint8).data if len(log) else b"")

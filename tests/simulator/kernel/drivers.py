@@ -22,9 +22,9 @@ from simulator.kernel.dtypes import ACCOUNT, METRICS
 from simulator.kernel.loops import run_lanes
 from simulator.kernel.state import LOG_NAMES, State, allocate_logs, to_bytes
 from simulator.kernel.views import lanes_of, view_of
+from simulator.results.raw import RawRun
 from simulator.setup import market_of, params_of, room_for, state_of
 from simulator.signals import Signals
-from simulator.results.raw import RawRun
 from simulator.stepper import Stepper
 from simulator.stream import backtest_stream
 from simulator.sweeps import run_lanes_over

@@ -310,7 +310,8 @@ def _signal(
         if side > 0
         else max(price, signal.get("limit_price", price))
     )
-    _add_exits(signal, worst, price, side, scale, random)
+    _add_stops(signal, worst, price, side, scale, random)
+    _add_targets(signal, price, side, scale, random)
     _add_rest(signal, shape, bars, row, side, scale, random)
     return signal
 
@@ -332,7 +333,7 @@ def _fixed(bars: Bars, row: int, close: float, random: np.random.Generator) -> d
     return held
 
 
-def _add_exits(
+def _add_stops(
     signal: dict[str, Any], worst: float, price: float, side: int, scale: float, random: np.random.Generator
 ) -> None:
     kind = random.choice(
@@ -356,20 +357,25 @@ def _add_exits(
         signal["trail_atr"] = random.uniform(0.3, 3.0)
     if trail != "none" and random.random() < 0.4:
         signal["trail_activate_r"] = float(random.choice([0.0, 0.5, 1.0]))
-    if "stop_atr" in signal or "trail_atr" in signal:
-        if random.random() < 0.5:
-            signal["atr"] = scale * random.uniform(0.3, 1.0)
+    if ("stop_atr" in signal or "trail_atr" in signal) and random.random() < 0.5:
+        signal["atr"] = scale * random.uniform(0.3, 1.0)
+    if random.random() < 0.25:
+        signal["breakeven_r"] = float(random.choice([0.5, 1.0]))
+
+
+def _add_targets(
+    signal: dict[str, Any], price: float, side: int, scale: float, random: np.random.Generator
+) -> None:
     count = int(random.choice([0, 1, 1, 1, 2, 3]))
+    shares = random.dirichlet(np.ones(count + 1))
     reach = 0.0
-    shares = random.dirichlet(np.ones(count + 1)) if count else np.zeros(1)
     for k in range(count):
         name = "target" if k == 0 else f"target{k + 1}"
         reach += scale * random.uniform(0.3, 3.0)
         how = random.choice(["price", "percent", "r"])
-        if how == "price" and (side < 0 or "stop" not in signal or price + reach > signal["stop"]):
-            level = max(price + side * reach, 0.01)
-            if side > 0 or level < signal.get("stop", np.inf):
-                signal[name] = level
+        level = max(price + side * reach, 0.01)
+        if how == "price" and ("stop" not in signal or (level - signal["stop"]) * side > 0):
+            signal[name] = level
         elif how == "percent":
             signal[f"{name}_percent"] = max(0.2, 100.0 * reach / price)
         else:
@@ -380,8 +386,6 @@ def _add_exits(
         signal["scale_out_r"] = float(random.choice([0.5, 1.0, 1.5]))
         if random.random() < 0.5:
             signal["scale_out_fraction"] = 0.25
-    if random.random() < 0.25:
-        signal["breakeven_r"] = float(random.choice([0.5, 1.0]))
     if random.random() < 0.25:
         signal["add_r"] = float(random.choice([0.5, 1.0]))
         signal["add_fraction"] = float(random.choice([0.5, 1.0]))
@@ -523,7 +527,7 @@ def _risk() -> st.SearchStrategy[dict[str, Any] | None]:
         "max_position_size_pct": st.sampled_from([None, 10.0, 50.0]),
         "max_gross_exposure_pct": st.sampled_from([None, 50.0, 150.0]),
         "max_net_exposure_pct": st.sampled_from([None, 30.0, 100.0]),
-        "max_drawdown_pct": st.sampled_from([None, None, 3.0, 20.0]),
+        "max_drawdown_pct": st.sampled_from([None, None, 1.0, 10.0]),
         "cooldown_losses": st.sampled_from([0, 0, 1, 3]),
         "cooldown_bars": st.sampled_from([1, 6]),
         "max_positions_per_symbol": st.sampled_from([None, 1, 2]),

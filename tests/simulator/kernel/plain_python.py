@@ -1,7 +1,8 @@
 """Runs configurations in a process of its own, with `NUMBA_DISABLE_JIT=1`.
 
-Arguments: a file of shapes, a file for the answers of every driver, and mutations, if any. A mutation replaces
-a rule of the plain-Python kernel by a wrong one, so that a test can show that the comparison notices.
+Arguments: a file of shapes, a file for the answers of every driver, and mutations, if any. A mutation
+replaces a rule of the plain-Python kernel by a wrong one, so that a test can show that the comparison
+notices.
 """
 
 from __future__ import annotations

@@ -155,22 +155,20 @@ class Admission:
 
 def admissions(c: Configuration, risk: RiskLimits) -> Iterator[Admission]:
     """Judge the signals of each bar one by one: a bar is stepped again with one signal more each time."""
-    run_ = Run(c.bars, c.signals, commands=c.commands, **{**c.rules, "risk": risk})
-    books = run_.books
-    market = view_of(market_of(c.bars))
+    done = Run(c.bars, c.signals, commands=c.commands, **{**c.rules, "risk": risk})
     for t in range(len(c.bars)):
-        first, last = int(run_.offsets[t]), int(run_.offsets[t + 1])
-        mine = (run_.command_start[t], run_.command_start[t + 1])
-        saved = books.snapshot()
-        measures = []
-        for until in range(first, last + 1):
-            books.restore(saved)
-            books.step(market, run_._lanes[0], (first, until), run_.commands, mine, t)
-            measures.append(measured(run_.state, c, risk))
-        judged = books.logs.verdicts[: int(books.logs.counts["verdicts"][0])].copy()
-        assert len(judged) == last - first
+        mine = done.records[int(done.offsets[t]) : int(done.offsets[t + 1])]
+        saved = done.books.snapshot()
+        around = []
+        for count in range(len(mine) + 1):
+            done.books.restore(saved)
+            done.step_with(mine[:count])
+            around.append(measured(done.state, c, risk))
+        done.at += 1
+        judged = done.books.take()["verdicts"]
+        assert len(judged) == len(mine)
         for k, verdict in enumerate(judged):
-            yield Admission(verdict, run_.records[first + k], measures[k], measures[k + 1])
+            yield Admission(verdict, mine[k], around[k], around[k + 1])
 
 
 def resting(shape: Shape) -> Configuration:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from simulator.books import Books
 from simulator.engine import Run
 from simulator.errors import EngineError
 from simulator.kernel import codes
-from simulator.kernel.dtypes import ACCOUNT
+from simulator.kernel.dtypes import ACCOUNT, METRICS
 from simulator.kernel.state import LOG_NAMES, allocate_logs, allocate_state, from_bytes, to_bytes
-from simulator.kernel.step import step_once
-from simulator.kernel.views import lanes_of, view_of
-from simulator.setup import market_of
 from simulator.stepper import Stepper
 from tests.simulator.kernel.drivers import by_backtest, by_pushes, difference, pieces
 from tests.simulator.kernel.generate import Configuration, configurations
@@ -50,23 +46,20 @@ def test_a_state_comes_back_from_its_bytes(c: Configuration) -> None:
 @few
 @given(configurations(most_bars=60), st.floats(0.1, 0.9))
 def test_a_run_goes_on_from_saved_bytes_as_if_it_had_not_stopped(c: Configuration, share: float) -> None:
-    # without the correlation gate, which needs bars from before the stop
-    rules = {**c.rules, "risk": c.risk and c.risk.replace(max_correlation=None)}
-    whole = Run(c.bars, c.signals, commands=c.commands, **rules)
+    whole = Run(c.bars, c.signals, commands=c.commands, **c.rules)
     whole.advance()
     cut = int(share * len(c.bars))
     assume(0 < cut < len(c.bars))
     (first, second) = pieces(c, [0, cut, len(c.bars)])
-    before = Stepper(c.bars, **rules)
+    before = Stepper(c.bars, **c.rules)
     before.run(*first)
-    after = Stepper(c.bars, state=from_bytes(to_bytes(before.state)), **rules)
+    saved = to_bytes(before.state)
+    after = Stepper(c.bars, state=from_bytes(saved), history=c.bars[:cut], **c.rules)
     after.run(*second)
     assert after.fingerprint() == whole.fingerprint()
-    merged = {
-        name: np.concatenate([part[name] for part in (before.drain(), after.drain())])
-        for name in ("fills", "events")
-    }
-    assert merged["fills"].tobytes() == whole.result().raw.fills.tobytes()
+    one, two = before.drain(), after.drain()
+    for name in ("fills", "verdicts", "events", "equity"):
+        assert one[name].tobytes() + two[name].tobytes() == whole.books.log(name).tobytes()
 
 
 @pytest.fixture
@@ -128,59 +121,50 @@ def test_what_a_closed_slot_held_is_no_part_of_the_next_position() -> None:
 
 # Full logs
 
+NO_METRICS = np.zeros(0, METRICS)
+NO_ACCOUNTS = np.zeros(0, ACCOUNT)
 
-class Tight:
-    """Steps over a market with logs of given rows, emptied whenever the step says that they are full."""
 
-    def __init__(self, c: Configuration, rows: int) -> None:
-        self.c = c
-        self.stepper = Run(c.bars, c.signals, commands=c.commands, **c.rules)
-        self.logs = allocate_logs(rows, rows, rows, rows, rows)
-        self.kept: dict[str, list[bytes]] = {name: [] for name in LOG_NAMES}
-        self.full = 0
-
-    def go(self) -> Iterator[tuple[bytes, bytes, int]]:
-        """Yield the state before and after every refusal, and the rows logged by it."""
-        run_ = self.stepper
-        market, lanes = view_of(market_of(self.c.bars)), lanes_of([run_.records])
-        t = 0
-        while t < len(self.c.bars):
-            before = to_bytes(run_.state)
-            counts = self.logs.counts.copy()
-            code = step_once(
-                view_of(run_.state), view_of(self.logs), market, run_.params, lanes[0], run_.offsets[t],
-                run_.offsets[t + 1], run_.commands, run_.command_start[t], run_.command_start[t + 1], t,
-            )  # fmt: skip
-            if code != codes.STEP_LOG_FULL:
-                t += 1
-                continue
-            self.full += 1
-            yield before, to_bytes(run_.state), int(counts.tobytes() != self.logs.counts.tobytes())
-            if not any(self.logs.counts[0]):
-                self.logs = allocate_logs(*(2 * len(getattr(self.logs, name)) for name in LOG_NAMES))
-            self.empty()
-        self.empty()
-
-    def empty(self) -> None:
-        for name in LOG_NAMES:
-            self.kept[name].append(getattr(self.logs, name)[: int(self.logs.counts[name][0])].tobytes())
-        self.logs.counts[0] = 0
+def with_rows(books: Books, rows: int) -> None:
+    """Give an account logs of so many rows each."""
+    books._rows = [rows] * len(LOG_NAMES)
+    books._set_logs(allocate_logs(*books._rows))
 
 
 @few
 @given(configurations(most_bars=60), st.integers(1, 40))
 def test_a_full_log_is_told_before_anything_changes_and_the_step_resumes(c: Configuration, rows: int) -> None:
+    done = Run(c.bars, c.signals, commands=c.commands, **c.rules)
+    books = done.books
+    with_rows(books, rows)
+    make_room, refusals = books._make_room, 0
+    before, logged = b"", 0
+
+    def refused(code: int) -> None:
+        nonlocal refusals
+        if code == codes.STEP_LOG_FULL:
+            refusals += 1
+            assert to_bytes(done.state) == before
+            assert int(books.logs.counts["equity"][0]) == logged
+        make_room(code)
+        note()
+
+    def note() -> None:
+        nonlocal logged
+        logged = int(books.logs.counts["equity"][0])
+
+    books._make_room = refused  # type: ignore[method-assign]
+    for _ in range(len(c.bars)):
+        before = to_bytes(done.state)
+        note()
+        done.step()
+    assert refusals > 0
     expected = by_backtest(c)
-    tight = Tight(c, rows)
-    for before, after, logged in tight.go():
-        assert before == after
-        assert not logged
-    assert tight.full > 0
-    assert to_bytes(tight.stepper.state) == expected["state"]
-    for name in ("fills", "verdicts", "events", "equity"):
-        records = expected[name]
-        assert not isinstance(records, bytes)
-        assert b"".join(tight.kept[name]) == records.tobytes(), name
+    found = difference(
+        expected,
+        {**{name: books.log(name) for name in LOG_NAMES if name != "trades"}, "state": to_bytes(done.state)},
+    )
+    assert not found
 
 
 @few
@@ -188,9 +172,7 @@ def test_a_full_log_is_told_before_anything_changes_and_the_step_resumes(c: Conf
 def test_tiny_logs_change_nothing_in_the_loop(c: Configuration) -> None:
     expected = by_backtest(c)
     stepper = Stepper(c.bars, **c.rules)
-    books = stepper.books
-    books._rows = [1] * len(LOG_NAMES)
-    books._set_logs(allocate_logs(*books._rows))
+    with_rows(stepper.books, 1)
     for bars, signals, commands in pieces(c, c.cuts):
         stepper.run(bars, signals, commands)
     logs = stepper.drain()

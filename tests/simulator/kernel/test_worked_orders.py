@@ -358,6 +358,16 @@ def test_a_signal_of_side_zero_closes_and_cancels(entry: str, row: int) -> None:
     ]
 
 
+def test_a_strategy_closes_what_is_its_own() -> None:
+    bars = bars_of(flat(100, 5))
+    both = ({"qty": 1.0, "strategy": "one"}, {"qty": 2.0, "strategy": "two"})
+    add = Conventions(same_side="add")
+    done = run(bars, *both, {"row": 2, "side": 0, "strategy": "two"}, conventions=add)
+    assert fills(done)[2:] == [(3, "exit", -2, 100)]
+    done = run(bars, *both, {"row": 2, "side": 0}, conventions=add)
+    assert fills(done)[2:] == [(3, "exit", -1, 100), (3, "exit", -2, 100)]
+
+
 def test_signals_of_one_close_go_by_priority_then_in_the_given_order() -> None:
     bars = bars_of({name: flat(100, 3) for name in "ABCD"})
     done = run(
