@@ -531,6 +531,7 @@ def _cancel_rest_of_entry(state: Any, logs: Any, position: Any) -> None:
         order = order_at(state, working_at(state, k)["slot"])
         if order["live"] == 1 and order["id"] == position["order"]:
             order["live"] = 0
+            account["closed"] = 1
             order["state"] = codes.ORDER_CANCELLED
             symbol_at(state, order["sym"])["n_orders"] -= 1
             log_event(

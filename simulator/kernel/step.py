@@ -685,6 +685,8 @@ def _begin_bar(state: Any, logs: Any, market: Any, params: Any, t: int) -> tuple
     for k in range(account["n_orders"]):
         slot = working_at(state, k)["slot"]
         order = order_at(state, slot)
+        if order["live"] == 0:
+            continue
         if order["tif"] == codes.TIF_GTD and account["ts"] > plan_at(state, slot)["valid_until"]:
             cancel_order(state, logs, slot, codes.ORDER_EXPIRED, codes.REASON_TIF_EXPIRED)
             continue

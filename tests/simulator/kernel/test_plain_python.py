@@ -83,9 +83,15 @@ def test_a_wrong_trailing_rule_in_one_of_two_kernels_is_noticed(small: list[Shap
     trailing = [shape for shape in small if _trails(shape)]
     assert len(trailing) >= 5
     answers = load(_run_elsewhere(tmp_path, trailing, "trail"))
+    noticed = 0
     for shape, mutated in zip(trailing, answers, strict=True):
-        for name, answer in mutated.items():
-            assert difference(DRIVERS[name](build(shape)), answer), f"{name} of {shape}"
+        found = {
+            name: bool(difference(DRIVERS[name](build(shape)), answer)) for name, answer in mutated.items()
+        }
+        # a gap through both trails hides the difference, but then from every driver
+        assert len(set(found.values())) == 1, f"{found} of {shape}"
+        noticed += found["backtest"]
+    assert noticed >= 0.8 * len(trailing)
 
 
 def _trails(shape: Shape) -> bool:

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from simulator.books import Books
+from simulator.conventions import Conventions
 from simulator.engine import Run
 from simulator.errors import EngineError
 from simulator.kernel import codes
@@ -16,7 +17,7 @@ from simulator.kernel.state import LOG_NAMES, allocate_logs, allocate_state, fro
 from simulator.stepper import Stepper
 from tests.simulator.kernel.drivers import by_backtest, by_pushes, difference, pieces
 from tests.simulator.kernel.generate import Configuration, configurations
-from tests.simulator.kernel.market import bars_of, flat, made, run
+from tests.simulator.kernel.market import DAY, bars_of, flat, made, run
 
 few = settings(
     max_examples=40,
@@ -179,6 +180,23 @@ def test_tiny_logs_change_nothing_in_the_loop(c: Configuration) -> None:
     logs.pop("trades")
     found = difference(expected, {**logs, "state": to_bytes(stepper.state)})
     assert not found
+
+
+def test_no_event_is_dropped_where_a_bar_has_many_parts() -> None:
+    # the price rises from part to part, so that the cash covers less and less of what volume holds back
+    parts = 40
+    bars = bars_of(made(100, (100, 140, 100, 140, 10.0), (140, 140, 140, 140)))
+    ts = int(bars.ts[1]) + (1 + np.arange(parts)) * (DAY // 60)
+    finer = bars_of([(100 + k, 101 + k, 100 + k, 101 + k, 0.25) for k in range(parts)], ts=ts)
+    rules = {"cash": 10_000.0, "risk": None, "conventions": Conventions(volume_cap=0.1)}
+    detail = bars.with_detail(finer)
+    roomy = run(detail, {"qty": 100.0}, **rules)
+    tight = Run(detail, roomy.signals, **rules)
+    with_rows(tight.books, 1)
+    for _ in range(len(bars)):
+        tight.step()
+    assert tight.books.log("events").tobytes() == roomy.books.log("events").tobytes()
+    assert tight.books.log("fills").tobytes() == roomy.books.log("fills").tobytes()
 
 
 @few

@@ -254,6 +254,12 @@ def test_entries_at_a_close() -> None:
     assert fills(run(bars, {"qty": 1.0})) == [(1, "entry", 1, 102)]
 
 
+def test_a_market_on_close_order_lives_to_see_its_close() -> None:
+    bars = bars_of(flat(100, 4))
+    assert fills(run(bars, {"qty": 1.0, "entry": "moc", "valid_bars": 1})) == [(1, "entry", 1, 100)]
+    assert fills(run(bars, {"qty": 1.0, "entry": "moc", "tif": "DAY"})) == [(1, "entry", 1, 100)]
+
+
 def test_a_market_entry_waits_for_a_bar() -> None:
     bars = bars_of(made(100, (), 103, 104))
     assert fills(run(bars, {"qty": 1.0})) == [(2, "entry", 1, 103)]

@@ -354,6 +354,27 @@ def test_trails_rise_from_part_to_part() -> None:
     assert trades(run(detail, plan)) == [(1, 2, "trail", 105)]
 
 
+def test_an_entry_inside_a_part_is_trailed_by_what_came_after_it() -> None:
+    # filled at the part's low: its high of 110 came before
+    detail = detailed(
+        made(100, (100, 110, 98, 99), 99), {1: [(100, 110, 98, 99), (99, 99, 99, 99)], 2: flat(99, 2)}
+    )
+    low = {"qty": 1.0, "entry": "limit", "limit_price": 98.0}
+    assert trades(run(detail, {**low, "trail_amount": 5.0}))[0][2] == "end_of_data"
+    falls = detailed(
+        made(100, (100, 110, 96, 99), 99), {1: [(100, 110, 98, 99), (99, 99, 96, 99)], 2: flat(99, 2)}
+    )
+    assert trades(run(falls, {**low, "stop": 95.0, "breakeven_r": 1.0}))[0][2] == "end_of_data"
+
+
+@pytest.mark.parametrize("second", [(90, 92, 90, 92), (100, 100, 90, 92)])
+def test_no_exit_on_the_entry_bar_means_in_none_of_its_parts(second: tuple[float, ...]) -> None:
+    detail = detailed(made(100, (100, 100, 90, 92), 92), {1: [(100,) * 4, second], 2: flat(92, 2)})
+    plan = {"qty": 1.0, "stop": 95.0}
+    assert trades(run(detail, plan))[0][:3] == (1, 1, "stop")
+    assert trades(run(detail, plan, conventions=Conventions(entry_bar="not_allowed"))) == [(1, 2, "stop", 92)]
+
+
 def test_bars_without_detail_are_their_own_only_part() -> None:
     days = made(100, 100, (100, 100, 94, 96), 96)
     plan = {"qty": 1.0, "stop": 95.0}
