@@ -344,6 +344,11 @@ def exit_at_open(state: Any, logs: Any, market: Any, params: Any, slot: int, t: 
     position = position_at(state, slot)
     if position["live"] == 0 or not tradable(market, t, d, position["sym"]):
         return 0.0
+    if (
+        params["entry_bar"] == codes.ENTRY_BAR_NOT_ALLOWED
+        and position["entry_row"] == account_of(state)["row"]
+    ):
+        return 0.0
     bar = part_at(market, d, position["sym"])
     if position["side"] > 0:
         open_, high, low = bar["open"], bar["high"], bar["low"]
@@ -655,6 +660,8 @@ def enter(
             cancel_order(state, logs, order_slot, codes.ORDER_CANCELLED, codes.REASON_GAPPED_STOP)
             return 0.0
     wanted = order["qty"] - order["filled"]
+    if not fixed and not _allowed(state, market, params, t, sym, wanted) > 0.0:
+        return 0.0
     qty = wanted
     if not fixed:
         if wanted == np.inf:

@@ -717,6 +717,7 @@ def _match(state: Any, logs: Any, market: Any, params: Any, t: int) -> None:
         for k in range(working):
             enter_at_open(state, logs, market, params, working_at(state, k)["slot"], t, d, phase)
         # what the inside of the bar frees serves later phases only, so what it may spend is fixed now
+        fresh = account["next_position"]
         budget = buying_power(params, account)
         opened = account["n_positions"]
         for k in range(opened):
@@ -725,7 +726,7 @@ def _match(state: Any, logs: Any, market: Any, params: Any, t: int) -> None:
             available = min(budget, buying_power(params, account))
             budget -= enter_inside(state, logs, market, params, working_at(state, k)["slot"], t, d, available)
         if d + 1 < last:
-            _between_parts(state, market, params, t, d)
+            _between_parts(state, market, params, t, d, fresh)
 
 
 @kernel_jit
@@ -747,7 +748,7 @@ def _submit(logs: Any, account: Any, order: Any) -> None:
 
 
 @kernel_jit
-def _between_parts(state: Any, market: Any, params: Any, t: int, d: int) -> None:
+def _between_parts(state: Any, market: Any, params: Any, t: int, d: int, fresh: int) -> None:
     # Trails rise, and stops move to break-even, from one part of a bar to the next.
     account = account_of(state)
     if params["trail_rule"] == codes.TRAIL_CLOSE_ONLY:
@@ -760,6 +761,9 @@ def _between_parts(state: Any, market: Any, params: Any, t: int, d: int) -> None
             continue
         bar = part_at(market, d, position["sym"])
         best = bar["high"] if position["side"] > 0 else -bar["low"]
+        if position["id"] >= fresh:
+            # filled inside this part: of it only the close is known to have come later
+            best = bar["close"] * float(position["side"])
         raise_trail(position, params, best)
         _break_even(params, position, best)
 
@@ -822,7 +826,8 @@ def _expire(state: Any, logs: Any) -> None:
         slot = working_at(state, k)["slot"]
         order = order_at(state, slot)
         valid = plan_at(state, slot)["valid_bars"]
-        if order["live"] == 1 and valid > 0 and order["bars_worked"] >= valid:
+        late = 1 if order["entry"] == codes.ENTRY_MOC else 0  # its close is still to come
+        if order["live"] == 1 and valid > 0 and order["bars_worked"] >= valid + late:
             cancel_order(state, logs, slot, codes.ORDER_EXPIRED, codes.REASON_TIF_EXPIRED)
 
 
