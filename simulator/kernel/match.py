@@ -95,7 +95,10 @@ def _allowed(state: Any, market: Any, params: Any, t: int, sym: int, qty: float)
     volume = bar_at(market, t, sym)["volume"]
     left = 0.0
     if volume > 0.0:
-        left = params["volume_cap"] * volume - symbol["used_volume"]
+        cap = params["volume_cap"] * volume
+        left = cap - symbol["used_volume"]
+        if left < 1e-9 * cap:  # what rounding leaves is no volume
+            left = 0.0
     lot = instrument_at(market, sym)["lot"]
     if left < qty:
         if params["risk_on"] == 1 and lot > 0.0:

@@ -91,7 +91,9 @@ def test_the_summary_says_what_matters(daily: Result) -> None:
     assert "Total return" in text
     assert re.search(r"sector +\d+ +\d*", text)
     assert f"{daily.metrics['admitted']:,} of {daily.metrics['signals']:,} signals admitted" in text
-    assert f"{daily.metrics['sessions_halted']} of {daily.metrics['sessions']} sessions halted" in text
+    assert f"{daily.metrics['sessions_halted']} of {daily.metrics['sessions']} sessions halted" in " ".join(
+        text.split()
+    )
     assert "\x1b" not in text
     assert "\x1b" in daily.summary(color=True)
 
