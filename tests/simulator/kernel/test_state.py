@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -188,7 +190,7 @@ def test_no_event_is_dropped_where_a_bar_has_many_parts() -> None:
     bars = bars_of(made(100, (100, 140, 100, 140, 10.0), (140, 140, 140, 140)))
     ts = int(bars.ts[1]) + (1 + np.arange(parts)) * (DAY // 60)
     finer = bars_of([(100 + k, 101 + k, 100 + k, 101 + k, 0.25) for k in range(parts)], ts=ts)
-    rules = {"cash": 10_000.0, "risk": None, "conventions": Conventions(volume_cap=0.1)}
+    rules: dict[str, Any] = {"cash": 10_000.0, "risk": None, "conventions": Conventions(volume_cap=0.1)}
     detail = bars.with_detail(finer)
     roomy = run(detail, {"qty": 100.0}, **rules)
     tight = Run(detail, roomy.signals, **rules)
