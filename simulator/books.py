@@ -18,7 +18,7 @@ from simulator.kernel import codes
 from simulator.kernel._jit import kernel_jit, self_healing
 from simulator.kernel.dtypes import ACCOUNT, COMMAND, METRICS, SIGNAL
 from simulator.kernel.loops import CLOSE, GO_ON, OPEN, run_lanes
-from simulator.kernel.state import LOG_NAMES, Logs, State, allocate_logs, fingerprint
+from simulator.kernel.state import LOG_NAMES, Logs, State, allocate_logs, each_bar, fingerprint, joined
 from simulator.kernel.views import lanes_of, view_of
 
 __all__ = ["Books"]
@@ -88,11 +88,15 @@ class Books:
         return state.metrics, logs.trades[: int(logs.counts["trades"][0])]
 
     def log(self, name: str) -> Records:
-        """Return everything that a log has recorded so far."""
+        """Return everything that a log has recorded so far; of the equity, one row per bar."""
+        return each_bar(self.written(name)) if name == "equity" else self.written(name)
+
+    def written(self, name: str) -> Records:
+        """Return a log as it was written; a row of the equity stands for its number of bars."""
         self._empty()
         parts = self._parts[name]
         if len(parts) > 1:
-            parts[:] = [np.concatenate(parts)]
+            parts[:] = [joined(parts)]
         return parts[0] if parts else np.zeros(0, getattr(self.logs, name).dtype)
 
     def take(self) -> dict[str, Records]:

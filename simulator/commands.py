@@ -77,6 +77,8 @@ def align_commands(
 ) -> tuple[npt.NDArray[np.void], npt.NDArray[np.int64]]:
     """Return COMMAND records sorted by bar, and their start offsets per bar, shape (T + 1,)."""
     given = [] if commands is None else list(commands)
+    if not given:
+        return no_commands(len(bars))
     strange = [command for command in given if not isinstance(command, Command)]
     if strange:
         raise ConfigError(

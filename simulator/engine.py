@@ -27,7 +27,7 @@ from simulator.costs import Costs
 from simulator.errors import ConfigError, SignalError, StrategyError
 from simulator.kernel._jit import ENGINE_HASH, kernel_jit, self_healing
 from simulator.kernel.history import average_true_range
-from simulator.kernel.state import LOG_NAMES, State
+from simulator.kernel.state import LOG_NAMES, State, joined
 from simulator.kernel.views import lanes_of, view_of
 from simulator.risk_limits import RiskLimits
 from simulator.setup import check_bars, market_of, params_of, slots_of, state_of
@@ -120,6 +120,11 @@ def backtest(
     return run.result()
 
 
+# A buffer of this size, 29 MB, is one that the C library keeps for the next run; memory that comes fresh from
+# the system costs more than what is written there.
+_EQUITY_ROWS: Final = 600_000
+
+
 class Run:
     """A run in progress: state, logs and market, advanced in one go, in pieces, or bar by bar."""
 
@@ -200,9 +205,10 @@ class Run:
         from simulator.results import RawRun, Result
 
         metrics, open_trades = self.books.close()
-        logs = {name: self.books.log(name) for name in LOG_NAMES}
+        logs = {name: self.books.written(name) for name in LOG_NAMES}
+        equity_runs = logs.pop("equity")
         if self.books.keeps_logs:
-            logs["trades"] = np.concatenate([logs["trades"], open_trades])
+            logs["trades"] = joined([logs["trades"], open_trades])
         raw = RawRun(
             bars=self.bars,
             signals=self.signals,
@@ -211,6 +217,7 @@ class Run:
             costs=self.costs,
             conventions=self.conventions,
             **logs,
+            equity_runs=equity_runs,
             metrics=metrics,
             account=self.state.account.copy(),
             tags=self.signals.tags,
@@ -229,7 +236,7 @@ class Run:
             "trades": 1024 + signals + 2 * slots,
             "verdicts": 64 + signals,
             "events": rows,
-            "equity": bars + 1,
+            "equity": min(bars + 1, _EQUITY_ROWS),
         }
 
 

@@ -93,8 +93,10 @@ def sweep(
         conventions=[Conventions.of(conventions)], threads=threads, progress=progress,
     )  # fmt: skip
     table = metrics_from_accumulators(lanes.metrics, lanes.account, bars.sessions_per_year)
-    frame = pd.DataFrame({name: [parameters.get(name) for parameters in sets] for name in _names(sets)})
-    return pd.concat([frame, pd.DataFrame(table)], axis=1)
+    given: dict[str, Any] = {name: [parameters.get(name) for parameters in sets] for name in _names(sets)}
+    if given.keys().isdisjoint(table):
+        return pd.DataFrame({**given, **table})
+    return pd.concat([pd.DataFrame(given), pd.DataFrame(table)], axis=1)
 
 
 class Lanes:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import os
 import pickle
 import shutil
@@ -27,6 +28,8 @@ import numpy as np
 from numba import njit
 from numba.core import config as _numba_config
 
+from simulator.kernel._linking import InnerCompiler, OuterCompiler
+
 __all__ = ["CACHE_FOLDER", "ENGINE_HASH", "Compiler", "jit_disabled", "kernel_jit", "self_healing"]
 
 # numba sets its settings at run time, out of sight of a type checker
@@ -36,10 +39,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R")
 
 _OPTIONS: Final[dict[str, Any]] = {"nogil": True, "error_model": "numpy", "fastmath": False}
+_OUTER: Final[dict[str, Any]] = {**_OPTIONS, "pipeline_class": OuterCompiler}
 # Wrappers for Python and reference counts are most of what a small function compiles to; inner functions need
 # neither, since they allocate nothing and their arrays outlive the call.
 _INNER: Final[dict[str, Any]] = {
     **_OPTIONS,
+    "pipeline_class": InnerCompiler,
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
     "_nrt": False,
@@ -97,28 +102,21 @@ class Compiler:
         )
 
     def __call__(self, function: F) -> F:
-        """Compile a function that only compiled functions call; nothing happens before the first call."""
-        return self._compile(function, _INNER)
+        """Compile a function that only compiled functions call; it becomes part of them (`_linking`)."""
+        return cast("F", njit(**_INNER)(function))
 
     def inlined(self, function: F) -> F:
-        """Compile an inner function into its callers: for the few that every bar of a position runs."""
-        return self._compile(function, {**_INNER, "forceinline": True})
-
-    def merged(self, function: F) -> F:
-        """Compile an inner function as part of its only caller, which saves compiling it once by itself."""
-        return self._compile(function, {**_INNER, "inline": "always"})
+        """Compile an inner function into every caller: for the few that each bar of a position runs."""
+        return cast("F", njit(**_INNER, forceinline=True)(function))
 
     def entry(self, function: F) -> F:
-        """Compile a function that Python calls."""
-        return self._compile(function, _OPTIONS)
-
-    def _compile(self, function: F, options: dict[str, Any]) -> F:
+        """Compile a function that Python calls, and keep the compiled code."""
         if self.folder is None:
-            return cast("F", njit(**options)(function))
+            return cast("F", njit(**_OUTER)(function))
         before = config.CACHE_DIR
         config.CACHE_DIR = str(self.folder)  # read by numba while it decorates, then never again
         try:
-            return cast("F", njit(cache=True, **options)(function))
+            return cast("F", njit(cache=True, **_OUTER)(function))
         finally:
             config.CACHE_DIR = before
 
@@ -178,6 +176,23 @@ def _from_cache(error: BaseException) -> bool:
     return False
 
 
+def _load_array_functions() -> None:
+    # numba asks whether SciPy has a BLAS while it loads its array functions, which imports a quarter of
+    # SciPy: more than loading all of the kernel from its cache. It asks again where a function needs one.
+    if "numba.np.arraymath" in sys.modules or jit_disabled():
+        return
+    from numba.np import linalg
+
+    asked = linalg.ensure_blas
+    linalg.ensure_blas = lambda: None
+    try:
+        array_functions = importlib.import_module("numba.np.arraymath")
+    finally:
+        linalg.ensure_blas = asked
+    array_functions.ensure_blas = asked  # type: ignore[attr-defined]
+
+
+_load_array_functions()
 kernel_jit: Final = Compiler(Path(__file__).parent)
 ENGINE_HASH: Final = kernel_jit.hash
 CACHE_FOLDER: Final = kernel_jit.folder

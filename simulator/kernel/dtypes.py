@@ -156,4 +156,5 @@ VERDICT: Final = _record(
     "row ts signal sym side rule reason absent order strategy tag", "value limit asked granted price"
 )
 EVENT: Final = _record("row ts order position sym kind state reason", "price qty")
-EQUITY: Final = _record("state", "equity cash gross heat")
+# bars: how many bars in a row were alike
+EQUITY: Final = _record("bars state", "equity cash gross heat")

@@ -3,7 +3,7 @@
 A backtest is one lane, a sweep many, a chunked run one lane called again and again with its state carried
 along. Lanes run one after another on one thread; a sweep gives each thread its share of lanes. Bars on which
 nothing is open, working or signalled are jumped over: the idle predicate of the step says that they would
-change nothing but the time.
+change nothing but the time. Bars on which no position touches anything coast by.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from typing import Any
 
 from simulator.kernel import codes
 from simulator.kernel._jit import kernel_jit
-from simulator.kernel.step import finish, idle, pass_time, start, step
+from simulator.kernel.step import append_equity, coast, finish, idle, pass_time, start, step
 from simulator.kernel.views import (
     account_of,
     clock_at,
     counts_of,
-    equity_at,
     equity_room,
     metrics_of,
     signal_at,
@@ -78,17 +77,24 @@ def run_lanes(
         while s < s_end and signal_at(signals, s)["row"] < begin:
             s += 1
         t = begin
+        calm_until = begin
         while t < end:
             s_next = s
             while s_next < s_end and signal_at(signals, s_next)["row"] == t:
                 s_next += 1
-            if s_next == s and idle(account, lane_params):
-                until = end
+            if s_next == s and account["n_orders"] == 0:
+                if calm_until <= t:
+                    calm_until = _calm_until(market, command_start, t, end)
+                until = calm_until
                 if s < s_end and signal_at(signals, s)["row"] < until:
                     until = signal_at(signals, s)["row"]
-                jumped = _jump(logs, account, market, command_start, t, until)
-                if jumped > 0:
-                    t += jumped
+                passed = 0
+                if account["n_positions"] > 0:
+                    passed = coast(state, logs, market, lane_params, t, until)
+                elif idle(account, lane_params):
+                    passed = _jump(logs, account, market, t, until)
+                if passed > 0:
+                    t += passed
                     continue
             code = step(
                 state,
@@ -119,32 +125,31 @@ def run_lanes(
 
 
 @kernel_jit
-def _jump(logs: Any, account: Any, market: Any, command_start: Any, t: int, until: int) -> int:
-    # Bars from t on that can go by at once: as far as nothing happens and the equity log has room.
+def _calm_until(market: Any, command_start: Any, t: int, end: int) -> int:
+    # First bar from t on with a command or a corporate action; `end` where there is none.
+    if (
+        command_start[end] == command_start[t]
+        and clock_at(market, end)["action_start"] == clock_at(market, t)["action_start"]
+    ):
+        return end
+    while (
+        command_start[t + 1] == command_start[t]
+        and clock_at(market, t + 1)["action_start"] == clock_at(market, t)["action_start"]
+    ):
+        t += 1
+    return t
+
+
+@kernel_jit
+def _jump(logs: Any, account: Any, market: Any, t: int, until: int) -> int:
+    # Bars from t on that can go by at once: up to `until`, if the equity log has room.
     if clock_at(market, t)["ts"] <= account["ts"] and account["row"] >= 0:
         return 0
     n = until - t
-    if (
-        command_start[until] > command_start[t]
-        or clock_at(market, until)["action_start"] > clock_at(market, t)["action_start"]
-    ):
-        n = 0
-        while (
-            t + n < until
-            and command_start[t + n + 1] == command_start[t]
-            and clock_at(market, t + n + 1)["action_start"] == clock_at(market, t)["action_start"]
-        ):
-            n += 1
-    if equity_room(logs) > 0:
-        n = min(n, equity_room(logs) - counts_of(logs)["equity"])
-        for i in range(counts_of(logs)["equity"], counts_of(logs)["equity"] + n):
-            row = equity_at(logs, i)
-            row["state"] = account["state"]
-            row["equity"] = account["equity"]
-            row["cash"] = account["cash"]
-            row["gross"] = account["gross"]
-            row["heat"] = 0.0
-        counts_of(logs)["equity"] += n
+    if equity_room(logs) > 0 and counts_of(logs)["equity"] == equity_room(logs):
+        return 0
     if n > 0:
         pass_time(account, market, t + n - 1, n)
+        if equity_room(logs) > 0:
+            append_equity(logs, account, 0.0, n)
     return n

@@ -592,7 +592,7 @@ def _reject(
     )
 
 
-@kernel_jit.merged
+@kernel_jit
 def _size_and_place(
     state: Any,
     logs: Any,

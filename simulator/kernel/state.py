@@ -9,6 +9,7 @@ first, so that a bar costs what is open and working, not what exists.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -43,7 +44,9 @@ __all__ = [
     "State",
     "allocate_logs",
     "allocate_state",
+    "each_bar",
     "from_bytes",
+    "joined",
     "to_bytes",
 ]
 
@@ -74,7 +77,10 @@ class State(NamedTuple):
 
 
 class Logs(NamedTuple):
-    """Buffers that the step appends to; `counts` holds the rows written to each, in this order."""
+    """Buffers that the step appends to; `counts` holds the rows written to each, in this order.
+
+    A row of `equity` stands for as many bars as its `bars` says; `each_bar` gives every bar its own.
+    """
 
     fills: Records
     trades: Records
@@ -132,6 +138,21 @@ def allocate_logs(fills: int, trades: int, verdicts: int, events: int, equity: i
         equity=np.empty(equity, EQUITY),
         counts=np.zeros(1, COUNTS),
     )
+
+
+def joined(parts: Sequence[Records]) -> Records:
+    """Return records of one dtype, one after the other.
+
+    NumPy joins records field by field, which takes ten times as long as joining their bytes.
+    """
+    return np.concatenate([part.view(np.uint8) for part in parts]).view(parts[0].dtype)
+
+
+def each_bar(equity: Records) -> Records:
+    """Return an equity log with one row per bar."""
+    rows = np.repeat(equity, equity["bars"])
+    rows["bars"] = 1
+    return rows
 
 
 def to_bytes(state: State) -> bytes:

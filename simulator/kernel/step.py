@@ -63,6 +63,7 @@ from simulator.kernel.views import (
     plan_at,
     position_at,
     positions_room,
+    prefetch_record,
     signal_at,
     symbol_at,
     symbols_room,
@@ -72,7 +73,7 @@ from simulator.kernel.views import (
     working_at,
 )
 
-__all__ = ["finish", "idle", "start", "step"]
+__all__ = ["append_equity", "coast", "finish", "idle", "pass_time", "start", "step"]
 
 DAY_NS = 86_400_000_000_000
 DAYS_PER_YEAR = 365.0
@@ -80,6 +81,9 @@ DAYS_PER_YEAR = 365.0
 # Rows that one position, order or signal can add to a log within one bar: six exits and adds, an entry, and
 # what is cancelled with them.
 ROWS_PER_SLOT = 10
+
+# To spare in a comparison that saves a division, as a fraction: far more than rounding takes.
+SLACK = 1e-9
 
 
 @kernel_jit
@@ -136,7 +140,7 @@ def pass_time(account: Any, market: Any, t: int, bars: int) -> None:
         account["first_session_no"] = clock_at(market, t - bars + 1)["session_no"]
 
 
-@kernel_jit.merged
+@kernel_jit
 def step(
     state: Any,
     logs: Any,
@@ -157,17 +161,6 @@ def step(
     n_signals = last_signal - first_signal
     if not _room(logs, account, n_signals, last_command - first_command):
         return codes.STEP_LOG_FULL
-    nothing_new = (
-        n_signals == 0
-        and last_command == first_command
-        and clock_at(market, t + 1)["action_start"] == clock_at(market, t)["action_start"]
-    )
-    if nothing_new and idle(account, params):
-        pass_time(account, market, t, codes.YES)
-        _log_equity(state, logs, params)
-        return codes.STEP_OK
-    if nothing_new and account["n_orders"] == 0 and _quiet(state, logs, market, params, t):
-        return codes.STEP_OK
     _note_peak(account, metrics_of(state))
     pass_time(account, market, t, codes.YES)
     status = codes.STEP_OK
@@ -189,11 +182,16 @@ def step(
         _expire(state, logs)
         if account["closed"] == 1:
             compact(state)
-    _mark(state, params)
-    _count_exposure(account, metrics_of(state))
-    if params["risk_on"] == 1:
+    if account["n_positions"] > 0 or account["gross"] != 0.0 or account["equity"] != account["cash"]:
+        _mark(state, params)
+        _count_exposure(account, metrics_of(state))
+    if params["risk_on"] == 1 and _near_limits(account, params):
         _check_limits(state, logs, params)
     for s in range(first_signal, last_signal):
+        # what a signal says is seldom in the processor's cache; the next one, of this bar or a later one,
+        # comes while this one is judged
+        if s + 1 < signals["signals_rows"]:
+            prefetch_record(signal_at(signals, s + 1))
         judge(state, logs, market, params, signal_at(signals, s), t)
     if n_signals > 0 or account["n_positions"] + account["n_orders"] > 0:
         if _at_close(state, logs, market, params, t):
@@ -211,20 +209,60 @@ def _note_peak(account: Any, metrics: Any) -> None:
 
 
 @kernel_jit
-def _quiet(state: Any, logs: Any, market: Any, params: Any, t: int) -> bool:
-    # Most bars of most positions touch nothing. Where that is so, do what is left of the step (phases 1, 3, 4
-    # and 6, by the same functions) and say yes; else change nothing and say no.
+def coast(state: Any, logs: Any, market: Any, params: Any, t: int, until: int) -> int:
+    """Pass the bars from t on in which no position touches anything; returns how many there were.
+
+    Most bars of most positions are such. What a step does on them is done here, by the same functions: phases
+    1, 3, 4 and 6. The caller makes sure that positions are open, that no order works, and that no signal,
+    command or action comes before bar `until`.
+    """
     account = account_of(state)
     metrics = metrics_of(state)
-    clock = clock_at(market, t)
-    same_session = clock["session_no"] == account["session_no"]
+    if account["daily_halt"] == 1 or has_parts(market):
+        return 0
+    if equity_room(logs) > 0:
+        until = min(until, t + equity_room(logs) - counts_of(logs)["equity"])
     earns = params["cash_rate"] != 0.0 or params["margin_rate"] != 0.0 or account["short_value"] != 0.0
-    if account["daily_halt"] == 1 or (not same_session and earns):
-        return False
-    if has_parts(market):
-        return False
     moving = params["trail_rule"] == codes.TRAIL_RAISE_FIRST or params["trail_rule"] == codes.TRAIL_PATH
     n = account["n_positions"]
+    first = t
+    while t < until and _quiet(state, market, account, earns, moving, n, t):
+        clock = clock_at(market, t)
+        if t == first:
+            _note_peak(account, metrics)
+        account["row"] += 1
+        account["ts"] = clock["ts"]
+        account["last_session_no"] = clock["session_no"]
+        if clock["session_no"] != account["session_no"]:
+            _next_session(account, metrics, clock)
+        long_value = 0.0
+        short_value = 0.0
+        for k in range(n):
+            position = position_at(state, open_at(state, k)["slot"])
+            position["tradable"] = 1
+            position["bars_held"] += 1
+            _hold_one(account, params, position, bar_at(market, t, position["sym"]))
+            value = position["qty"] * position["mark"] * position["multiplier"]
+            is_long = position["side"] > 0
+            long_value += value if is_long else 0.0
+            short_value += 0.0 if is_long else value
+        _settle(account, metrics, long_value, short_value)
+        _count_exposure(account, metrics)
+        t += 1
+        if params["risk_on"] == 1 and _near_limits(account, params):
+            _check_limits(state, logs, params)
+            _log_equity(state, logs, params)
+            break
+        _log_equity(state, logs, params)
+    return t - first
+
+
+@kernel_jit.inlined
+def _quiet(state: Any, market: Any, account: Any, earns: bool, moving: bool, n: int, t: int) -> bool:
+    # Whether a step over bar t would only hold and mark.
+    clock = clock_at(market, t)
+    if clock["ts"] <= account["ts"] or (earns and clock["session_no"] != account["session_no"]):
+        return False
     for k in range(n):
         position = position_at(state, open_at(state, k)["slot"])
         bar = bar_at(market, t, position["sym"])
@@ -240,32 +278,6 @@ def _quiet(state: Any, logs: Any, market: Any, params: Any, t: int) -> bool:
             return False
         if (moving and position["trail_mode"] != 0) or bar_state(bar) != BAR_OK:
             return False
-    _note_peak(account, metrics)
-    account["row"] += 1
-    account["ts"] = clock["ts"]
-    account["last_session_no"] = clock["session_no"]
-    if not same_session:
-        close_session(metrics, account)
-        account["session_equity"] = account["equity"]
-        account["baseline"] = account["equity"]
-        account["session_no"] = clock["session_no"]
-        account["session"] = clock["session"]
-    long_value = 0.0
-    short_value = 0.0
-    for k in range(n):
-        position = position_at(state, open_at(state, k)["slot"])
-        position["tradable"] = 1
-        position["bars_held"] += 1
-        _hold_one(account, params, position, bar_at(market, t, position["sym"]))
-        value = position["qty"] * position["mark"] * position["multiplier"]
-        is_long = position["side"] > 0
-        long_value += value if is_long else 0.0
-        short_value += 0.0 if is_long else value
-    _settle(account, metrics, long_value, short_value)
-    _count_exposure(account, metrics)
-    if params["risk_on"] == 1:
-        _check_limits(state, logs, params)
-    _log_equity(state, logs, params)
     return True
 
 
@@ -299,13 +311,32 @@ def _log_equity(state: Any, logs: Any, params: Any) -> None:
         if account["n_positions"] + account["n_orders"] > 0:
             heat, _, _, _, _ = measures(state, params, codes.NONE, codes.NONE, codes.NO)
             heat = heat / account["equity"] if account["equity"] > 0.0 else np.inf
-        row = equity_at(logs, n)
-        row["state"] = account["state"]
-        row["equity"] = account["equity"]
-        row["cash"] = account["cash"]
-        row["gross"] = account["gross"]
-        row["heat"] = heat
-        counts_of(logs)["equity"] = n + 1
+        append_equity(logs, account, heat, codes.YES)
+
+
+@kernel_jit
+def append_equity(logs: Any, account: Any, heat: float, bars: int) -> None:
+    """Log the account as it was for `bars` bars; the log has room. Bars alike share a row."""
+    n = counts_of(logs)["equity"]
+    if n > 0:
+        last = equity_at(logs, n - 1)
+        if (
+            last["equity"] == account["equity"]
+            and last["heat"] == heat
+            and last["cash"] == account["cash"]
+            and last["gross"] == account["gross"]
+            and last["state"] == account["state"]
+        ):
+            last["bars"] += bars
+            return
+    row = equity_at(logs, n)
+    row["bars"] = bars
+    row["state"] = account["state"]
+    row["equity"] = account["equity"]
+    row["cash"] = account["cash"]
+    row["gross"] = account["gross"]
+    row["heat"] = heat
+    counts_of(logs)["equity"] = n + 1
 
 
 # Phase 0 ---------------------------------------------------------------------------------------------------
@@ -588,6 +619,16 @@ def close_session(metrics: Any, account: Any) -> None:
         metrics["sum_downside"] += below * below
 
 
+@kernel_jit.inlined
+def _next_session(account: Any, metrics: Any, clock: Any) -> None:
+    # A session change that nothing but positions lives through.
+    close_session(metrics, account)
+    account["session_equity"] = account["equity"]
+    account["baseline"] = account["equity"]
+    account["session_no"] = clock["session_no"]
+    account["session"] = clock["session"]
+
+
 @kernel_jit
 def _change_session(state: Any, logs: Any, market: Any, params: Any, t: int) -> None:
     account = account_of(state)
@@ -701,7 +742,7 @@ def _begin_bar(state: Any, logs: Any, market: Any, params: Any, t: int) -> tuple
     return status, busy
 
 
-@kernel_jit.merged
+@kernel_jit
 def _match(state: Any, logs: Any, market: Any, params: Any, t: int) -> None:
     account = account_of(state)
     # Lower-timeframe bars, where there are any, replace the assumption about the path: each is matched as a
@@ -862,7 +903,8 @@ def _settle(account: Any, metrics: Any, long_value: float, short_value: float) -
     peak_session = session_no if equity >= peak else metrics["peak_session"]
     account["peak_equity"] = peak
     metrics["peak_session"] = peak_session
-    metrics["max_drawdown"] = max(metrics["max_drawdown"], fallen(account))
+    if equity < peak * (1.0 - metrics["max_drawdown"] + SLACK):
+        metrics["max_drawdown"] = max(metrics["max_drawdown"], fallen(account))
     metrics["longest_drawdown"] = max(metrics["longest_drawdown"], session_no - peak_session)
 
 
@@ -872,6 +914,17 @@ def _count_exposure(account: Any, metrics: Any) -> None:
         metrics["bars_in_market"] += 1
         if account["equity"] > 0.0:
             metrics["sum_exposure"] += account["gross"] / account["equity"]
+
+
+@kernel_jit.inlined
+def _near_limits(account: Any, params: Any) -> bool:
+    # Whether a limit may be breached: a cheap no for most bars, never a wrong one.
+    equity = account["equity"]
+    return (
+        equity < account["baseline"] * (1.0 - params["daily_loss"] + SLACK)
+        or equity < account["peak_equity"] * (1.0 - params["drawdown"] + SLACK)
+        or not account["peak_equity"] > 0.0
+    )
 
 
 @kernel_jit

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -21,7 +22,7 @@ from simulator.kernel import dtypes
 from simulator.kernel._jit import jit_disabled, kernel_jit
 from simulator.kernel.state import Lane, Logs, Market, State
 
-__all__ = ["clear_record", "copy_record", "lanes_of", "view_of"]
+__all__ = ["clear_record", "copy_record", "lanes_of", "prefetch_record", "view_of"]
 
 
 def _view_dtype(bundle: Any) -> np.dtype[np.void]:
@@ -107,7 +108,30 @@ def _emit_clear(context: Any, target: Any) -> Any:
 _clear: Any = intrinsic(_emit_clear)
 
 
+def _emit_prefetch(context: Any, record: Any) -> Any:
+    """Ask for a record's cache lines, to be read a little later."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word = ir.IntType(32)
+        start = builder.ptrtoint(arguments[0], ir.IntType(64))
+        kind = ir.FunctionType(ir.VoidType(), [ir.PointerType(), word, word, word])
+        prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        for offset in range(0, signature.args[0].size, 64):
+            line = builder.inttoptr(builder.add(start, ir.IntType(64)(offset)), ir.PointerType())
+            # to read, kept in every level, data
+            builder.call(prefetch, [line, word(0), word(3), word(1)])
+        return context.get_dummy_value()
+
+    return types.void(record), generate
+
+
+_prefetch: Any = intrinsic(_emit_prefetch)
+
+
 if jit_disabled():
+
+    def prefetch_record(record: Any) -> None:
+        """Ask for a record's cache lines, to be read a little later."""
 
     def clear_record(target: Any) -> None:
         """Set every field of a record to zero."""
@@ -120,6 +144,11 @@ if jit_disabled():
             target[name] = source[name]
 
 else:
+
+    @kernel_jit.inlined
+    def prefetch_record(record: Any) -> None:
+        """Ask for a record's cache lines, to be read a little later."""
+        _prefetch(record)
 
     @kernel_jit
     def clear_record(target: Any) -> None:

@@ -37,34 +37,49 @@ Ints = npt.NDArray[np.int64]
 _CLOSE: Final = 3
 
 
-def deposits_of(raw: RawRun) -> Floats:
-    """Return what was paid in (negative: out) before each bar's orders, shape (n,) over the equity log."""
-    paid = np.zeros(len(raw.equity))
+def deposits_of(raw: RawRun) -> Floats | None:
+    """Return what was paid in (negative: out) before each bar's orders, shape (n,) over the equity log.
+
+    None where nothing was.
+    """
     events = raw.events
     chosen = (events["kind"] == codes.KIND_ACCOUNT) & (events["reason"] == codes.REASON_DEPOSIT)
+    if not chosen.any():
+        return None
+    paid = np.zeros(raw.seen)
     np.add.at(paid, events["row"][chosen], events["price"][chosen])
     return paid
 
 
-def drawdown_of(equity: Floats, cash: float, deposits: Floats) -> Floats:
+def drawdown_of(equity: Floats, cash: float, deposits: Floats | None) -> Floats:
     """Return equity / highest equity so far - 1 (n,); a deposit raises the peak by as much."""
-    paid = np.cumsum(deposits)
+    paid = 0.0 if deposits is None else np.cumsum(deposits)
     peak = np.maximum(np.maximum.accumulate(equity - paid), cash) + paid
     return np.asarray(equity / peak - 1.0)
 
 
-def session_ends(session_no: Ints) -> Ints:
-    """Return the last row of each session, shape (sessions,)."""
-    if not len(session_no):
+_ENDS: weakref.WeakKeyDictionary[Bars, Ints] = weakref.WeakKeyDictionary()
+
+
+def session_ends(bars: Bars, seen: int) -> Ints:
+    """Return the last row of each session among the first `seen` bars, shape (sessions,)."""
+    if bars not in _ENDS:
+        # the same for every run over these bars: worth keeping
+        _ENDS[bars] = np.flatnonzero(np.diff(bars.session_no))
+    if not seen:
         return np.zeros(0, np.int64)
-    return np.append(np.flatnonzero(np.diff(session_no)), len(session_no) - 1)
+    complete = _ENDS[bars][: np.searchsorted(_ENDS[bars], seen - 1)]
+    return np.append(complete, seen - 1)
 
 
-def session_returns(equity: Floats, cash: float, deposits: Floats, ends: Ints) -> Floats:
-    """Return simple returns of sessions (sessions,); 0 where nothing was left at a session's start."""
-    last = equity[ends]
-    paid = np.diff(np.cumsum(deposits)[ends], prepend=0.0)
-    base = np.concatenate([[cash], last[:-1]]) + paid
+def session_returns(last: Floats, cash: float, deposits: Floats | None, ends: Ints) -> Floats:
+    """Return simple returns of sessions (sessions,) from their last equity and their last rows.
+
+    0 where nothing was left at a session's start.
+    """
+    base = np.concatenate([[cash], last[:-1]])
+    if deposits is not None:
+        base += np.diff(np.cumsum(deposits)[ends], prepend=0.0)
     return np.where(base > 0, last / np.where(base > 0, base, 1.0) - 1.0, 0.0)
 
 

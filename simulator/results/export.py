@@ -67,7 +67,7 @@ def run_document(result: Result) -> dict[str, Any]:
             "origin": raw.bars.origin,
             "fingerprint": raw.bars.fingerprint,
             "symbols": list(raw.bars.symbols),
-            "bars": len(raw.equity),
+            "bars": raw.seen,
             "calendar": raw.bars.calendar,
             "notes": list(raw.bars.notes),
         },

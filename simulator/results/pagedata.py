@@ -35,7 +35,7 @@ _SIGNIFICANT: Final = 5  # digits of a price that are kept
 
 def page_data(result: Result) -> dict[str, Any]:
     """Return what the report's script reads, as plain values."""
-    rows = len(result.raw.equity)
+    rows = result.raw.seen
     symbols, trades = _chosen(result)
     return {
         "rows": rows,
@@ -143,7 +143,7 @@ def _thinned(equity: Floats, drawdown: Floats) -> Ints:
 
 def _prices(result: Result, symbols: Ints) -> dict[str, Any]:
     bars = result.raw.bars
-    rows = len(result.raw.equity)
+    rows = result.raw.seen
     cap = max(min(CANDLES_PER_SYMBOL, CANDLES // max(len(symbols), 1)), 1)
     k = max(-(-rows // cap), 1)
     starts = np.arange(0, rows, k)

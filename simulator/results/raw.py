@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+from simulator.kernel.state import each_bar
 
 if TYPE_CHECKING:
     from simulator.bars import Bars
@@ -43,9 +46,9 @@ class RawRun:
     fills, trades, verdicts, events
         Records of the dtypes `FILL`, `TRADE`, `VERDICT`, `EVENT`. `trades` ends with the positions that were
         open when the data ended, at their last mark (`EXIT_END_OF_DATA`).
-    equity
-        `EQUITY` records, one per bar of `bars` in the same order; fewer where the run stopped earlier, none
-        where it kept no log.
+    equity_runs
+        `EQUITY` records in the order of the bars, each for as many bars as its `bars` says; they end where
+        the run stopped. None where it kept no log.
     metrics, account
         `METRICS` accumulators and the final `ACCOUNT`, both of length 1.
     tags, strategies
@@ -66,10 +69,25 @@ class RawRun:
     trades: Records
     verdicts: Records
     events: Records
-    equity: Records
+    equity_runs: Records
     metrics: Records
     account: Records
     tags: tuple[str, ...]
     strategies: tuple[str, ...]
     engine_hash: str
     interval_runner: Callable[[], IntervalReport] | None = None
+
+    @cached_property
+    def seen(self) -> int:
+        """Number of bars that the equity log covers."""
+        return int(self.equity_runs["bars"].sum())
+
+    @cached_property
+    def equity(self) -> Records:
+        """`EQUITY` records, one per bar."""
+        return each_bar(self.equity_runs)
+
+    def equity_at(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Return the equity at the close of some bars."""
+        run = np.searchsorted(np.cumsum(self.equity_runs["bars"]), rows, side="right")
+        return np.asarray(self.equity_runs["equity"][run])

@@ -258,7 +258,7 @@ class Result:
 
     @property
     def _has_log(self) -> bool:
-        return len(self.raw.equity) > 0
+        return len(self.raw.equity_runs) > 0
 
     def _check_log(self) -> None:
         if not self._has_log and self.raw.metrics["bars"][0] > 0:
@@ -282,14 +282,14 @@ class Result:
 
     @cached_property
     def _index(self) -> pd.DatetimeIndex:
-        return self.raw.bars.index[: len(self.raw.equity)]
+        return self.raw.bars.index[: self.raw.seen]
 
     @cached_property
     def _ends(self) -> npt.NDArray[np.int64]:
-        return curves.session_ends(self.raw.bars.session_no[: len(self.raw.equity)])
+        return curves.session_ends(self.raw.bars, self.raw.seen)
 
     @cached_property
-    def _deposits(self) -> Floats:
+    def _deposits(self) -> Floats | None:
         return curves.deposits_of(self.raw)
 
     @cached_property
@@ -298,12 +298,14 @@ class Result:
 
     @cached_property
     def _session_returns(self) -> Floats:
-        return curves.session_returns(self.raw.equity["equity"], self.raw.cash, self._deposits, self._ends)
+        return curves.session_returns(
+            self.raw.equity_at(self._ends), self.raw.cash, self._deposits, self._ends
+        )
 
     @cached_property
     def _benchmark_curve(self) -> Floats:
         bars, given = self.raw.bars, self._benchmark
-        n = len(self.raw.equity)
+        n = self.raw.seen
         if given is None:
             return curves.buy_and_hold(bars)[:n]
         if isinstance(given, str):

@@ -20,7 +20,7 @@ from simulator.engine import Run, backtest
 from simulator.kernel import codes
 from simulator.kernel.dtypes import ACCOUNT, METRICS
 from simulator.kernel.loops import run_lanes
-from simulator.kernel.state import LOG_NAMES, State, allocate_logs, to_bytes
+from simulator.kernel.state import LOG_NAMES, State, allocate_logs, each_bar, to_bytes
 from simulator.kernel.views import lanes_of, view_of
 from simulator.results.raw import RawRun
 from simulator.setup import market_of, params_of, room_for, state_of
@@ -114,6 +114,7 @@ def by_lane(c: Configuration) -> Answer:
     assert code in (codes.STEP_OK, codes.STEP_BAD_BAR)
     assert at == len(c.bars)
     logged = {name: getattr(logs, name)[: int(logs.counts[name][0])] for name in LOG_NAMES}
+    logged["equity"] = each_bar(logged["equity"])
     return {
         **logged,
         "closed": _closed(logged["trades"]),

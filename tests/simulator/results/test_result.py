@@ -29,7 +29,7 @@ def without_log(result: Result) -> Result:
         "trades": np.zeros(0, TRADE),
         "verdicts": np.zeros(0, VERDICT),
         "events": np.zeros(0, EVENT),
-        "equity": np.zeros(0, EQUITY),
+        "equity_runs": np.zeros(0, EQUITY),
     }
     return Result(dataclasses.replace(result.raw, **empty))
 
@@ -46,7 +46,7 @@ def two_days(values: list[float], cash: float, deposit: float = 0.0) -> Result:
     if deposit:
         events["row"], events["kind"] = len(values) - 1, codes.KIND_ACCOUNT
         events["reason"], events["price"] = codes.REASON_DEPOSIT, deposit
-    return Result(dataclasses.replace(result.raw, equity=equity, events=events))
+    return Result(dataclasses.replace(result.raw, equity_runs=equity, events=events))
 
 
 def test_constructing_a_result_computes_nothing(daily: Result) -> None:
@@ -232,7 +232,7 @@ def test_metrics_survive_without_a_log(daily: Result) -> None:
 
 
 def test_a_run_that_stopped_early_covers_the_bars_it_saw(daily: Result) -> None:
-    part = Result(dataclasses.replace(daily.raw, equity=daily.raw.equity[:100]))
+    part = Result(dataclasses.replace(daily.raw, equity_runs=daily.raw.equity[:100]))
     assert len(part.equity) == len(part.benchmark) == len(part.drawdown) == 100
 
 
@@ -251,7 +251,7 @@ def test_equal_runs_have_equal_fingerprints(daily: Result) -> None:
 
 
 @pytest.mark.parametrize(
-    "field", ["cash", "engine_hash", "fills", "trades", "verdicts", "events", "equity", "costs"]
+    "field", ["cash", "engine_hash", "fills", "trades", "verdicts", "events", "equity_runs", "costs"]
 )
 def test_any_difference_changes_the_fingerprint(field: str, daily: Result) -> None:
     raw = daily.raw

@@ -1,0 +1,119 @@
+"""How a compiled function and all that it calls become one piece of machine code.
+
+numba optimises and translates each function by itself, then once more inside every caller: a tree of
+functions is compiled as often as it is deep, and each call keeps its own checks, since the callee might be
+replaced. Here an inner function stops at LLVM's intermediate code. The function that Python calls links the
+code of all it reaches, marks it as private, and has the whole optimised and translated once. That takes a
+fifth of the time, and calls that cost more than they do disappear.
+
+The classes refine numba's own compiler, so they belong to the release that `pyproject.toml` names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler, DefaultPassBuilder, _LowerResult
+from numba.core.compiler_machinery import PassManager, register_pass
+from numba.core.typed_passes import NativeLowering
+
+__all__ = ["InnerCompiler", "OuterCompiler"]
+
+
+class _Library(JITCodeLibrary):
+    def _optimize_functions(self, ll_module: Any) -> None:
+        # numba would optimise here for the first of three times
+        ll_module.data_layout = self._codegen._data_layout
+
+
+class InnerLibrary(_Library):
+    """One inner function as intermediate code, never translated by itself."""
+
+    def finalize(self) -> None:
+        """Close the library to additions."""
+        self._raise_if_finalized()
+        self._finalized = True
+
+    def _get_module_for_linking(self) -> Any:
+        return self._final_module
+
+
+class OuterLibrary(_Library):
+    """A function that Python calls, with everything that it reaches."""
+
+    def finalize(self) -> None:
+        """Link, optimise and translate."""
+        self._raise_if_finalized()
+        self._codegen._check_llvm_bugs()
+        own = {function.name for function in self._final_module.functions if not function.is_declaration}
+        for library in self._reached():
+            self._reload_init.update(library._reload_init)
+            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.name not in own:
+                function.linkage = "internal"
+        self._optimize_final_module()
+        self._final_module.verify()
+        self._finalize_final_module()
+
+    def _reached(self) -> list[Any]:
+        reached: dict[int, Any] = {}
+        waiting = list(self._linking_libraries)
+        while waiting:
+            library = waiting.pop()
+            if id(library) not in reached:
+                reached[id(library)] = library
+                # any other library has linked what it calls
+                waiting += library._linking_libraries if isinstance(library, InnerLibrary) else []
+        return list(reached.values())
+
+    def _optimize_final_module(self) -> None:
+        passes, builder = self._codegen._module_pass_manager()
+        passes.run(self._final_module, builder)
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class InnerLowering(NativeLowering):
+    """Lower a function for its callers alone."""
+
+    _name = "inner_lowering"
+
+    def run_pass(self, state: Any) -> bool:
+        """Lower, and make the function known to those that call it."""
+        state.flags.no_compile = True
+        super().run_pass(state)
+        lowered = state["cr"]
+        # a key for numba's tables, which take builtins only; nothing calls it
+        key: Callable[..., Any] = [lowered.fndesc].count
+        state.targetctx.insert_user_function(key, lowered.fndesc, [state.library])
+        state["cr"] = _LowerResult(lowered.fndesc, lowered.call_helper, cfunc=key, env=lowered.env)
+        return True
+
+
+class OuterCompiler(Compiler):
+    """numba's pipeline, ending in an `OuterLibrary`."""
+
+    library: ClassVar[type[_Library]] = OuterLibrary
+
+    def compile_extra(self, func: Callable[..., Any]) -> Any:
+        """Compile a Python function."""
+        if self.state.library is None:
+            self.state.library = self.library(self.state.targetctx.codegen(), func.__qualname__)
+            self.state.library.enable_object_caching()
+        return super().compile_extra(func)
+
+
+class InnerCompiler(OuterCompiler):
+    """numba's pipeline, ending in an `InnerLibrary`."""
+
+    library = InnerLibrary
+
+    def define_pipelines(self) -> list[Any]:
+        """Return numba's pipeline with another lowering."""
+        pipeline = PassManager("inner")
+        for each, description in DefaultPassBuilder.define_nopython_pipeline(self.state).passes:
+            pipeline.add_pass(InnerLowering if each is NativeLowering else each, description)
+        pipeline.finalize()
+        return [pipeline]
