@@ -1,7 +1,8 @@
 """The step: one bar of a whole portfolio, and the only place that fixes the order of operations.
 
-    0   commands and corporate actions
     1   session change: interest, new baseline for the daily loss, expiry of DAY orders, release of halts
+    0   commands and corporate actions: they belong to the session that has begun, so a deposit earns no
+        interest for the night before it, and a sale at a given price counts in its own session's return
     2a  the open: market exits and gapped orders, then entries
     2b  inside the bar: stops, targets, adds, resting entries, by the conventions
     3   trailing stops, break-even, excursions, bars held, time exits
