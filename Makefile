@@ -30,6 +30,8 @@ $(STAMP):
 	@[ -x $(BIN)/python ] || { echo "make: a virtual environment in $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "make: installing Twinstep and its tools into $(VENV); this takes a few minutes the first time"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@# A test reads the prices that this package ships; the solvers that it depends on are not needed for that.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt skfolio
 	@# Compiled bytecode halves the start-up, and machines that forbid writing it would never get any.
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null 2>&1 || true
 	@rm -f $(VENV)/.installed-*
@@ -68,8 +70,10 @@ validate: setup ## Only the tests on real validation data (TWINSTEP_VALIDATION_D
 bench: setup ## Compare with vectorbt and backtrader (ARGS=--json)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-docs: setup ## Rewrite the generated tables in docs/
+docs: setup ## Rewrite the generated parts of docs/
 	@$(BIN)/python -m twinstep.reference docs
+	@# its tables are the tests' own, so the tests write them
+	@$(BIN)/python -m tests.peers.test_peers_docs
 
 clean: ## Remove caches and output, keep .venv
 	rm -rf $(OUT) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*

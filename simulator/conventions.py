@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Final
 
-from simulator.errors import ConfigError, UnknownNameError, did_you_mean
+from simulator.errors import ConfigError, UnknownNameError, did_you_mean, known_fields
 from simulator.kernel import codes
 
 __all__ = ["CHOICES", "PROFILES", "Conventions"]
@@ -50,6 +50,7 @@ CHOICES: Final[dict[str, dict[str, int]]] = {
 """The values of every choice, default first, with the code that the kernel reads."""
 
 
+@known_fields("convention", code="CONFIG_CONVENTION")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conventions:
     """One decision for every question that a bar leaves open.
@@ -115,6 +116,10 @@ class Conventions:
                 f"volume_cap is {cap!r}; it is a share of the bar's volume, 0 (unlimited) to 1",
                 code="CONFIG_VOLUME_CAP",
             )
+        if not isinstance(self.name, str):
+            raise ConfigError(
+                f"the name of conventions is {self.name!r}, not a text", code="CONFIG_CONVENTION"
+            )
 
     @classmethod
     def profile(cls, name: str) -> Conventions:
@@ -139,11 +144,6 @@ class Conventions:
 
     def replace(self, **changes: Any) -> Conventions:
         """Return a copy with some choices changed, named "custom" unless a name is given."""
-        unknown = [key for key in changes if key not in {f.name for f in dataclasses.fields(self)}]
-        if unknown:
-            raise ConfigError(
-                f"no convention {unknown[0]!r}.{did_you_mean(unknown[0], CHOICES)}", code="CONFIG_CONVENTION"
-            )
         return dataclasses.replace(self, **{"name": "custom", **changes})
 
     def code(self, field: str) -> int:

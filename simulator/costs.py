@@ -19,11 +19,12 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Final
 
-from simulator.errors import ConfigError, UnknownNameError, did_you_mean
+from simulator.errors import ConfigError, UnknownNameError, did_you_mean, known_fields
 
 __all__ = ["PRESETS", "Costs"]
 
 
+@known_fields("cost", code="COST_NAME")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
     """What trading costs. The default is free of charge.
@@ -78,6 +79,8 @@ class Costs:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name == "name":
+                if not isinstance(value, str):
+                    raise ConfigError(f"the name of costs is {value!r}, not a text", code="COST_TYPE")
                 continue
             if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
                 raise ConfigError(f"cost {field.name} is {value!r}, not a finite number", code="COST_NUMBER")
@@ -117,53 +120,18 @@ class Costs:
 
     def replace(self, **changes: Any) -> Costs:
         """Return a copy with some costs changed, named "custom" unless a name is given."""
-        known = {field.name for field in dataclasses.fields(self)}
-        unknown = [key for key in changes if key not in known]
-        if unknown:
-            raise ConfigError(f"no cost {unknown[0]!r}.{did_you_mean(unknown[0], known)}", code="COST_NAME")
         return dataclasses.replace(self, **{"name": "custom", **changes})
 
 
-# SEC section 31 and FINRA TAF as published for 2026
-_SEC_PCT: Final = 0.00206
-_TAF: Final = 0.000195
-_TAF_MAX: Final = 9.79
+# Fees on sales, SEC section 31 and FINRA TAF, as published for 2026; and a basis point of slippage.
+_US: Final = Costs(sec_fee_pct=0.00206, taf_per_share=0.000195, taf_max=9.79, slippage_bps=1.0)
+_IBKR: Final = _US.replace(commission_per_contract=0.65, commission_min=1.0, commission_max_pct=1.0)
 
 PRESETS: Final[dict[str, Costs]] = {
     "zero": Costs(name="zero"),
-    "alpaca": Costs(
-        name="alpaca", sec_fee_pct=_SEC_PCT, taf_per_share=_TAF, taf_max=_TAF_MAX, slippage_bps=1.0
-    ),
-    "ibkr-fixed": Costs(
-        name="ibkr-fixed",
-        commission_per_share=0.005,
-        commission_per_contract=0.65,
-        commission_min=1.0,
-        commission_max_pct=1.0,
-        sec_fee_pct=_SEC_PCT,
-        taf_per_share=_TAF,
-        taf_max=_TAF_MAX,
-        slippage_bps=1.0,
-    ),
-    "ibkr-tiered": Costs(
-        name="ibkr-tiered",
-        commission_per_share=0.0035,
-        commission_per_contract=0.65,
-        commission_min=0.35,
-        commission_max_pct=1.0,
-        sec_fee_pct=_SEC_PCT,
-        taf_per_share=_TAF,
-        taf_max=_TAF_MAX,
-        slippage_bps=1.0,
-    ),
-    "tastytrade": Costs(
-        name="tastytrade",
-        commission_per_contract=1.0,
-        commission_leg_cap=10.0,
-        sec_fee_pct=_SEC_PCT,
-        taf_per_share=_TAF,
-        taf_max=_TAF_MAX,
-        slippage_bps=1.0,
-    ),
+    "alpaca": _US.replace(name="alpaca"),
+    "ibkr-fixed": _IBKR.replace(name="ibkr-fixed", commission_per_share=0.005),
+    "ibkr-tiered": _IBKR.replace(name="ibkr-tiered", commission_per_share=0.0035, commission_min=0.35),
+    "tastytrade": _US.replace(name="tastytrade", commission_per_contract=1.0, commission_leg_cap=10.0),
 }
 """Schedules by name."""

@@ -14,9 +14,12 @@ DATA_OHLC
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
+import functools
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 __all__ = [
     "ConfigError",
@@ -30,8 +33,11 @@ __all__ = [
     "TwinstepWarning",
     "UnknownNameError",
     "did_you_mean",
+    "known_fields",
     "warn",
 ]
+
+_Class = TypeVar("_Class", bound=type[Any])
 
 
 class TwinstepError(Exception):
@@ -95,6 +101,40 @@ def did_you_mean(value: str, options: Iterable[str]) -> str:
     if near:
         return f" Did you mean {near[0]!r}?"
     return f" Known: {', '.join(names)}." if names else ""
+
+
+def known_fields(what: str, *, code: str) -> Callable[[_Class], _Class]:
+    """Make a keyword-only dataclass answer an unknown field with a `ConfigError` instead of a `TypeError`.
+
+    Parameters
+    ----------
+    what
+        What a field is called: "cost" gives "no cost 'slipage_bps'. Did you mean 'slippage_bps'?".
+    code
+        Stable code of the error.
+    """
+
+    def check(cls: _Class) -> _Class:
+        names = [field.name for field in dataclasses.fields(cls)]
+        init = cls.__init__
+
+        # `wraps` keeps the signature, which is what completion and help show
+        @functools.wraps(init)
+        def checked(self: Any, /, *args: Any, **given: Any) -> None:
+            if args:
+                raise ConfigError(
+                    f"{cls.__name__} has {args[0]!r} without a name; write {cls.__name__}({names[0]}=...)",
+                    code=code,
+                )
+            for name in given:
+                if name not in names:
+                    raise ConfigError(f"no {what} {name!r}.{did_you_mean(name, names)}", code=code)
+            init(self, **given)
+
+        cls.__init__ = checked
+        return cls
+
+    return check
 
 
 def warn(message: str, *, code: str, stacklevel: int = 3) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Final
 
-from simulator.errors import ConfigError, did_you_mean, warn
+from simulator.errors import ConfigError, known_fields, warn
 from simulator.kernel import codes
 from simulator.types import SignalStrength
 
@@ -68,6 +68,7 @@ _COUNTS: Final = (
 )
 
 
+@known_fields("risk limit", code="CONFIG_LIMIT")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RiskLimits:
     """The limits of the risk manager, with the defaults of a careful swing trader.
@@ -186,17 +187,11 @@ class RiskLimits:
                     f"{name} is {value:g}, which means {value:g} %; was {value * 100:g} % meant? "
                     "Limits are percent: 2.0 is 2 %.",
                     code="CONFIG_PERCENT_LOOKS_LIKE_FRACTION",
-                    stacklevel=4,
+                    stacklevel=5,  # of whoever made the limits, past two layers of `__init__`
                 )
 
     def replace(self, **changes: Any) -> RiskLimits:
         """Return a copy with some limits changed."""
-        known = {field.name for field in dataclasses.fields(self)}
-        unknown = [key for key in changes if key not in known]
-        if unknown:
-            raise ConfigError(
-                f"no risk limit {unknown[0]!r}.{did_you_mean(unknown[0], known)}", code="CONFIG_LIMIT"
-            )
         return dataclasses.replace(self, **changes)
 
     def policy(self, name: str) -> int:
@@ -235,4 +230,6 @@ class RiskLimits:
 def _strength(value: Any) -> SignalStrength:
     if isinstance(value, str):
         return SignalStrength[value.upper().replace(" ", "_")]
+    if isinstance(value, bool):
+        raise ValueError(value)
     return SignalStrength(value)

@@ -41,7 +41,7 @@ def test_the_snippet_of_the_readme_runs(tmp_path: Path) -> None:
 
 def test_the_readme_names_how_to_start() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for needed in ("make demo", "make test"):
+    for needed in ("make demo", "make test", "](docs/index.md)"):
         assert needed in text
     for link in re.findall(r"\]\((?!http)([^)#]+)\)", text):
         assert (ROOT / link).is_file(), link
@@ -142,7 +142,7 @@ def test_constraints_pin_versions_and_nothing_else() -> None:
     assert names - {"twinstep"} <= pinned
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "lint", "validate", "bench", "clean", "help"])
+@pytest.mark.parametrize("target", ["demo", "test", "lint", "validate", "bench", "docs", "clean", "help"])
 def test_make_knows_its_targets(target: str) -> None:
     done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -112,5 +112,11 @@ def _usage(error: typer.TyperException) -> int:
         return EXIT_INPUT
     where = f" (see: {context.command_path} --help)" if context is not None else ""
     words = " ".join(error.format_message().split()).rstrip(".")
-    note(f"error [CLI_USAGE]: {words}{where}")
+    note(f"error [CLI_USAGE]: {words}{_refused(error)}{where}")
     return EXIT_INPUT
+
+
+def _refused(error: typer.TyperException) -> str:
+    """Return the value of the wrong kind; the parser says it only in the cause of its error."""
+    causes: Sequence[dict[str, object]] = getattr(error.__cause__, "errors", tuple)()
+    return f"; given: {causes[0]['input']!r}" if causes else ""

@@ -1,25 +1,34 @@
-"""The generated parts of `docs/`: every command with its options, every key of the configuration.
+"""The generated parts of `docs/`: commands, configuration keys, metrics, conventions, limits, order states.
 
-`python -m twinstep.reference docs` rewrites what stands between the markers; a test fails on stale ones.
+`python -m twinstep.reference docs`, which is what `make docs` does, rewrites what stands between the
+markers; a test fails on stale ones. What is not made here comes from where it is known: the configuration's
+tables from `twinstep.template`, the metrics' from their definitions, and what only a run of the engine can
+say from `twinstep.reference_conventions` and `twinstep.reference_risk`.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import typer.main
 
+from simulator.results.metrics import definitions_table
+from simulator.types import OrderState, allowed_transitions
 from twinstep.cli import app
+from twinstep.reference_conventions import EXAMPLES, example_of, profiles
+from twinstep.reference_risk import halts, heats, limits, verdicts
+from twinstep.reference_tables import table
 from twinstep.template import reference as configuration
 
-__all__ = ["PAGES", "commands", "refreshed"]
+__all__ = ["PAGES", "commands", "refreshed", "transitions"]
 
-BEGIN: Final = "<!-- generated: make docs -->\n"
-END: Final = "<!-- end -->"
+Blocks = Mapping[str, Callable[[], str]]
+_END: Final = "<!-- end -->"
 
 
 def commands() -> str:
@@ -29,15 +38,37 @@ def commands() -> str:
     )
 
 
-def refreshed(text: str, generated: str) -> str:
-    """Return the page with its generated part replaced."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{generated.rstrip()}\n\n{END}{after}"
+def transitions() -> str:
+    """Return the states of an order, each with those that may follow it."""
+    rows = []
+    for state in OrderState:
+        following = sorted(allowed_transitions(state))
+        rows.append((f"`{state.name}`", ", ".join(f"`{other.name}`" for other in following) or "final"))
+    return table(("state", "may become"), rows)
 
 
-PAGES: Final[dict[str, Callable[[], str]]] = {"cli.md": commands, "configuration.md": configuration}
-"""Pages and what generates their tables."""
+def refreshed(text: str, blocks: Blocks) -> str:
+    """Return a page with what stands between its markers made anew; a missing one is a `LookupError`."""
+    for name, generate in blocks.items():
+        begin = f"<!-- generated: {name} -->\n"
+        before, found, rest = text.partition(begin)
+        _, ended, after = rest.partition(_END)
+        if not (found and ended):
+            raise LookupError(f"no marker {begin.strip()!r} with {_END!r} below it")
+        text = f"{before}{begin}\n{generate().rstrip()}\n\n{_END}{after}"
+    return text
+
+
+# where a page has one generated part, its marker says how it is made
+PAGES: Final[dict[str, Blocks]] = {
+    "cli.md": {"make docs": commands},
+    "configuration.md": {"make docs": configuration},
+    "conventions.md": {**{name: partial(example_of, name) for name in EXAMPLES}, "profiles": profiles},
+    "metrics.md": {"make docs": definitions_table},
+    "orders.md": {"transitions": transitions},
+    "risk.md": {"limits": limits, "verdicts": verdicts, "heat": heats, "halts": halts},
+}
+"""Pages, the names of their markers, and what generates the parts between them."""
 
 
 def _walk(command: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -76,9 +107,9 @@ def _row(parameter: Any) -> str:
 
 def main(folder: Path) -> None:
     """Rewrite the pages in a folder."""
-    for name, generate in PAGES.items():
+    for name, blocks in PAGES.items():
         page = folder / name
-        page.write_text(refreshed(page.read_text(encoding="utf-8"), generate()), encoding="utf-8")
+        page.write_text(refreshed(page.read_text(encoding="utf-8"), blocks), encoding="utf-8")
         print(f"wrote {page}")
 
 

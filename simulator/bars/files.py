@@ -23,7 +23,7 @@ from simulator.bars.actions import ActionRow, to_rows
 from simulator.bars.adjust import Adjust, check_adjust, from_adjusted_close
 from simulator.bars.arrays import DAY, FIELDS
 from simulator.bars.clock import check_calendar
-from simulator.bars.frames import ADJUSTED, SYMBOL_COLUMNS, column_names, times_of
+from simulator.bars.frames import ADJUSTED, SYMBOL_COLUMNS, column_names, time_index, times_of
 from simulator.bars.panel import Bars, GuardPolicy
 from simulator.errors import DataError, UnknownNameError, did_you_mean
 
@@ -67,7 +67,7 @@ def load_files(
                 raise DataError(
                     f"symbol {symbol} occurs in more than one file of {path}", code="DATA_SYMBOLS"
                 )
-            frames[symbol] = frame
+            frames[symbol] = _timed(file, symbol, frame)
     missing = [symbol for symbol in symbols or () if symbol not in frames]
     if missing:
         known = [_symbol_of(file) for file in files] if path.is_dir() else list(known_sectors)
@@ -167,6 +167,14 @@ def _split(path: Path, sectors: dict[str, str], *, wanted: tuple[str, ...] | Non
         missing = [symbol for symbol in wanted if symbol not in parts]
         return {symbol: parts[symbol] for symbol in wanted if symbol not in missing}
     return parts
+
+
+def _timed(path: Path, symbol: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with its times as its index: here, an error about them can name the file."""
+    names = column_names(frame)
+    if any(name not in names for name in FIELDS[:4]):
+        return frame  # which is an error of its own
+    return frame.set_axis(time_index(f"{path}, {symbol}", frame), axis=0)
 
 
 def _on_basis(

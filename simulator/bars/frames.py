@@ -13,6 +13,7 @@ column `date`, `time`, `datetime` or `timestamp` (`date` and `time` together are
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,7 +32,16 @@ if TYPE_CHECKING:
 
     from simulator.bars.panel import GuardPolicy
 
-__all__ = ["ADJUSTED", "SYMBOL_COLUMNS", "TIME_COLUMNS", "Aligned", "align", "column_names", "times_of"]
+__all__ = [
+    "ADJUSTED",
+    "SYMBOL_COLUMNS",
+    "TIME_COLUMNS",
+    "Aligned",
+    "align",
+    "column_names",
+    "time_index",
+    "times_of",
+]
 
 TIME_COLUMNS: Final = ("datetime", "timestamp", "date", "time")
 SYMBOL_COLUMNS: Final = ("symbol", "ticker")
@@ -123,7 +133,7 @@ def times_of(symbol: str, frame: pd.DataFrame, calendar: str) -> tuple[Ints, boo
     """
     import pandas as pd
 
-    index = _time_index(symbol, frame)
+    index = time_index(symbol, frame)
     if index.hasnans:
         at = int(np.flatnonzero(index.isna())[0])
         raise DataError(f"{symbol}: row {at} has no time", code="DATA_TIME")
@@ -142,6 +152,30 @@ def times_of(symbol: str, frame: pd.DataFrame, calendar: str) -> tuple[Ints, boo
     if instants.size > 1 and np.diff(np.sort(np.unique(instants))).min(initial=DAY) >= _DAILY_STEP:
         return session_of(calendar, instants) * DAY, True
     return instants, False
+
+
+def time_index(symbol: str, frame: pd.DataFrame) -> pd.DatetimeIndex:
+    """Return a table's times as they are written; `DataError` DATA_TIME where there are none to read."""
+    import pandas as pd
+
+    if isinstance(frame.index, pd.DatetimeIndex):
+        return frame.index
+    names = column_names(frame)
+    found = [name for name in TIME_COLUMNS if name in names]
+    values: Any
+    if "date" in found and "time" in found and "datetime" not in found and "timestamp" not in found:
+        values = frame[names["date"]].astype(str) + " " + frame[names["time"]].astype(str)
+    elif found:
+        values = frame[names[found[0]]]
+    elif isinstance(frame.index, pd.RangeIndex) or frame.index.dtype.kind in "iuf":
+        raise DataError(
+            f"{symbol}: no times; the index must hold dates or times, or a column must be named "
+            f"{', '.join(TIME_COLUMNS)}. The table has {', '.join(map(str, frame.columns))}",
+            code="DATA_TIME",
+        )
+    else:
+        values = frame.index
+    return _parse_times(symbol, values)
 
 
 def _read(symbol: str, frame: pd.DataFrame, calendar: str, guard: GuardPolicy) -> _Series:
@@ -246,29 +280,6 @@ def _row_report(symbol: str, rule: str, mask: Bools, ts: Ints, values: Floats, t
     return GuardReport(tuple(findings), {rule: rows.size} if rows.size else {})
 
 
-def _time_index(symbol: str, frame: pd.DataFrame) -> pd.DatetimeIndex:
-    import pandas as pd
-
-    if isinstance(frame.index, pd.DatetimeIndex):
-        return frame.index
-    names = column_names(frame)
-    found = [name for name in TIME_COLUMNS if name in names]
-    values: Any
-    if "date" in found and "time" in found and "datetime" not in found and "timestamp" not in found:
-        values = frame[names["date"]].astype(str) + " " + frame[names["time"]].astype(str)
-    elif found:
-        values = frame[names[found[0]]]
-    elif isinstance(frame.index, pd.RangeIndex) or frame.index.dtype.kind in "iuf":
-        raise DataError(
-            f"{symbol}: no times; the index must hold dates or times, or a column must be named "
-            f"{', '.join(TIME_COLUMNS)}. The table has {', '.join(map(str, frame.columns))}",
-            code="DATA_TIME",
-        )
-    else:
-        values = frame.index
-    return _parse_times(symbol, values)
-
-
 def _parse_times(symbol: str, values: Any) -> pd.DatetimeIndex:
     import pandas as pd
 
@@ -287,7 +298,28 @@ def _parse_times(symbol: str, values: Any) -> pd.DatetimeIndex:
                 raise
             return parsed
     except (ValueError, TypeError, OverflowError) as error:
-        raise DataError(f"{symbol}: times cannot be read: {error}", code="DATA_TIME") from None
+        why = _two_forms(array) or str(error).splitlines()[0]
+        raise DataError(f"{symbol}: times cannot be read: {why}", code="DATA_TIME") from None
+
+
+def _two_forms(array: npt.NDArray[Any]) -> str:
+    """Name the first row whose time is written in another form than the rows above it, if there is one.
+
+    pandas then says which of its arguments to change, which is of no use to whoever has only a file.
+    """
+    import pandas as pd
+
+    rows = [row for row, value in enumerate(array) if not pd.isna(value)]
+    texts = {row: str(array[row]).strip() for row in rows}
+    forms = {row: re.sub(r"[A-Za-z]+", "a", re.sub(r"\d+", "0", text)) for row, text in texts.items()}
+    other = next((row for row in rows if forms[row] != forms[rows[0]]), None)
+    if other is None:
+        return ""
+    first = rows[0]
+    return (
+        f"row {first} has {texts[first]!r} and row {other} has {texts[other]!r}; dates and times of day, or "
+        "two ways to write them, are mixed: were two sources joined, or cells rewritten by a spreadsheet?"
+    )
 
 
 def _to_datetime(array: npt.NDArray[Any], *, utc: bool) -> Any:

@@ -120,9 +120,10 @@ METRIC_DEFINITIONS: Final[dict[str, Metric]] = {
             "turnover",
             "Annual turnover",
             "ratio",
-            "Traded notional per year / mean equity: the sum of |quantity x price| of all fills, divided by "
-            "years and by the mean of initial cash (with net deposits) and final equity. Buying and selling "
-            "the whole account once a year is about 2.",
+            "Traded notional per year / capital: the sum of |quantity x price| of all fills, divided by "
+            "years and by the mean of initial cash (with net deposits) and final equity. The equity between "
+            "these two ends does not count, so an account that grew and fell back shows more than it turned "
+            "over. Buying and selling the whole account once a year is about 2.",
         ),
         Metric(
             "trades",

@@ -3,11 +3,13 @@
 Long at the open of bar 1 at 100 with a trail of 5 %, so the stop starts at 95. Every sequence isolates one
 question: in which order a bar raises and tests the stop, what it is raised with, whether the entry bar
 counts. Cells are (bar of the exit, price); the derivation stands above each sequence. vectorbt and backtrader
-are run here on the installed engines. backtesting.py 0.6.6 and freqtrade 2026.9 were run on the same bars
-elsewhere. The others are derived from their rules:
+are run here on the installed engines. freqtrade 2026.9 was run on the same bars elsewhere. The others were
+not run: their cells are derived, those of backtesting.py 0.6.6 from its documented code, the rest from their
+rules:
 
 | engine | rule | here as |
 |---|---|---|
+| backtesting.py | raise with the close, then test from the next bar on | profile `backtesting.py` |
 | lumibot | as vectorbt, once submitted | profile `vectorbt` |
 | Lean | test, then raise with the high; fills at min(stop, close) | `previous` |
 | Nautilus | along the price path, nearer extreme first (its adaptive ordering) | `path` |

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from simulator import load_bars
 from tests.twinstep.conftest import Cli
 
 SMALL = ("--symbols", "AAPL,MSFT", "--start", "2004-01-01", "--end", "2006-12-31")
@@ -58,6 +59,23 @@ def test_costs_and_conventions_change_the_result(cli: Cli) -> None:
         for more in ((), ("--costs", "ibkr-fixed"), ("--conventions", "worst"), ("--set", "risk.leverage=2"))
     }
     assert len(runs) == 4
+
+
+def test_the_benchmark_comes_from_the_file_and_a_flag_goes_before_it(cli: Cli, tmp_path: Path) -> None:
+    close = load_bars("sample:stocks", symbols=["AAPL", "MSFT"], start=SMALL[3], end=SMALL[5]).close
+    index = load_bars("sample:spx", start=SMALL[3], end=SMALL[5]).close[:, 0]
+    (tmp_path / "twinstep.toml").write_text('[report]\nbenchmark = "MSFT"\n', encoding="utf-8")
+    file, flag, source = (
+        cli("backtest", "sma-cross", *SMALL, *more, "--json").json
+        for more in ((), ("--benchmark", "AAPL"), ("--benchmark", "sample:spx"))
+    )
+    assert file["metrics"]["benchmark_return"] == pytest.approx(close[-1, 1] / close[0, 1] - 1.0)
+    assert flag["metrics"]["benchmark_return"] == pytest.approx(close[-1, 0] / close[0, 0] - 1.0)
+    assert source["metrics"]["benchmark_return"] == pytest.approx(index[-1] / index[0] - 1.0)
+    assert len({run["metrics"]["beta"] for run in (file, flag, source)}) == 3
+    assert len({run["fingerprint"] for run in (file, flag, source)}) == 1
+    compared = cli("compare", "sma-cross", "donchian-breakout", *SMALL, "--json").json["runs"]
+    assert compared["sma-cross"]["metrics"]["beta"] == file["metrics"]["beta"]
 
 
 def test_sweep_ranks_every_combination_and_writes_them(cli: Cli, tmp_path: Path) -> None:

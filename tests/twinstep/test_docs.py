@@ -32,7 +32,27 @@ def commands(command: Any, path: str = "twinstep") -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", list(PAGES))
 def test_generated_tables_are_fresh(name: str) -> None:
-    assert page(name) == refreshed(page(name), PAGES[name]()), "stale: run `make docs`"
+    assert page(name) == refreshed(page(name), PAGES[name]), "stale: run `make docs`"
+
+
+def test_every_marker_in_the_docs_has_its_generator() -> None:
+    found = {
+        file.name: re.findall(r"^<!-- generated: (.+) -->$", file.read_text(encoding="utf-8"), re.MULTILINE)
+        for file in (ROOT / "docs").glob("*.md")
+    }
+    assert {name: marks for name, marks in found.items() if marks} == {
+        name: list(blocks) for name, blocks in PAGES.items()
+    }
+
+
+def test_a_stale_part_is_made_anew_and_a_missing_marker_is_an_error() -> None:
+    text = "before\n<!-- generated: a -->\nold\n<!-- end -->\nafter\n"
+    fresh = refreshed(text, {"a": lambda: "new"})
+    assert fresh == "before\n<!-- generated: a -->\n\nnew\n\n<!-- end -->\nafter\n"
+    assert refreshed(fresh, {"a": lambda: "new"}) == fresh
+    for broken in (text.replace("generated: a", "generated: b"), text.replace("<!-- end -->", "")):
+        with pytest.raises(LookupError, match="generated: a"):
+            refreshed(broken, {"a": lambda: "new"})
 
 
 def test_every_command_and_option_is_documented() -> None:

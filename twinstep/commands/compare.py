@@ -23,7 +23,7 @@ from twinstep.options import (
     Timeframe,
     settings_from,
 )
-from twinstep.wiring import describe_bars, find_strategy, read_bars, simulate, title
+from twinstep.wiring import describe_bars, find_strategy, read_bars, read_benchmark, simulate, title
 
 if TYPE_CHECKING:
     from simulator.results import Result
@@ -109,6 +109,7 @@ def compare(
     chosen = [find_strategy(spec) for spec in runs]
     bars = read_bars(settings)
     head = describe_bars(bars)
+    benchmark = read_benchmark(bars, settings)
     results: dict[str, Result] = {}
     for strategy in chosen:
         for rule in rules:
@@ -116,7 +117,8 @@ def compare(
             while label in results:
                 label += "'"  # the same strategy named twice
             with working(label):
-                results[label] = simulate(bars, strategy, settings, conventions=rule)
+                result = simulate(bars, strategy, settings, conventions=rule)
+            results[label] = result.with_benchmark(benchmark)
     if as_json:
         runs_found = {
             label: {"metrics": r.metrics, "fingerprint": r.fingerprint} for label, r in results.items()

@@ -169,6 +169,7 @@ FILE_CASES: list[tuple[str, str, str, bytes]] = [
     ("DATA_FILE", "cannot be read", "A.csv", HEADER + b'2020-01-02,"1,1,1,1\n1,2,3,4,5,6\n'),
     ("DATA_SYMBOLS", "row 1 has no symbol", "A.csv", NAMED + b"A,2020-01-02,1,1,1,1\n,2020-01-02,1,1,1,1\n"),
     ("DATA_TIME", "cannot be read", "A.csv", b"date,open,high,low,close\nsoon,1,1,1,1\n"),
+    ("DATA_TIME", "2020-13-45", "A.csv", HEADER + b"2020-01-02,1,1,1,1\n2020-13-45,1,1,1,1\n"),
 ]  # fmt: skip
 
 
@@ -182,6 +183,34 @@ def test_bad_files_are_refused(tmp_path: Path, code: str, text: str, name: str, 
         load_bars(path)
     assert caught.value.code == code
     assert text in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+MIXED_TIMES: list[tuple[list[str], int]] = [
+    (["2020-01-02", "2020-01-03", "2020-01-06 00:00:00"], 2),
+    (["2020-01-02", "2020-01-03 15:30"], 1),
+    (["2020-01-02", "3 Jan 2020"], 1),
+    (["2020-01-02 15:30", "2020-01-03 15:30Z"], 1),
+    (["2020-01-02", "", "6.1.2020"], 2),
+]
+
+
+@pytest.mark.parametrize(("times", "at"), MIXED_TIMES, ids=[times[at] for times, at in MIXED_TIMES])
+@pytest.mark.parametrize("long", [False, True], ids=["one-symbol", "long"])
+def test_times_in_two_forms_name_the_file_and_the_first_row_that_differs(
+    tmp_path: Path, times: list[str], at: int, long: bool
+) -> None:
+    path = tmp_path / "prices.csv"
+    rows = [("B," if long else "") + f"{time},1,1,1,1" for time in times]
+    head = (NAMED + b"A,2020-01-02,1,1,1,1\n" if long else HEADER).decode()
+    path.write_text(head + "\n".join(rows), encoding="utf-8")
+    with pytest.raises(TwinstepError) as caught:
+        load_bars(path)
+    assert caught.value.code == "DATA_TIME"
+    start = (
+        f"{path}, {'B' if long else 'prices'}: times cannot be read: row 0 has {times[0]!r} and row {at} has"
+    )
+    assert caught.value.args[0].startswith(f"{start} {times[at]!r};")
 
 
 def test_a_missing_file_gets_a_near_miss(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from simulator.signals import Signals
 from simulator.types import ExitReason, FillKind, OrderState, PriceRule, Reason
@@ -56,6 +57,15 @@ EXPECTED = {
 }
 
 
+def _roomy(c: Configuration) -> Configuration:
+    # behind all the limits on size, buying power would hardly ever be the one that decides
+    risk = c.shape.risk and {
+        name: None if name.startswith("max_") and name.endswith("_pct") else value
+        for name, value in c.shape.risk.items()
+    }
+    return build(dataclasses.replace(c.shape, risk=risk))
+
+
 def test_every_driver_answers_with_the_same_bytes() -> None:
     seen: Counter[str] = Counter()
 
@@ -66,7 +76,7 @@ def test_every_driver_answers_with_the_same_bytes() -> None:
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(configurations())
+    @given(st.one_of(configurations(), configurations(), configurations().map(_roomy)))
     def agree(c: Configuration) -> None:
         answers = {name: driver(c) for name, driver in DRIVERS.items()}
         expected = answers["backtest"]

@@ -211,9 +211,10 @@ TIGHT = st.builds(
     min_risk_reward_ratio=st.just(0.0),
     min_signal_strength=st.just(1),
     min_pattern_score=st.just(0.0),
-    max_position_size_pct=st.sampled_from([None, 8.0, 60.0]),
-    max_gross_exposure_pct=st.sampled_from([None, 20.0, 90.0]),
-    max_net_exposure_pct=st.sampled_from([None, 15.0, 60.0]),
+    # often none, so that buying power behind them decides too
+    max_position_size_pct=st.sampled_from([None, None, 8.0, 60.0]),
+    max_gross_exposure_pct=st.sampled_from([None, None, 20.0, 90.0]),
+    max_net_exposure_pct=st.sampled_from([None, None, 15.0, 60.0]),
     max_positions_per_symbol=st.sampled_from([None, 2]),
     leverage=st.sampled_from([1.0, 2.0]),
     heat_basis=st.sampled_from(["entry", "mark"]),

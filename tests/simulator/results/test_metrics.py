@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 import time
-from pathlib import Path
 from statistics import mean, stdev
 
 import numpy as np
@@ -11,9 +10,7 @@ import pytest
 
 from simulator.kernel.dtypes import ACCOUNT, METRICS
 from simulator.results import METRIC_DEFINITIONS, Result, metrics_from_accumulators
-from simulator.results.metrics import benchmark_metrics, definitions_table, format_metric
-
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "metrics.md"
+from simulator.results.metrics import benchmark_metrics, format_metric
 
 
 def brute_force(result: Result) -> dict[str, float]:
@@ -98,12 +95,6 @@ def test_accumulators_and_logs_agree_on_every_metric(kind: str, request: pytest.
 def test_every_metric_is_defined_and_every_definition_is_a_metric(daily: Result) -> None:
     assert list(daily.metrics) == list(METRIC_DEFINITIONS)
     assert all(metric.definition.endswith(".") and metric.label for metric in METRIC_DEFINITIONS.values())
-
-
-def test_the_documentation_holds_the_definitions() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    between = text.split("<!-- generated: make docs -->\n")[1].split("<!-- end -->")[0]
-    assert between.strip() == definitions_table()
 
 
 def test_a_sweep_of_a_thousand_lanes_is_one_vectorised_call(daily: Result) -> None:
