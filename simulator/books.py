@@ -16,9 +16,9 @@ from simulator.bars.arrays import stamp
 from simulator.errors import EngineError
 from simulator.kernel import codes
 from simulator.kernel._jit import kernel_jit, self_healing
-from simulator.kernel.dtypes import ACCOUNT, COMMAND, METRICS, SIGNAL
+from simulator.kernel.dtypes import ACCOUNT, COMMAND, LEG, METRICS, PACKAGE, SIGNAL
 from simulator.kernel.loops import CLOSE, GO_ON, OPEN, run_lanes
-from simulator.kernel.state import LOG_NAMES, Logs, State, allocate_logs, each_bar, fingerprint, joined
+from simulator.kernel.state import LOG_NAMES, Lane, Logs, State, allocate_logs, each_bar, fingerprint, joined
 from simulator.kernel.views import lanes_of, view_of
 
 __all__ = ["Books"]
@@ -165,7 +165,7 @@ class Books:
 
 _COPIED_ROWS = 4096
 _NO_SIGNALS = np.zeros(0, SIGNAL)
-_NO_LANES = lanes_of([_NO_SIGNALS])
+_NO_LANES = lanes_of([Lane(_NO_SIGNALS, np.zeros(0, PACKAGE), np.zeros((0, 4), LEG))])
 _NO_COMMANDS = np.zeros(0, COMMAND)
 _NO_STARTS = np.zeros(1, np.int64)
 _NO_METRICS = np.zeros(0, METRICS)

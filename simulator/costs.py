@@ -52,6 +52,9 @@ class Costs:
         Percent per year of a short's value; an instrument's own rate goes first.
     margin_rate_pct, cash_rate_pct
         Percent per year paid on negative, and earned on positive, cash.
+    spread_share_1_leg, spread_share_2_legs, spread_share_3_legs, spread_share_4_legs
+        What an option package of so many legs gives away against its mid: share of the sum of its legs'
+        quoted spreads. 0.5 crosses the whole spread, 0 fills at the mid.
     name
         Name of the preset, or "custom".
     """
@@ -73,6 +76,10 @@ class Costs:
     borrow_rate_pct: float = 0.0
     margin_rate_pct: float = 0.0
     cash_rate_pct: float = 0.0
+    spread_share_1_leg: float = 0.25
+    spread_share_2_legs: float = 0.16
+    spread_share_3_legs: float = 0.11
+    spread_share_4_legs: float = 0.06
     name: str = "custom"
 
     def __post_init__(self) -> None:

@@ -154,13 +154,13 @@ class Run:
         slots = slots_of(capacity, risk, len(bars.symbols))
         self._market_view = view_of(self.market)
         self.books = Books(
-            state_of(slots, len(bars.symbols)),
+            state_of(slots, bars),
             self.params,
             self._market_view,
             self._rows(slots) if log else None,
         )
         self.at = 0
-        self._lanes = lanes_of([self.records])
+        self._lanes = lanes_of([signals.lane(self.records)])
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -192,7 +192,7 @@ class Run:
 
     def step_with(self, records: npt.NDArray[np.void]) -> int:
         """Step bar `at` with these signals, and stay there: for `on_bar` strategies."""
-        lanes = lanes_of([records])
+        lanes = lanes_of([self.signals.lane(records)])
         return self.books.step(self._market_view, lanes, self.commands, self.command_start, self.at)
 
     def fingerprint(self) -> str:
@@ -282,7 +282,7 @@ def _named(signals: Signals, name: str) -> Signals:
     records["strategy"] = 1
     return Signals(
         records, signals.symbols, tags=signals.tags, strategies=("", name), sectors=signals.sectors,
-        checked_stops=signals.checked_stops,
+        checked_stops=signals.checked_stops, packages=signals.packages, legs=signals.legs,
     )  # fmt: skip
 
 
@@ -297,6 +297,12 @@ def prepare(signals: Signals, bars: Bars, risk: RiskLimits | None) -> npt.NDArra
         records = _with_atr(signals.aligned(bars), bars)
         ready = signals.keep_ready(bars, records, _lacking(records))
     records, lacking = ready
+    if len(signals.packages) and bars.options is None:
+        raise SignalError(
+            "the signals trade option packages, and the bars know nothing of options; give them quotes or a "
+            "surface: bars.with_options(OptionMarket.modelled(bars, ...))",
+            code="SIGNAL_NO_OPTIONS",
+        )
     if risk is None and lacking >= 0:
         raise SignalError(
             f"signal {lacking} ({bars.symbols[records['sym'][lacking]]} at "

@@ -24,7 +24,7 @@ from simulator.costs import Costs
 from simulator.engine import Run, prepare
 from simulator.kernel.inspect import correlations, judge_once, portfolio_measures
 from simulator.kernel.state import Market, State, allocate_logs
-from simulator.kernel.views import view_of
+from simulator.kernel.views import lanes_of, view_of
 from simulator.risk_limits import RiskLimits
 from simulator.setup import market_of, params_of
 from simulator.types import HaltState, Reason, absent_inputs
@@ -160,8 +160,9 @@ class PortfolioRiskManager:
         logs = allocate_logs(0, 0, len(signals), 0, 0)
         view, logs_view, market_view = view_of(state), view_of(logs), view_of(run.market)
         records = prepare(signals, run.bars, self.limits)
+        lanes = lanes_of([signals.lane(records)])
         for index in range(len(records)):
-            judge_once(view, logs_view, market_view, self._params, records, index, max(run.at - 1, 0))
+            judge_once(view, logs_view, market_view, self._params, lanes, index, max(run.at - 1, 0))
         return [_verdict(row, run.bars.symbols) for row in logs.verdicts[: int(logs.counts["verdicts"][0])]]
 
     def correlation_matrix(self, bars: Bars, row: int = -1) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.errors import ConfigError, DataError
-from simulator.kernel.dtypes import BAR, CLOCK, PARAMS, VALUE
+from simulator.kernel.dtypes import BAR, CLOCK, PARAMS, QUOTE, SLOT, VALUE
 from simulator.kernel.state import Market, State, allocate_state
 
 if TYPE_CHECKING:
@@ -58,7 +58,35 @@ def build_market(bars: Bars, daily: npt.NDArray[np.float64], day_row: npt.NDArra
         instruments=np.ascontiguousarray(bars.instruments),
         actions=np.ascontiguousarray(bars.actions),
         parts=parts,
+        **_options_of(bars),
     )
+
+
+def _options_of(bars: Bars) -> dict[str, npt.NDArray[np.void]]:
+    # What the kernel knows of options; arrays without room where the bars bring none.
+    options = bars.options
+    if options is None:
+        return {
+            "volatility": np.zeros((0, 0), VALUE),
+            "rates": np.zeros(0, VALUE),
+            "yields": np.zeros(0, VALUE),
+            "surfaces": np.zeros((0, 0), VALUE),
+            "quotes": np.zeros(0, QUOTE),
+            "quote_start": np.zeros(0, SLOT),
+        }
+    return {
+        "volatility": _as_values(options.volatility),
+        "rates": _as_values(options.rates),
+        "yields": _as_values(options.yields),
+        "surfaces": _as_values(options.surfaces),
+        "quotes": np.ascontiguousarray(options.quotes),
+        "quote_start": np.ascontiguousarray(options.start).view(SLOT),
+    }
+
+
+def _as_values(array: npt.NDArray[np.float64]) -> npt.NDArray[np.void]:
+    # The same memory, seen as records of one value.
+    return np.ascontiguousarray(array).view(VALUE).reshape(array.shape)
 
 
 def _log_returns(closes: npt.NDArray[np.float64]) -> npt.NDArray[np.void]:
@@ -142,6 +170,10 @@ def _costs(record: np.void, costs: Costs) -> None:
     record["borrow_rate"] = costs.borrow_rate_pct / 100.0
     record["margin_rate"] = costs.margin_rate_pct / 100.0
     record["cash_rate"] = costs.cash_rate_pct / 100.0
+    record["share1"] = costs.spread_share_1_leg
+    record["share2"] = costs.spread_share_2_legs
+    record["share3"] = costs.spread_share_3_legs
+    record["share4"] = costs.spread_share_4_legs
 
 
 def _fraction(percent: float | None) -> float:
@@ -215,6 +247,6 @@ def room_for(risk: RiskLimits | None, symbols: int) -> int:
     return max(16, 2 * symbols + 2)
 
 
-def state_of(capacity: int, symbols: int) -> State:
+def state_of(capacity: int, bars: Bars) -> State:
     """Return an empty state with so many slots for positions, and as many for orders."""
-    return allocate_state(capacity, capacity, symbols)
+    return allocate_state(capacity, capacity, len(bars.symbols), options=bars.options is not None)

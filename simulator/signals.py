@@ -32,7 +32,8 @@ import numpy.typing as npt
 from simulator.bars.arrays import stamp
 from simulator.errors import SignalError, UnknownNameError, did_you_mean, warn
 from simulator.kernel import codes
-from simulator.kernel.dtypes import SIGNAL
+from simulator.kernel.dtypes import LEG, PACKAGE, SIGNAL
+from simulator.kernel.state import Lane
 from simulator.types import Entry, SignalStrength, TimeInForce
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ Records = npt.NDArray[np.void]
 Ready = tuple[Records, int]
 
 _FLOATS: Final = tuple(name for name in SIGNAL.names or () if SIGNAL[name] == np.dtype("<f8"))
-_COUNTS: Final = ("valid_bars", "max_bars", "max_days", "oco", "source")
+_COUNTS: Final = ("valid_bars", "max_bars", "max_days", "oco")
 _WORDS: Final = ("entry", "tif", "exit", "strength")
 _NAMES: Final = ("tag", "strategy", "sector")
 _PRICES: Final = ("entry_price", "limit_price", "stop", "target", "target2", "target3")
@@ -70,7 +71,15 @@ _MULTIPLES: Final = (
     *("target_r", "target2_r", "target3_r", "breakeven_r"),
     *("add_r", "add2_r", "scale_out_r"),
 )
-_INTERNAL: Final = ("forced_ts", "forced_phase", "forced_reason", "forced_price", "group", "extras")
+_INTERNAL: Final = (
+    "forced_ts",
+    "forced_phase",
+    "forced_reason",
+    "forced_price",
+    "group",
+    "extras",
+    "package",
+)
 COLUMNS: Final = frozenset(
     {"time", "symbol", "side", "valid_until", *_FLOATS, *_COUNTS, *_WORDS, *_NAMES} - {"forced_price"}
 )
@@ -90,6 +99,8 @@ class Signals:
         "_home",
         "_ready",
         "checked_stops",
+        "legs",
+        "packages",
         "records",
         "sectors",
         "strategies",
@@ -106,6 +117,8 @@ class Signals:
         strategies: tuple[str, ...] = ("",),
         sectors: tuple[str, ...] = (),
         checked_stops: bool = False,
+        packages: Records | None = None,
+        legs: Records | None = None,
     ) -> None:
         self.records = records
         self.symbols = symbols
@@ -113,6 +126,8 @@ class Signals:
         self.strategies = strategies
         self.sectors = sectors
         self.checked_stops = checked_stops
+        self.packages = np.zeros(0, PACKAGE) if packages is None else packages
+        self.legs = np.zeros((0, 4), LEG) if legs is None else legs
         self._home: weakref.ref[Bars] | None = None  # the bars that the rows refer to
         self._ready: tuple[weakref.ref[Bars], Ready] | None = None
 
@@ -227,9 +242,11 @@ class Signals:
         symbols, tags, strategies, sectors = (_Table() for _ in range(4))
         tags.add("")
         strategies.add("")
-        merged = []
+        merged, packages = [], 0
         for part in parts:
             records = part.records.copy()
+            records["package"] += np.where(records["package"] > 0, packages, 0)
+            packages += len(part.packages)
             records["row"] = -1
             for field, table, names in (
                 ("sym", symbols, part.symbols),
@@ -252,6 +269,8 @@ class Signals:
             strategies=tuple(strategies.names),
             sectors=tuple(sectors.names),
             checked_stops=any(part.checked_stops for part in parts),
+            packages=np.concatenate([part.packages for part in parts]) if packages else None,
+            legs=np.concatenate([part.legs for part in parts]) if packages else None,
         )
 
     def __len__(self) -> int:
@@ -296,6 +315,10 @@ class Signals:
         if self._home is not None and self._home() is bars:
             return self.records
         return self._align(bars)
+
+    def lane(self, records: Records) -> Lane:
+        """Return what the kernel reads of these signals; `records` are they, aligned with bars."""
+        return Lane(records, self.packages, self.legs)
 
     def ready_for(self, bars: Bars) -> Ready | None:
         """Return what `keep_ready` kept for these bars, if they are the ones."""

@@ -26,7 +26,7 @@ from simulator.engine import DEFAULT_RISK, prepare
 from simulator.errors import EngineError
 from simulator.halo import Halo
 from simulator.kernel import codes
-from simulator.kernel.state import LOG_NAMES, Market, State
+from simulator.kernel.state import LOG_NAMES, Lane, Market, State
 from simulator.kernel.views import lanes_of, view_of
 from simulator.setup import build_market, check_bars, params_of, slots_of, state_of
 from simulator.signals import Signals
@@ -76,9 +76,7 @@ class Stepper:
         slots = slots_of(capacity, risk, len(like.symbols))
         rows = dict.fromkeys(LOG_NAMES, 256) if log else None
         nothing = view_of(build_market(like[0:0], np.zeros((0, len(like.symbols))), np.zeros(0, np.int64)))
-        self.books = Books(
-            state or state_of(slots, len(like.symbols)), self.params, nothing, rows, fresh=state is None
-        )
+        self.books = Books(state or state_of(slots, like), self.params, nothing, rows, fresh=state is None)
 
     @property
     def state(self) -> State:
@@ -92,8 +90,8 @@ class Stepper:
         commands: Sequence[Command] | None = None,
     ) -> int:
         """Advance by the rows of `bars`, each by one call of the step; returns the last step's code."""
-        market, records, command_records, starts = self._piece(bars, signals, commands)
-        view, lanes = view_of(market), lanes_of([records])
+        market, lane, command_records, starts = self._piece(bars, signals, commands)
+        view, lanes = view_of(market), lanes_of([lane])
         code = codes.STEP_OK
         for t in range(len(bars)):
             code = self.books.step(view, lanes, command_records, starts, t)
@@ -106,8 +104,8 @@ class Stepper:
         commands: Sequence[Command] | None = None,
     ) -> int:
         """Advance by the rows of `bars` in the compiled loop: a chunk of a longer history."""
-        market, records, command_records, starts = self._piece(bars, signals, commands)
-        return self.books.loop(view_of(market), lanes_of([records]), command_records, starts, 0, len(bars))
+        market, lane, command_records, starts = self._piece(bars, signals, commands)
+        return self.books.loop(view_of(market), lanes_of([lane]), command_records, starts, 0, len(bars))
 
     def drain(self) -> dict[str, npt.NDArray[np.void]]:
         """Return what was logged since the last call, by log, and forget it."""
@@ -119,7 +117,7 @@ class Stepper:
 
     def _piece(
         self, bars: Bars, signals: Signals | None, commands: Sequence[Command] | None
-    ) -> tuple[Market, npt.NDArray[np.void], npt.NDArray[np.void], npt.NDArray[np.int64]]:
+    ) -> tuple[Market, Lane, npt.NDArray[np.void], npt.NDArray[np.int64]]:
         if check_bars(bars).symbols != self.symbols:
             raise EngineError(
                 f"these bars have {', '.join(bars.symbols[:5])}..., the account was opened for "
@@ -128,6 +126,7 @@ class Stepper:
             )
         closes, complete = self._halo.extend(bars.session, bars.close)
         market = build_market(bars, closes, complete)
-        records = prepare(signals if signals is not None else Signals.empty(bars), bars, self.risk)
+        given = signals if signals is not None else Signals.empty(bars)
+        lane = given.lane(prepare(given, bars, self.risk))
         command_records, starts = align_commands(commands, bars)
-        return market, records, command_records, starts
+        return market, lane, command_records, starts

@@ -29,7 +29,7 @@ from simulator.errors import ConfigError, StrategyError
 from simulator.kernel._jit import kernel_jit, self_healing
 from simulator.kernel.dtypes import ACCOUNT, METRICS
 from simulator.kernel.loops import LANES, run_lanes
-from simulator.kernel.state import allocate_logs
+from simulator.kernel.state import Lane, allocate_logs
 from simulator.kernel.views import lanes_of, view_of
 from simulator.setup import check_bars, market_of, params_of, room_for, state_of
 from simulator.signals import Signals
@@ -123,8 +123,8 @@ def run_lanes_over(
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
         raise ConfigError(f"threads is {threads!r}; it is a whole number, at least 1", code="CONFIG_THREADS")
     market = market_of(check_bars(bars))
-    records = _prepared(signals, bars, risks)
-    lanes = lanes_of(records)
+    given = _prepared(signals, bars, risks)
+    lanes = lanes_of(given)
     lanes_of_params = max(len(risks), len(costs), len(conventions))
     if lanes_of_params not in (1, count):
         raise ConfigError(
@@ -150,7 +150,7 @@ def run_lanes_over(
     market_view = view_of(market)
 
     def work(first: int, last: int) -> None:
-        state = state_of(capacity, len(bars.symbols))
+        state = state_of(capacity, bars)
         logs = allocate_logs(0, 0, 0, 0, 0)
         run_lanes(
             view_of(state), view_of(logs), market_view, params, lanes, commands, command_start,
@@ -190,14 +190,12 @@ def _spread(
                 progress(done, count)
 
 
-def _prepared(
-    signals: Sequence[Signals], bars: Bars, risks: Sequence[RiskLimits | None]
-) -> list[npt.NDArray[np.void]]:
+def _prepared(signals: Sequence[Signals], bars: Bars, risks: Sequence[RiskLimits | None]) -> list[Lane]:
     risk = None if any(risk is None for risk in risks) else risks[0]
-    once: dict[int, npt.NDArray[np.void]] = {}
+    once: dict[int, Lane] = {}
     for part in signals:
         if id(part) not in once:
-            once[id(part)] = prepare(part, bars, risk)
+            once[id(part)] = part.lane(prepare(part, bars, risk))
     return [once[id(part)] for part in signals]
 
 

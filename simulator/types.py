@@ -144,6 +144,7 @@ class ExitReason(_Labelled):
     END_OF_DATA = codes.EXIT_END_OF_DATA
     DRAWDOWN = codes.EXIT_DRAWDOWN
     DELISTED = codes.EXIT_DELISTED
+    DELTA = codes.EXIT_DELTA
 
 
 class Reason(_Labelled):
@@ -186,6 +187,9 @@ class Reason(_Labelled):
     INVALID_PRICE = codes.REASON_INVALID_PRICE
     DELISTED = codes.REASON_DELISTED
     NO_EQUITY = codes.REASON_NO_EQUITY
+    NO_QUOTE = codes.REASON_NO_QUOTE
+    MIN_CREDIT = codes.REASON_MIN_CREDIT
+    NOT_COVERED = codes.REASON_NOT_COVERED
     NONE = codes.REASON_NONE
     GAPPED_STOP = codes.REASON_GAPPED_STOP
     TIF_EXPIRED = codes.REASON_TIF_EXPIRED
@@ -203,6 +207,8 @@ class Reason(_Labelled):
     DEPOSIT = codes.REASON_DEPOSIT
     STOP_EXIT_TOOK_PRECEDENCE = codes.REASON_STOP_EXIT_TOOK_PRECEDENCE
     REVERSED = codes.REASON_REVERSED
+    ASSIGNED = codes.REASON_ASSIGNED
+    PIN_RISK = codes.REASON_PIN_RISK
 
 
 class PriceRule(_Labelled):
@@ -214,6 +220,8 @@ class PriceRule(_Labelled):
     CLOSE = codes.PRICE_CLOSE
     GIVEN = codes.PRICE_GIVEN
     OPEN_GAP = codes.PRICE_OPEN_GAP
+    QUOTE = codes.PRICE_QUOTE
+    MODEL = codes.PRICE_MODEL
 
 
 class HaltState(_Labelled):

@@ -41,6 +41,8 @@ from simulator.kernel.dtypes import ACTION, INSTRUMENT
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simulator.options.market import OptionMarket
+
 __all__ = ["UNKNOWN_SECTOR", "Bars", "GuardPolicy"]
 
 GuardPolicy = Literal["raise", "drop", "note"]
@@ -80,6 +82,8 @@ class Bars:
         What the guard found and kept.
     detail, detail_start : Bars or None, (T + 1,) int64
         Lower-timeframe bars; those of bar t are rows `detail_start[t]` to `detail_start[t + 1]`.
+    options : OptionMarket or None
+        Quotes of options on the symbols, stored or modelled.
     """
 
     __slots__ = (
@@ -97,6 +101,7 @@ class Bars:
         "instruments",
         "name",
         "notes",
+        "options",
         "origin",
         "panel",
         "raw",
@@ -132,6 +137,7 @@ class Bars:
         close_ts: Ints | None = None,
         detail: Bars | None = None,
         detail_start: Ints | None = None,
+        options: OptionMarket | None = None,
     ) -> None:
         self.symbols = symbols
         self.panel = panel
@@ -150,6 +156,7 @@ class Bars:
         self.calendar = calendar
         self.notes = notes
         self.detail = detail
+        self.options = options
         self.detail_start = np.zeros(ts.size + 1, np.int64) if detail_start is None else detail_start
         self._open_ts = open_ts
         self._close_ts = close_ts
@@ -445,6 +452,7 @@ class Bars:
             close_ts=None if self._close_ts is None else self._close_ts[start:stop],
             detail=detail,
             detail_start=detail_start,
+            options=None if self.options is None else self.options.rows(start, stop),
         )
 
     def select(self, symbols: Sequence[str]) -> Bars:
@@ -472,7 +480,17 @@ class Bars:
             actions=actions[np.lexsort((actions["kind"], actions["sym"], actions["row"]))],
             spread=np.ascontiguousarray(self.spread[:, columns]) if self.spread.size else self.spread,
             detail=None if self.detail is None else self.detail.select(names),
+            options=None if self.options is None else self.options.columns(columns),
         )
+
+    def with_options(self, options: OptionMarket) -> Bars:
+        """Return bars that know options on their symbols; `DataError` DATA_SHAPE for those of other bars."""
+        if len(options.rates) != len(self):
+            raise DataError(
+                f"the options were made for {len(options.rates)} bars, these are {len(self)}",
+                code="DATA_SHAPE",
+            )
+        return self.replaced(options=options)
 
     def with_sectors(self, sectors: Mapping[str, str] | Sequence[str]) -> Bars:
         """Return the same bars with other sectors; symbols that a mapping leaves out become "Unknown"."""

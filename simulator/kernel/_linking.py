@@ -16,11 +16,13 @@ import gc
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Final
 
+from numba.core import ir
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, DefaultPassBuilder, _LowerResult
-from numba.core.compiler_machinery import PassManager, register_pass
+from numba.core.compiler_machinery import FunctionPass, PassManager, register_pass
+from numba.core.ir_utils import get_definition, guard
 from numba.core.typed_passes import NativeLowering, NopythonRewrites
-from numba.core.untyped_passes import InlineClosureLikes, LiteralUnroll
+from numba.core.untyped_passes import DeadBranchPrune, InlineClosureLikes, LiteralUnroll
 
 __all__ = ["InnerCompiler", "OuterCompiler"]
 
@@ -98,6 +100,43 @@ class InnerLowering(NativeLowering):
         return True
 
 
+@register_pass(mutates_CFG=False, analysis_only=False)
+class DecideByType(FunctionPass):
+    """Answer calls of functions with a `by_type` from the type of their argument, an argument of the caller.
+
+    The answer is a constant, so that branches which it rules out are not compiled.
+    """
+
+    _name = "decide_by_type"
+
+    def __init__(self) -> None:
+        FunctionPass.__init__(self)
+
+    def run_pass(self, state: Any) -> bool:
+        """Put constants in the place of calls."""
+        func_ir = state.func_ir
+        answered = set()
+        for block in func_ir.blocks.values():
+            for assignment in block.find_insts(ir.Assign):
+                call = assignment.value
+                if not (isinstance(call, ir.Expr) and call.op == "call" and len(call.args) == 1):
+                    continue
+                function = guard(get_definition, func_ir, call.func)
+                argument = guard(get_definition, func_ir, call.args[0])
+                by_type = getattr(getattr(function, "value", None), "by_type", None)
+                if by_type is not None and isinstance(argument, ir.Arg):
+                    assignment.value = ir.Const(by_type(state.args[argument.index]), assignment.loc)
+                    func_ir._definitions[assignment.target.name] = [assignment.value]
+                    answered.add(call.func.name)
+        for block in func_ir.blocks.values():
+            for assignment in block.find_insts(ir.Assign):
+                if assignment.target.name in answered:
+                    # the function itself has no type, and nobody asks for it any more
+                    assignment.value = ir.Const(None, assignment.loc)
+        changed = bool(answered)
+        return changed
+
+
 class OuterCompiler(Compiler):
     """numba's pipeline, ending in an `OuterLibrary`."""
 
@@ -133,6 +172,8 @@ class InnerCompiler(OuterCompiler):
         """Return numba's pipeline with another lowering."""
         pipeline = PassManager("inner")
         for each, description in DefaultPassBuilder.define_nopython_pipeline(self.state).passes:
+            if each is DeadBranchPrune and DecideByType not in (first for first, _ in pipeline.passes):
+                pipeline.add_pass(DecideByType, "answer what the types say")
             if each not in _UNUSED:
                 pipeline.add_pass(InnerLowering if each is NativeLowering else each, description)
         pipeline.finalize()

@@ -68,6 +68,7 @@ EXIT_MANUAL = 17
 EXIT_END_OF_DATA = 18
 EXIT_DRAWDOWN = 19
 EXIT_DELISTED = 20
+EXIT_DELTA = 21
 
 # Why a verdict or an order event came out as it did
 REASON_ADMITTED = 0
@@ -107,6 +108,9 @@ REASON_INVALID_QUANTITY = 33
 REASON_INVALID_PRICE = 34
 REASON_DELISTED = 35
 REASON_NO_EQUITY = 36
+REASON_NO_QUOTE = 37
+REASON_MIN_CREDIT = 38
+REASON_NOT_COVERED = 39
 # order events only
 REASON_NONE = 50
 REASON_GAPPED_STOP = 51
@@ -125,6 +129,8 @@ REASON_ARMED = 66
 REASON_DEPOSIT = 67
 REASON_STOP_EXIT_TOOK_PRECEDENCE = 69
 REASON_REVERSED = 70
+REASON_ASSIGNED = 71
+REASON_PIN_RISK = 72
 
 # Halt states of the account
 STATE_ACTIVE = 0
@@ -198,6 +204,8 @@ PRICE_LIMIT = 2
 PRICE_CLOSE = 3
 PRICE_GIVEN = 4
 PRICE_OPEN_GAP = 5  # the open, because the price gapped through the order
+PRICE_QUOTE = 6  # from the quotes of a package's legs
+PRICE_MODEL = 7  # the same, where the quotes are modelled
 
 # Where a fill comes from, and how good its price is
 SOURCE_SIMULATED = 0

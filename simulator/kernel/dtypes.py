@@ -27,6 +27,7 @@ __all__ = [
     "LEG",
     "METRICS",
     "ORDER",
+    "PACKAGE",
     "PARAMS",
     "POSITION",
     "QUOTE",
@@ -68,7 +69,8 @@ SIGNAL: Final = _record(
     # exit_close: time exits fill at the close instead of the next open
     # forced_ts, forced_phase: hold an exit fixed (interval); see codes ENTRY_FIXED_*
     # extras: bits that say which of the rarer columns are given; see codes EXTRA_*
-    "exit_close source forced_ts forced_phase forced_reason group extras",
+    # package: index + 1 into the lane's option packages, 0 for a stock
+    "exit_close package forced_ts forced_phase forced_reason group extras",
     "priority entry_price limit_price qty stop stop_percent stop_atr "
     "target target2 target3 target_percent target2_percent target3_percent target_r target2_r target3_r "
     "target_fraction target2_fraction target3_fraction "
@@ -81,7 +83,7 @@ ORDER: Final = _record(
     # position: slot + 1 of the position that earlier partial fills opened
     "id sym side live listed entry tif state bars_worked session triggered position oco "
     "strategy tag sector signal "
-    "reversal born_row",
+    "reversal born_row package",
     # trigger, limit: mirrored. reference: the price that heat and exposure assume, real
     "qty filled trigger limit reference unit_risk unit_gross",
 )
@@ -92,20 +94,33 @@ POSITION: Final = _record(
     "id sym side live listed order signal strategy tag sector entry_row entry_ts "
     "entry_day entry_phase trail_mode "
     "trail_on stop_reason pending pending_kind pending_close exit_close max_bars max_days bars_held "
-    "forced_ts forced_phase forced_reason group tradable extras",
+    # package: 1 for an option package, whose prices are what its legs cost together
+    "forced_ts forced_phase forced_reason group tradable extras package",
     # mirrored prices (price times side), so that up is good for shorts too; read on every bar
     "stop_now next_target next_add peak worst best breakeven_at mark "
     "stop stop_initial trail_distance trail_level trail_activate entry "
     # real prices and money
     "qty entry_qty first_qty entry_price exit_qty exit_value fees realized dividends multiplier r_unit "
-    "initial_risk forced_price",
+    # unit_loss, unit_margin: of an option package, in currency per package: what it can lose, what it ties up
+    # premium: its credit (or debit) per unit of the underlying
+    "initial_risk forced_price unit_loss unit_margin premium delta",
 )
 
 TARGET: Final = _record("reason", "price qty fraction")
 ADD: Final = _record("state", "price qty fraction")
 
-LEG: Final = _record("position instrument side ratio expiry right group", "strike entry_price mark delta")
-QUOTE: Final = _record("instrument row", "bid ask iv open_interest")
+# right: 1 call, -1 put, 0 the underlying itself; side: 1 bought, -1 sold; ratio: contracts per package;
+# expiry: session date in days since 1970
+LEG: Final = _record("right side ratio expiry", "strike entry_price mark delta")
+PACKAGE: Final = _record(
+    # physical: 1 where shares change hands, 0 where cash does; covered: needs shares of its strategy
+    # naked: ties up the exchange minimum, else what it can lose; hold: keep assigned shares, else sell them
+    "legs expiry american physical covered naked dte_exit roll hold",
+    # as shares of the premium; delta_exit: absolute, of any sold leg
+    "multiplier profit_target stop_loss trail_start trail_back delta_exit min_credit",
+)
+# one quote per row, sorted by row, sym, expiry, right, strike
+QUOTE: Final = _record("row sym expiry right", "strike bid ask iv delta")
 
 ACCOUNT: Final = _record(
     # row: bars seen so far less one; seq: signals judged so far; session_equity: the last mark of the session
@@ -113,9 +128,10 @@ ACCOUNT: Final = _record(
     "schema_version ts row session session_no first_session_no last_session_no next_position next_order seq "
     "n_positions n_orders state killed reducing daily_halt drawdown_halt loss_streak "
     "cooldown_until halted_sessions "
-    "command_seq closed",
+    "command_seq closed n_packages",
+    # collateral: buying power that option packages tie up
     "cash equity initial_cash long_value short_value realized fees interest dividends deposits peak_equity "
-    "session_equity baseline gross net",
+    "session_equity baseline gross net collateral",
 )
 
 METRICS: Final = _record(
@@ -126,7 +142,9 @@ METRICS: Final = _record(
     "turnover sum_exposure sum_mae sum_mfe sum_bars_held",
 )
 
-SYMBOL: Final = _record("n_positions n_orders exit_row used_row bad_bars delisted", "last used_volume")
+SYMBOL: Final = _record(
+    "n_positions n_orders exit_row used_row bad_bars delisted roll_row roll_group", "last used_volume"
+)
 
 PARAMS: Final = _record(
     # conventions
@@ -141,7 +159,9 @@ PARAMS: Final = _record(
     "slippage slippage_ticks slippage_range slippage_spread volume_cap borrow_rate margin_rate cash_rate "
     # risk, as fractions
     "risk_per_trade heat sector correlation daily_loss min_reward_risk min_score position_size gross net "
-    "drawdown leverage cash",
+    "drawdown leverage cash "
+    # share of the quoted spread that a package of so many legs gives away against the mid
+    "share1 share2 share3 share4",
 )
 
 FILL: Final = _record(

@@ -6,7 +6,7 @@ from typing import Any
 
 from simulator.kernel._jit import kernel_jit
 from simulator.kernel.risk import correlation, judge, measures, position_heat
-from simulator.kernel.views import account_of, open_at
+from simulator.kernel.views import account_of, open_at, signal_at
 
 __all__ = ["correlations", "judge_once", "portfolio_measures"]
 
@@ -22,9 +22,9 @@ def portfolio_measures(state: Any, params: Any, sector: int, heats: Any) -> tupl
 
 
 @kernel_jit.entry
-def judge_once(state: Any, logs: Any, market: Any, params: Any, signals: Any, index: int, t: int) -> int:
+def judge_once(state: Any, logs: Any, market: Any, params: Any, lanes: Any, index: int, t: int) -> int:
     """Judge one signal at the close of bar t. The caller passes copies: judging places orders."""
-    return judge(state, logs, market, params[0], signals[index], t)
+    return judge(state, logs, market, params[0], lanes[0], signal_at(lanes[0], index), t)
 
 
 @kernel_jit.entry

@@ -347,6 +347,8 @@ def exit_at_open(state: Any, logs: Any, market: Any, params: Any, slot: int, t: 
     position = position_at(state, slot)
     if position["live"] == 0 or not tradable(market, t, d, position["sym"]):
         return 0.0
+    if position["package"] == 1:
+        return 0.0  # its prices are not the bar's
     if (
         params["entry_bar"] == codes.ENTRY_BAR_NOT_ALLOWED
         and position["entry_row"] == account_of(state)["row"]

@@ -12,9 +12,17 @@ import numpy as np
 
 from simulator.kernel import codes
 from simulator.kernel._jit import kernel_jit
-from simulator.kernel.views import counts_of, event_at, events_room, fill_at, fills_room
+from simulator.kernel.views import (
+    counts_of,
+    event_at,
+    events_room,
+    fill_at,
+    fills_room,
+    leg_at,
+    package_at,
+)
 
-__all__ = ["buying_power", "commission", "log_event", "log_fill", "slipped", "unit_cost"]
+__all__ = ["buying_power", "commission", "log_event", "log_fill", "package_fee", "slipped", "unit_cost"]
 
 
 @kernel_jit
@@ -60,6 +68,29 @@ def commission(params: Any, instrument: Any, direction: float, qty: float, price
 
 
 @kernel_jit
+def package_fee(state: Any, params: Any, slot: int, qty: float, session: int) -> float:
+    """Fees of trading `qty` packages: per leg, each with its cap; a leg that has expired costs nothing."""
+    package = package_at(state, slot)
+    fee = 0.0
+    traded = 0
+    for k in range(package["legs"]):
+        leg = leg_at(state, slot, k)
+        units = float(leg["ratio"]) * qty
+        if leg["right"] == 0:
+            fee += params["per_share"] * units * package["multiplier"]
+            traded += 1
+        elif leg["expiry"] > session:
+            part = params["per_contract"] * units
+            if params["leg_cap"] > 0.0 and part > params["leg_cap"]:
+                part = params["leg_cap"]
+            fee += part
+            traded += 1
+    if traded == 0:
+        return 0.0
+    return max(fee + params["per_order"], params["commission_min"])
+
+
+@kernel_jit
 def unit_cost(params: Any, instrument: Any, price: float) -> float:
     """Buying power that one unit takes, its share of the fees included; per-fill fees come on top."""
     per_unit = (
@@ -70,9 +101,12 @@ def unit_cost(params: Any, instrument: Any, price: float) -> float:
 
 @kernel_jit
 def buying_power(params: Any, account: Any) -> float:
-    """Leverage times equity less gross exposure; at leverage 1 and without shorts that is the cash."""
+    """Leverage times equity less gross exposure; at leverage 1 and without shorts that is the cash.
+
+    What option packages tie up is taken off.
+    """
     extra = (params["leverage"] - 1.0) * (account["cash"] + account["long_value"] - account["short_value"])
-    return extra + account["cash"] - 2.0 * account["short_value"]
+    return extra + account["cash"] - 2.0 * account["short_value"] - account["collateral"]
 
 
 @kernel_jit
@@ -106,6 +140,15 @@ def log_event(
 
 
 @kernel_jit
+def _grade(rule: int, source: int) -> int:
+    if source == codes.SOURCE_MANUAL:
+        return codes.GRADE_USER
+    if rule == codes.PRICE_QUOTE:
+        return codes.GRADE_QUOTED
+    return codes.GRADE_MODELLED if rule == codes.PRICE_MODEL else codes.GRADE_BAR
+
+
+@kernel_jit
 def log_fill(
     logs: Any,
     account: Any,
@@ -134,7 +177,7 @@ def log_fill(
         row["position"] = position["id"]
         row["rule"] = rule
         row["source"] = source
-        row["grade"] = codes.GRADE_USER if source == codes.SOURCE_MANUAL else codes.GRADE_BAR
+        row["grade"] = _grade(rule, source)
         row["signal"] = position["signal"]
         row["qty"] = qty
         row["price"] = price

@@ -13,12 +13,13 @@ import numpy as np
 
 from simulator.kernel import codes
 from simulator.kernel._jit import kernel_jit
-from simulator.kernel.money import commission, log_event, log_fill
+from simulator.kernel.money import commission, log_event, log_fill, package_fee
 from simulator.kernel.views import (
     account_of,
     add_at,
     clear_record,
     counts_of,
+    has_options,
     instrument_at,
     metrics_of,
     open_at,
@@ -489,11 +490,16 @@ def leave(
     instrument = instrument_at(market, position["sym"])
     side = float(position["side"])
     multiplier = position["multiplier"]
-    fee = commission(params, instrument, -side, qty, price)
+    if reason == codes.EXIT_ASSIGNMENT and rule == codes.PRICE_GIVEN:
+        fee = 0.0  # shares delivered against a sold option
+    elif has_options(state) and position["package"] == 1:
+        fee = package_fee(state, params, slot, qty, account["session"])
+    else:
+        fee = commission(params, instrument, -side, qty, price)
     notional = qty * price * multiplier
     account["cash"] += side * notional - fee
     account["fees"] += fee
-    metrics_of(state)["turnover"] += notional
+    metrics_of(state)["turnover"] += abs(notional)
     position["realized"] += (price - position["entry_price"]) * side * qty * multiplier
     position["fees"] += fee
     position["exit_qty"] += qty
@@ -553,6 +559,7 @@ def _close_trade(state: Any, logs: Any, params: Any, position: Any, reason: int)
     account = account_of(state)
     position["live"] = 0
     account["closed"] = 1
+    account["n_packages"] -= position["package"]
     symbol_at(state, position["sym"])["n_positions"] -= 1
     pnl = position["realized"] - position["fees"] + position["dividends"]
     account["realized"] += pnl

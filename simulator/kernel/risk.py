@@ -15,6 +15,7 @@ from simulator.kernel import codes
 from simulator.kernel._jit import kernel_jit
 from simulator.kernel.match import BAR_OK, bar_state, cancel_order
 from simulator.kernel.money import buying_power, log_event, unit_cost
+from simulator.kernel.packages import package_cost, package_terms
 from simulator.kernel.positions import free_order, initial_levels, target_level, target_share
 from simulator.kernel.views import (
     account_of,
@@ -24,12 +25,17 @@ from simulator.kernel.views import (
     clock_at,
     copy_record,
     counts_of,
+    has_options,
     instrument_at,
+    leg_at,
     metrics_of,
     open_at,
     order_at,
     orders_room,
+    package_at,
     plan_at,
+    plan_leg_at,
+    plan_package_at,
     position_at,
     positions_room,
     return_at,
@@ -50,6 +56,8 @@ WHOLE = 1e-9
 def position_heat(state: Any, params: Any, slot: int) -> float:
     """Open risk of a position in currency, planned adds included; without a stop, all of it."""
     position = position_at(state, slot)
+    if position["package"] == 1:
+        return position["qty"] * position["unit_loss"]
     stop = position["stop_now"]
     if stop == -np.inf:
         return position["qty"] * position["mark"] * position["multiplier"]
@@ -86,6 +94,8 @@ def measures(
             continue
         heat += position_heat(state, params, slot)
         value = position["qty"] * position["mark"] * position["multiplier"]
+        if position["package"] == 1 and position["side"] < 0:
+            value = position["qty"] * position["unit_margin"]
         if position["next_add"] < np.inf:
             for j in range(2):
                 add = add_at(state, slot, j)
@@ -238,11 +248,12 @@ def _conflict(state: Any, logs: Any, params: Any, signal: Any) -> int:
     account = account_of(state)
     sym = signal["sym"]
     side = signal["side"]
+    package = 1 if signal["package"] > 0 else 0  # shares and packages do not stand in each other's way
     same = False
     opposite = False
     for k in range(account["n_positions"]):
         position = position_at(state, open_at(state, k)["slot"])
-        if position["live"] == 1 and position["sym"] == sym:
+        if position["live"] == 1 and position["sym"] == sym and position["package"] == package:
             if position["side"] == side:
                 same = True
             else:
@@ -252,6 +263,7 @@ def _conflict(state: Any, logs: Any, params: Any, signal: Any) -> int:
         if (
             order["live"] == 1
             and order["sym"] == sym
+            and order["package"] == package
             and (order["oco"] == 0 or order["oco"] != signal["oco"])
         ):
             if order["side"] == side:
@@ -264,12 +276,22 @@ def _conflict(state: Any, logs: Any, params: Any, signal: Any) -> int:
         at_close = signal["entry"] == codes.ENTRY_CLOSE
         for k in range(account["n_positions"]):
             position = position_at(state, open_at(state, k)["slot"])
-            if position["live"] == 1 and position["sym"] == sym and position["side"] != side:
+            if (
+                position["live"] == 1
+                and position["sym"] == sym
+                and position["side"] != side
+                and position["package"] == package
+            ):
                 ask_to_close(position, at_close)
         for k in range(account["n_orders"]):
             slot = working_at(state, k)["slot"]
             order = order_at(state, slot)
-            if order["live"] == 1 and order["sym"] == sym and order["side"] != side:
+            if (
+                order["live"] == 1
+                and order["sym"] == sym
+                and order["side"] != side
+                and order["package"] == package
+            ):
                 cancel_order(state, logs, slot, codes.ORDER_CANCELLED, codes.REASON_REVERSED)
         if params["opposite_side"] == codes.OPPOSITE_CLOSE:
             return codes.REASON_CLOSE_ACCEPTED
@@ -421,8 +443,11 @@ def _floor_lot(qty: float, lot: float) -> float:
 
 
 @kernel_jit
-def judge(state: Any, logs: Any, market: Any, params: Any, signal: Any, t: int) -> int:
-    """Decide on one signal at the close of bar t: log its verdict and create its order where admitted."""
+def judge(state: Any, logs: Any, market: Any, params: Any, lane: Any, signal: Any, t: int) -> int:
+    """Decide on one signal at the close of bar t: log its verdict and create its order where admitted.
+
+    `lane` holds the option packages that the signal may name.
+    """
     account = account_of(state)
     metrics_of(state)["signals"] += 1
     if signal["side"] == 0:
@@ -572,6 +597,8 @@ def judge(state: Any, logs: Any, market: Any, params: Any, signal: Any, t: int) 
         )
     copy_record(plan_at(state, slot), signal)
     plan_at(state, slot)["row"] = account["row"]  # rows of a chunk are not rows of the run
+    if has_options(state) and signal["package"] > 0:
+        return _place_package(state, logs, market, params, lane, signal, slot, t, absent)
     return _size_and_place(state, logs, market, params, signal, slot, t, skip_side, absent)
 
 
@@ -650,6 +677,146 @@ def _size_and_place(
                 unit_risk += share * (at * unit + unit) * multiplier
                 unit_gross += share * abs(entry + at * unit) * multiplier
 
+    return _grant_and_place(
+        state,
+        logs,
+        market,
+        params,
+        signal,
+        slot,
+        t,
+        skip_side,
+        absent,
+        ref,
+        unit,
+        reward,
+        unit_risk,
+        unit_gross,
+        unit_cost(params, instrument, ref) + (unit_gross - ref * multiplier),
+        lot,
+        asked,
+    )
+
+
+@kernel_jit
+def _place_package(
+    state: Any,
+    logs: Any,
+    market: Any,
+    params: Any,
+    lane: Any,
+    signal: Any,
+    slot: int,
+    t: int,
+    absent: int,
+) -> int:
+    # A package of options is sized by what it can lose and by what it ties up.
+    account = account_of(state)
+    nan = np.nan
+    index = signal["package"] - 1
+    package = plan_package_at(state, slot)
+    copy_record(package, package_at(lane, index))
+    for k in range(4):
+        copy_record(plan_leg_at(state, slot, k), leg_at(lane, index, k))
+    asked = signal["qty"]
+    if asked == asked and not asked > 0.0:
+        return _reject(logs, account, signal, codes.REASON_INVALID_QUANTITY, asked, 0.0, asked, absent, nan)
+    quality, price, loss, margin, premium = package_terms(
+        state, market, params, t, signal["sym"], slot, signal["side"]
+    )
+    if quality != 0:
+        return _reject(
+            logs, account, signal, codes.REASON_NO_QUOTE, float(quality), 0.0, asked, absent, price
+        )
+    if not price > 0.0:
+        return _reject(logs, account, signal, codes.REASON_MIN_CREDIT, price, 0.0, asked, absent, price)
+    if package["covered"] == 1:
+        free = _free_shares(state, signal, package["multiplier"])
+        if free < 1.0:
+            return _reject(logs, account, signal, codes.REASON_NOT_COVERED, free, 1.0, asked, absent, price)
+        asked = min(asked, free) if asked == asked else free
+    # the least credit is a share of what may be lost, for a spread: of its width
+    if package["min_credit"] > 0.0 and premium < package["min_credit"] * (
+        loss / package["multiplier"] + premium
+    ):
+        return _reject(
+            logs,
+            account,
+            signal,
+            codes.REASON_MIN_CREDIT,
+            premium,
+            package["min_credit"] * (loss / package["multiplier"] + premium),
+            asked,
+            absent,
+            price,
+        )
+    gross = margin if signal["side"] < 0 else price * package["multiplier"]
+    return _grant_and_place(
+        state,
+        logs,
+        market,
+        params,
+        signal,
+        slot,
+        t,
+        codes.NO,
+        absent | codes.ABSENT_TARGET,
+        price,
+        nan,
+        nan,
+        loss,
+        gross,
+        package_cost(params, package, price, margin, signal["side"]),
+        1.0,
+        asked,
+    )
+
+
+@kernel_jit
+def _free_shares(state: Any, signal: Any, multiplier: float) -> float:
+    # Contracts that the strategy's shares of the symbol cover, beside those it has sold already.
+    account = account_of(state)
+    free = 0.0
+    for k in range(account["n_positions"]):
+        slot = open_at(state, k)["slot"]
+        position = position_at(state, slot)
+        if position["live"] == 0 or position["sym"] != signal["sym"] or not _own(position, signal):
+            continue
+        if position["package"] == 0:
+            free += position["qty"] / multiplier if position["side"] > 0 else 0.0
+        elif package_at(state, slot)["covered"] == 1:
+            free -= position["qty"]
+    return np.floor(free + WHOLE)
+
+
+@kernel_jit
+def _grant_and_place(
+    state: Any,
+    logs: Any,
+    market: Any,
+    params: Any,
+    signal: Any,
+    slot: int,
+    t: int,
+    skip_side: int,
+    absent: int,
+    ref: float,
+    unit: float,
+    reward: float,
+    unit_risk: float,
+    unit_gross: float,
+    cost: float,
+    lot: float,
+    asked: float,
+) -> int:
+    # Ask every rule how much it leaves, and place what is granted. Risk, exposure and cost are per unit, in
+    # currency; `unit` is the distance to the stop, NaN without one.
+    account = account_of(state)
+    plan = plan_at(state, slot)
+    sym = signal["sym"]
+    side = float(signal["side"])
+    instrument = instrument_at(market, sym)
+    nan = np.nan
     granted = asked
     rule = codes.REASON_ADMITTED
     value = nan
@@ -715,7 +882,6 @@ def _size_and_place(
             if skip_side != 0:
                 room += _released(state, sym, skip_side)
             room -= max(params["per_order"], params["commission_min"])
-            cost = unit_cost(params, instrument, ref) + (unit_gross - ref * multiplier)
             net_now = net * side
             for k in range(7):
                 if k == 0:
@@ -726,7 +892,7 @@ def _size_and_place(
                         params["risk_per_trade"],
                     )
                     policy = params["policy_risk"]
-                    if stop == -np.inf:
+                    if absent & codes.ABSENT_STOP != 0:
                         cap = np.inf
                 elif k == 1:
                     this, now, per, cap = codes.REASON_HEAT, heat, unit_risk, params["heat"]
@@ -787,6 +953,7 @@ def _size_and_place(
     order["signal"] = account["seq"]
     order["reversal"] = 1 if skip_side != 0 else 0
     order["born_row"] = account["row"]
+    order["package"] = 1 if signal["package"] > 0 else 0
     order["qty"] = granted
     order["trigger"] = plan["entry_price"] * side
     limit_price = plan["limit_price"]

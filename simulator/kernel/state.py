@@ -26,8 +26,8 @@ from simulator.kernel.dtypes import (
     LEG,
     METRICS,
     ORDER,
+    PACKAGE,
     POSITION,
-    QUOTE,
     SIGNAL,
     SLOT,
     SYMBOL,
@@ -38,6 +38,7 @@ from simulator.kernel.dtypes import (
 
 __all__ = [
     "LOG_NAMES",
+    "OPTION_FIELDS",
     "Lane",
     "Logs",
     "Market",
@@ -52,6 +53,7 @@ __all__ = [
 
 Records = npt.NDArray[np.void]
 
+OPTION_FIELDS: Final = ("packages", "legs", "plan_packages", "plan_legs")
 LOG_NAMES: Final = ("fills", "trades", "verdicts", "events", "equity")
 
 
@@ -59,7 +61,8 @@ class State(NamedTuple):
     """What one bar hands to the next.
 
     `targets` and `adds` belong to the position of the same slot (four targets, the fourth for a scale-out;
-    two adds), `plans` to the order of the same slot.
+    two adds), `plans` to the order of the same slot; so do `packages` and `legs`, `plan_packages` and
+    `plan_legs`, which have no room where no options are quoted.
     """
 
     account: Records  # (1,)
@@ -72,8 +75,10 @@ class State(NamedTuple):
     plans: Records  # (O,) the admitted signals
     order_slots: Records  # (O,) slots in use by orders, oldest first
     symbols: Records  # (S,)
-    legs: Records  # (P, 4) or (0, 4): option packages
-    quotes: Records  # (0,)
+    packages: Records  # (P,) or (0,)
+    legs: Records  # (P, 4) or (0, 4)
+    plan_packages: Records  # (O,) or (0,)
+    plan_legs: Records  # (O, 4) or (0, 4)
 
 
 class Logs(NamedTuple):
@@ -100,16 +105,25 @@ class Market(NamedTuple):
     instruments: Records  # (S,)
     actions: Records  # (A,)
     parts: Records  # (Td, S) BAR: lower-timeframe bars; without any, `bars` itself
+    volatility: Records  # (T, S) VALUE: IV index as a fraction, or (0, 0)
+    rates: Records  # (T,) VALUE: risk-free rate as a fraction, or (0,)
+    yields: Records  # (S,) VALUE: dividend yield as a fraction, or (0,)
+    surfaces: Records  # (S, K) VALUE: parameters of the modelled surface, or (0, 0)
+    quotes: Records  # (Q,) QUOTE, or (0,)
+    quote_start: Records  # (T + 1,) SLOT: first quote of each bar, or (0,)
 
 
 class Lane(NamedTuple):
-    """One lane's signals, sorted by `row`."""
+    """One lane's signals, sorted by `row`, and the option packages that they name."""
 
     signals: Records  # (N,)
+    packages: Records  # (M,)
+    legs: Records  # (M, 4)
 
 
-def allocate_state(positions: int, orders: int, symbols: int) -> State:
+def allocate_state(positions: int, orders: int, symbols: int, *, options: bool = False) -> State:
     """Return an empty state with room for so many positions, orders and symbols."""
+    p, o = (positions, orders) if options else (0, 0)
     account = np.zeros(1, ACCOUNT)
     account["schema_version"] = codes.SCHEMA_VERSION
     return State(
@@ -123,8 +137,10 @@ def allocate_state(positions: int, orders: int, symbols: int) -> State:
         plans=np.zeros(orders, SIGNAL),
         order_slots=np.zeros(orders, SLOT),
         symbols=np.zeros(symbols, SYMBOL),
-        legs=np.zeros((0, 4), LEG),
-        quotes=np.zeros(0, QUOTE),
+        packages=np.zeros(p, PACKAGE),
+        legs=np.zeros((p, 4), LEG),
+        plan_packages=np.zeros(o, PACKAGE),
+        plan_legs=np.zeros((o, 4), LEG),
     )
 
 

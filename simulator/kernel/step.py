@@ -40,7 +40,18 @@ from simulator.kernel.match import (
     tradable,
 )
 from simulator.kernel.money import buying_power, log_event
+from simulator.kernel.packages import (
+    assign_before_dividend,
+    close_package,
+    count_collateral,
+    open_package,
+    shares_of,
+    split_package,
+    value_packages,
+    worth_at,
+)
 from simulator.kernel.positions import compact, count_trade, leave, next_levels, set_stop_now, write_trade
+from simulator.kernel.quotes import package_quote
 from simulator.kernel.risk import fallen, judge, measures
 from simulator.kernel.views import (
     account_of,
@@ -54,6 +65,7 @@ from simulator.kernel.views import (
     equity_room,
     events_room,
     fills_room,
+    has_options,
     has_parts,
     instrument_at,
     metrics_of,
@@ -171,7 +183,7 @@ def step(
     for c in range(first_command, last_command):
         _obey(state, logs, market, params, commands[c], t)
     for a in range(clock_at(market, t)["action_start"], clock_at(market, t + 1)["action_start"]):
-        _act(state, logs, market, params, action_at(market, a))
+        _act(state, logs, market, params, action_at(market, a), t)
     if account["closed"] == 1:
         compact(state)
 
@@ -180,6 +192,8 @@ def step(
         if busy:
             _match(state, logs, market, params, t)
         _hold(state, market, params, t)
+        if has_options(state) and account["n_packages"] > 0:
+            value_packages(state, logs, market, params, t)
         _expire(state, logs)
         if account["closed"] == 1:
             compact(state)
@@ -193,7 +207,7 @@ def step(
         # comes while this one is judged
         if s + 1 < signals["signals_rows"]:
             prefetch_record(signal_at(signals, s + 1))
-        judge(state, logs, market, params, signal_at(signals, s), t)
+        judge(state, logs, market, params, signals, signal_at(signals, s), t)
     if n_signals > 0 or account["n_positions"] + account["n_orders"] > 0:
         if _at_close(state, logs, market, params, t):
             compact(state)
@@ -219,7 +233,7 @@ def coast(state: Any, logs: Any, market: Any, params: Any, t: int, until: int) -
     """
     account = account_of(state)
     metrics = metrics_of(state)
-    if account["daily_halt"] == 1 or has_parts(market):
+    if account["daily_halt"] == 1 or account["n_packages"] > 0 or has_parts(market):
         return 0
     if equity_room(logs) > 0:
         until = min(until, t + equity_room(logs) - counts_of(logs)["equity"])
@@ -455,7 +469,7 @@ def _cancel_entries(state: Any, logs: Any, reason: int) -> None:
 
 
 @kernel_jit
-def _act(state: Any, logs: Any, market: Any, params: Any, action: Any) -> None:
+def _act(state: Any, logs: Any, market: Any, params: Any, action: Any, t: int) -> None:
     account = account_of(state)
     sym = action["sym"]
     kind = action["kind"]
@@ -467,6 +481,8 @@ def _act(state: Any, logs: Any, market: Any, params: Any, action: Any) -> None:
             position = position_at(state, slot)
             if position["live"] == 1 and position["sym"] == sym:
                 price = value if value > 0.0 else position["mark"]
+                if has_options(state) and position["package"] == 1 and value > 0.0:
+                    price = worth_at(state, slot, value) * float(position["side"])
                 leave(
                     state,
                     logs,
@@ -491,7 +507,7 @@ def _act(state: Any, logs: Any, market: Any, params: Any, action: Any) -> None:
     if kind == codes.ACTION_SPLIT:
         _split(state, logs, params, sym, value)
     elif kind == codes.ACTION_DIVIDEND:
-        _dividend(state, logs, params, sym, value)
+        _dividend(state, logs, market, params, t, sym, value)
 
 
 @kernel_jit
@@ -529,8 +545,11 @@ def _split(state: Any, logs: Any, params: Any, sym: int, ratio: float) -> None:
             add = add_at(state, slot, j)
             add["price"] /= ratio
             add["qty"] *= ratio
-        set_stop_now(position, params["stop_and_trail"])
-        next_levels(state, position, slot)
+        if has_options(state) and position["package"] == 1:
+            split_package(state, position, slot, ratio)
+        else:
+            set_stop_now(position, params["stop_and_trail"])
+            next_levels(state, position, slot)
         log_event(
             logs,
             account,
@@ -565,7 +584,7 @@ def _split(state: Any, logs: Any, params: Any, sym: int, ratio: float) -> None:
 
 
 @kernel_jit
-def _dividend(state: Any, logs: Any, params: Any, sym: int, cash: float) -> None:
+def _dividend(state: Any, logs: Any, market: Any, params: Any, t: int, sym: int, cash: float) -> None:
     # Ex-date: longs receive, shorts pay. Open sell stops and buy limits are lowered by the dividend, as the
     # exchanges do (FINRA rule 5330); sell limits and buy stops are not.
     account = account_of(state)
@@ -575,11 +594,20 @@ def _dividend(state: Any, logs: Any, params: Any, sym: int, cash: float) -> None
         if position["live"] == 0 or position["sym"] != sym:
             continue
         side = float(position["side"])
+        if has_options(state) and position["package"] == 1:
+            # the leg of shares, if there is one, receives it; a sold call may have been exercised for it
+            assign_before_dividend(state, logs, market, params, slot, t, symbol_at(state, sym)["last"], cash)
+            if position["live"] == 0:
+                continue
         amount = cash * position["qty"] * position["multiplier"] * side
+        if has_options(state) and position["package"] == 1:
+            amount = cash * position["qty"] * position["multiplier"] * shares_of(state, slot)
+            if amount == 0.0:
+                continue
         account["cash"] += amount
         account["dividends"] += amount
         position["dividends"] += amount
-        if side > 0.0:
+        if side > 0.0 and position["package"] == 0:
             position["stop"] -= cash
             position["peak"] -= cash
             position["trail_level"] -= cash
@@ -828,7 +856,7 @@ def _hold(state: Any, market: Any, params: Any, t: int) -> None:
     account = account_of(state)
     for k in range(account["n_positions"]):
         position = position_at(state, open_at(state, k)["slot"])
-        if position["live"] == 1 and position["tradable"] == 1:
+        if position["live"] == 1 and position["tradable"] == 1 and position["package"] == 0:
             _hold_one(account, params, position, bar_at(market, t, position["sym"]))
 
 
@@ -981,6 +1009,12 @@ def _at_close(state: Any, logs: Any, market: Any, params: Any, t: int) -> bool:
             continue
         if position["forced_ts"] == 0 and position["pending_close"] == 0:
             continue
+        if has_options(state) and position["package"] == 1:
+            changed = True
+            _, worth, spread, _, _ = package_quote(state, market, t, position["sym"], slot, codes.NO)
+            close_package(state, logs, market, params, slot, worth, spread, position["pending_close"])
+            count_collateral(state)
+            continue
         bar = bar_at(market, t, position["sym"])
         if position["forced_ts"] != 0:
             forced_at_close(state, logs, market, params, slot, t)
@@ -1021,6 +1055,12 @@ def _at_close(state: Any, logs: Any, market: Any, params: Any, t: int) -> bool:
         if order["state"] == codes.ORDER_PENDING:
             _submit(logs, account, order)
         available = buying_power(params, account)
+        if has_options(state) and order["package"] == 1:
+            changed = True
+            open_package(state, logs, market, params, slot, t, available)
+            if order["live"] == 1:
+                cancel_order(state, logs, slot, codes.ORDER_CANCELLED, codes.REASON_FILL_BUYING_POWER)
+            continue
         raw = bar["close"] if order["side"] > 0 else -bar["close"]
         rule = codes.PRICE_CLOSE
         if kind == codes.ENTRY_FIXED_CLOSE:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -20,26 +19,30 @@ from numba.extending import intrinsic
 
 from simulator.kernel import dtypes
 from simulator.kernel._jit import jit_disabled, kernel_jit
-from simulator.kernel.state import Lane, Logs, Market, State
+from simulator.kernel.state import OPTION_FIELDS, Lane, Logs, Market, State
+from simulator.kernel.surface import SURFACE_FIELDS
 
-__all__ = ["clear_record", "copy_record", "lanes_of", "prefetch_record", "view_of"]
-
-
-def _view_dtype(bundle: Any) -> np.dtype[np.void]:
-    return np.dtype(
-        [(f"{name}{part}", "<i8") for name in bundle._fields for part in ("", "_rows", "_columns")]
-    )
+__all__ = ["clear_record", "copy_record", "has_options", "lanes_of", "prefetch_record", "view_of"]
 
 
-_DTYPES: Final = {bundle: _view_dtype(bundle) for bundle in (State, Logs, Market, Lane)}
+def _view_dtype(names: Sequence[str]) -> np.dtype[np.void]:
+    return np.dtype([(f"{name}{part}", "<i8") for name in names for part in ("", "_rows", "_columns")])
+
+
+_DTYPES: Final = {bundle: _view_dtype(bundle._fields) for bundle in (State, Logs, Market, Lane)}
+# A state without room for option packages has a type of its own, for which their code is not compiled.
+_STOCKS_ONLY: Final = _view_dtype([name for name in State._fields if name not in OPTION_FIELDS])
 
 
 def view_of(bundle: State | Logs | Market | Lane) -> Any:
     """Return what compiled code takes for a bundle. The bundle must outlive the view."""
     if jit_disabled():
         return bundle
-    record = np.zeros(1, _DTYPES[type(bundle)])[0]
+    stocks_only = isinstance(bundle, State) and not len(bundle.packages)
+    record = np.zeros(1, _STOCKS_ONLY if stocks_only else _DTYPES[type(bundle)])[0]
     for name, array in zip(bundle._fields, bundle, strict=True):
+        if stocks_only and name in OPTION_FIELDS:
+            continue
         if not array.flags.c_contiguous:
             raise ValueError(f"{name} is not contiguous")
         record[name] = array.ctypes.data
@@ -48,13 +51,27 @@ def view_of(bundle: State | Logs | Market | Lane) -> Any:
     return record
 
 
-def lanes_of(signals: Sequence[npt.NDArray[np.void]]) -> Any:
-    """Return what the loop takes for the signals of several lanes. The arrays must outlive the answer."""
+def has_options(state: Any) -> bool:
+    """Whether the account has room for option packages; compiled code knows it from the state's type."""
+    return len(state.packages) > 0
+
+
+has_options.by_type = lambda state: "packages" in state.fields  # type: ignore[attr-defined]
+
+
+def lanes_of(given: Sequence[Lane]) -> Any:
+    """Return what the loop takes for several lanes. The arrays must outlive the answer."""
     if jit_disabled():
-        return [_PlainLane(records) for records in signals]
-    lanes = np.zeros(len(signals), _DTYPES[Lane])
-    lanes["signals"] = [records.ctypes.data for records in signals]
-    lanes["signals_rows"] = [len(records) for records in signals]
+        return [_PlainLane(*lane) for lane in given]
+    lanes = np.zeros(len(given), _DTYPES[Lane])
+    lanes["signals"] = [lane.signals.ctypes.data for lane in given]
+    lanes["signals_rows"] = [len(lane.signals) for lane in given]
+    for index, lane in enumerate(given):
+        if len(lane.packages):
+            lanes["packages"][index] = lane.packages.ctypes.data
+            lanes["packages_rows"][index] = len(lane.packages)
+            lanes["legs"][index] = lane.legs.ctypes.data
+    lanes["legs_columns"] = 4
     return lanes
 
 
@@ -195,6 +212,34 @@ def _cell(name: str, dtype: np.dtype[np.void]) -> Callable[[Any, int, int], Any]
     return kernel_jit(read)
 
 
+def _floats(name: str, count: int) -> Callable[[Any, int], Any]:
+    # Accessor of a row of an array of values, as a tuple: what of it is not used is not read.
+    if jit_disabled():
+        return lambda view, i: getattr(view, name)["value"][i]
+    values_at = intrinsic(_emit_values(count))
+
+    def read(view: Any, i: int) -> Any:
+        return values_at(view[name], i)
+
+    return kernel_jit(read)
+
+
+def _emit_values(count: int) -> Callable[..., Any]:
+    def emit(context: Any, address: Any, index: Any) -> Any:
+        answer = types.UniTuple(types.float64, count)
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            size = context.get_constant(types.int64, 8 * count)
+            start = builder.add(arguments[0], builder.mul(arguments[1], size))
+            first = builder.inttoptr(start, ir.DoubleType().as_pointer())
+            values = [builder.load(builder.gep(first, [ir.IntType(64)(k)])) for k in range(count)]
+            return context.make_tuple(builder, answer, values)
+
+        return answer(types.int64, types.int64), generate
+
+    return emit
+
+
 def _room(name: str) -> Callable[[Any], int]:
     # Number of rows of an array.
     rows = f"{name}_rows"
@@ -231,6 +276,11 @@ order_at = _row("orders", dtypes.ORDER)
 plan_at = _row("plans", dtypes.SIGNAL)
 working_at = _row("order_slots", dtypes.SLOT)
 symbol_at = _row("symbols", dtypes.SYMBOL)
+package_at = _row("packages", dtypes.PACKAGE)
+leg_at = _cell("legs", dtypes.LEG)
+plan_package_at = _row("plan_packages", dtypes.PACKAGE)
+plan_leg_at = _cell("plan_legs", dtypes.LEG)
+packages_room = _room("packages")
 positions_room = _room("positions")
 orders_room = _room("orders")
 symbols_room = _room("symbols")
@@ -255,4 +305,12 @@ spread_at = _cell("spread", dtypes.VALUE)
 spread_room = _room("spread")
 instrument_at = _row("instruments", dtypes.INSTRUMENT)
 action_at = _row("actions", dtypes.ACTION)
+volatility_at = _cell("volatility", dtypes.VALUE)
+rate_at = _row("rates", dtypes.VALUE)
+yield_at = _row("yields", dtypes.VALUE)
+surface_of = _floats("surfaces", len(SURFACE_FIELDS))
+quote_at = _row("quotes", dtypes.QUOTE)
+quote_start_at = _row("quote_start", dtypes.SLOT)
+quotes_room = _room("quotes")
+surfaces_room = _room("surfaces")
 signal_at = _row("signals", dtypes.SIGNAL)

@@ -16,7 +16,9 @@ from simulator.options.iv_rank import iv_percentile, iv_rank
 if TYPE_CHECKING:
     from simulator.options.chain import Chain, load_chain
     from simulator.options.iv_index import vix_style_index
+    from simulator.options.market import OptionMarket
     from simulator.options.modelled import modelled_chain, strike_for_delta
+    from simulator.options.packages import make_legs, make_rules, package_signals
     from simulator.options.pricing import (
         Greeks,
         ImpliedVolatility,
@@ -32,6 +34,7 @@ __all__ = [
     "Chain",
     "Greeks",
     "ImpliedVolatility",
+    "OptionMarket",
     "Surface",
     "VolatilityStatus",
     "greeks",
@@ -39,7 +42,10 @@ __all__ = [
     "iv_percentile",
     "iv_rank",
     "load_chain",
+    "make_legs",
+    "make_rules",
     "modelled_chain",
+    "package_signals",
     "price",
     "solve_volatility",
     "strike_for_delta",
@@ -50,12 +56,16 @@ _HOMES = {
     "Chain": "chain",
     "Greeks": "pricing",
     "ImpliedVolatility": "pricing",
+    "OptionMarket": "market",
     "Surface": "surface",
     "VolatilityStatus": "pricing",
     "greeks": "pricing",
     "implied_volatility": "pricing",
     "load_chain": "chain",
+    "make_legs": "packages",
+    "make_rules": "packages",
     "modelled_chain": "modelled",
+    "package_signals": "packages",
     "price": "pricing",
     "solve_volatility": "pricing",
     "strike_for_delta": "modelled",

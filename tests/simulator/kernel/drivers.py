@@ -101,14 +101,15 @@ def by_stream(c: Configuration) -> Answer:
 def by_lane(c: Configuration) -> Answer:
     """A lane of a sweep with its logs switched on."""
     records = Run(c.bars, c.signals, **c.rules).records
-    state = state_of(room_for(c.risk, len(c.bars.symbols)), len(c.bars.symbols))
+    state = state_of(room_for(c.risk, len(c.bars.symbols)), c.bars)
     rows = 20_000
     logs = allocate_logs(rows, rows, rows, rows, len(c.bars) + 1)
     commands, starts = align_commands(c.commands, c.bars)
     metrics, account = np.zeros(1, METRICS), np.zeros(1, ACCOUNT)
     params = params_of(c.cash, c.risk, c.costs, c.conventions, raw=c.bars.raw)
+    lanes = lanes_of([c.signals.lane(records)])
     code, at = run_lanes(
-        view_of(state), view_of(logs), view_of(market_of(c.bars)), params, lanes_of([records]), commands,
+        view_of(state), view_of(logs), view_of(market_of(c.bars)), params, lanes, commands,
         starts, metrics, account, 0, 1, 0, len(c.bars), 0,
     )  # fmt: skip
     assert code in (codes.STEP_OK, codes.STEP_BAD_BAR)
@@ -187,6 +188,8 @@ def pieces(c: Configuration, cuts: list[int]) -> list[tuple[Bars, Signals, list[
             tags=c.signals.tags,
             strategies=c.signals.strategies,
             sectors=c.bars.sector_names,
+            packages=c.signals.packages,
+            legs=c.signals.legs,
         )
         made.append((c.bars[begin:end], part, c.commands[int(starts[begin]) : int(starts[end])]))
     return made
