@@ -12,8 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 MODULES = (
-    "chain", "chain_columns", "chain_guard", "chain_time", "importers", "iv_index", "iv_proxy", "iv_rank", "iv_term",
-    "snapshots",
+    "chain", "chain_columns", "chain_guard", "chain_time", "importers", "iv_index", "iv_proxy", "iv_rank",
+    "iv_term", "snapshots",
 )  # fmt: skip
 WITH_EXAMPLES = ("chain", "iv_proxy", "iv_rank")
 HEAVY = ("arch", "exchange_calendars", "numba", "pandas", "pyarrow", "scipy")

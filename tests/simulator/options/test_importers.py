@@ -272,6 +272,12 @@ def test_a_missing_column_is_named(save: Save, name: str) -> None:
     assert label.strip().strip("[]").lower() in str(caught.value)
 
 
+def test_of_several_layouts_the_more_particular_is_taken() -> None:
+    both = LAYOUTS["canonical"].columns | LAYOUTS["yfinance"].columns
+    assert detect(both).name == "canonical"
+    assert detect(LAYOUTS["yfinance"].columns | {"time"}).name == "yfinance"
+
+
 def test_a_near_miss_is_pointed_out(save: Save) -> None:
     path = save(IVOLATILITY.replace("option_expiration", "option_expirations", 1))
     with pytest.raises(

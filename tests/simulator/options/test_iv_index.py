@@ -100,10 +100,26 @@ def test_two_zero_bids_end_a_strip() -> None:
     one = strip_variance(_with(chain, bid=bid), 0.03)
     assert one is not None
     assert one.strikes == whole.strikes - 1  # a single gap is skipped, what follows counts
-    bid[(chain.kind == 1) & (chain.strike == 120.0)] = 0.0
+    bid = np.where((chain.kind == 1) & np.isin(chain.strike, [105.0, 115.0]), 0.0, chain.bid)
     apart = strip_variance(_with(chain, bid=bid), 0.03)
     assert apart is not None
     assert apart.strikes == whole.strikes - 2  # two gaps, not one after the other
+
+
+def test_a_forward_on_a_strike_is_that_strike() -> None:
+    chain = quotes({30: 0.2}, strikes=np.array([90.0, 100.0, 110.0]))
+    even = np.where(chain.strike == 100.0, 2.0, chain.bid)
+    strip = strip_variance(_with(chain, bid=even, ask=np.where(chain.strike == 100.0, 2.5, chain.ask)), 0.03)
+    assert strip is not None
+    assert (strip.forward, strip.k0, strip.strikes) == (100.0, 100.0, 3)
+
+
+def test_a_crossed_quote_makes_no_forward() -> None:
+    chain = quotes({30: 0.2}, strikes=np.arange(80.0, 121.0))
+    at = (chain.kind == 1) & (chain.strike == 120.0)
+    put = float(chain.mid[(chain.kind == -1) & (chain.strike == 120.0)][0])
+    crossed = _with(chain, bid=np.where(at, put + 1, chain.bid), ask=np.where(at, put - 1, chain.ask))
+    assert constant_maturity_iv(crossed, rate=0.03).iloc[0] == pytest.approx(0.2, abs=1e-5)
 
 
 def test_an_unknown_bid_counts_as_none() -> None:
