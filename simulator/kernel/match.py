@@ -303,8 +303,9 @@ def _take_targets_and_adds(
             rule = codes.PRICE_LIMIT
             if open_ >= raw:
                 # a gap: at the open, or at the limit as far as the bar reaches it
-                raw = open_ if params["limit_gap"] == codes.LIMIT_GAP_OPEN else max(raw, low)
-                rule = codes.PRICE_OPEN_GAP if gapped == 1 else codes.PRICE_OPEN
+                if params["limit_gap"] == codes.LIMIT_GAP_OPEN or low > raw:
+                    rule = codes.PRICE_OPEN_GAP if gapped == 1 else codes.PRICE_OPEN
+                    raw = open_ if params["limit_gap"] == codes.LIMIT_GAP_OPEN else low
             want = min(target["qty"], position["qty"])
             filled = exit_fill(
                 state,

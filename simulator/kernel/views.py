@@ -30,8 +30,9 @@ def _view_dtype(names: Sequence[str]) -> np.dtype[np.void]:
 
 
 _DTYPES: Final = {bundle: _view_dtype(bundle._fields) for bundle in (State, Logs, Market, Lane)}
-# A state without room for option packages has a type of its own, for which their code is not compiled.
-_STOCKS_ONLY: Final = _view_dtype([name for name in State._fields if name not in OPTION_FIELDS])
+# A state without room for option packages has a type of its own, for which their code is not compiled. Its
+# last field keeps numba from taking one type for a special case of the other.
+_STOCKS_ONLY: Final = _view_dtype([*(name for name in State._fields if name not in OPTION_FIELDS), "stocks"])
 
 
 def view_of(bundle: State | Logs | Market | Lane) -> Any:

@@ -7,11 +7,13 @@ Fills at the mid (`spread_share_1_leg=0` and so on) keep the numbers plain; one 
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+from numba.core.errors import NumbaWarning
 
 from simulator import Bars, Costs, backtest
 from simulator.engine import Run
@@ -340,3 +342,15 @@ def test_a_rule_with_a_wrong_name_or_value_is_named() -> None:
     bars = market([100, 100, 100], last=1)
     with pytest.raises(SignalError, match="expires on or before"):
         opened(bars, 1, [(-1, "put", 95.0)], row=1)
+
+
+def test_stocks_and_options_have_code_of_their_own_in_one_process() -> None:
+    # numba may take one record type for a special case of another, and call the code of the wrong one
+    bars = market([100, 100, 100, 100], last=3, time_value=[4.0, 1.0, 1.0, 0.0])
+    shares = Signals.from_arrays(bars, [0], [0], 1, qty=1.0, max_bars=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", NumbaWarning)
+        alone = backtest(bars.replaced(options=None), shares, risk=None)
+        package = traded(bars, opened(bars, 3, [(-1, "put", 95.0)], profit_target=0.5))
+    assert alone.trades["exit_reason"].tolist() == ["time"]
+    assert package.trades["exit_reason"].tolist() == ["profit_target"]

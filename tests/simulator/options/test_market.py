@@ -1,4 +1,4 @@
-"""What bars know of options: the kernel sees the numbers of the surface, or of the chain, that they are from."""
+"""What bars know of options: the kernel sees the numbers of the surface or chain that they are from."""
 
 from __future__ import annotations
 
