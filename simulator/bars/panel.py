@@ -380,7 +380,7 @@ class Bars:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over symbols, times, panel, actions, instruments and the raw flag, as 64 hex digits."""
+        """SHA-256 over symbols, times, panel, actions, instruments, options and the raw flag, 64 hex digits."""
         if self._fingerprint is None:
             digest = hashlib.sha256()
             digest.update("\0".join(self.symbols).encode())
@@ -388,6 +388,8 @@ class Bars:
             for array in (self.ts, self.panel, self.actions, self.instruments):
                 digest.update(f"|{array.shape}|".encode())
                 digest.update(np.ascontiguousarray(array).view(np.uint8).data)
+            if self.options is not None:
+                digest.update(self.options.digest())
             self._fingerprint = digest.hexdigest()
         return self._fingerprint
 

@@ -11,6 +11,7 @@ nowhere else; without them the surface answers for every contract, and all that 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -153,6 +154,14 @@ class OptionMarket:
     def grade(self) -> Literal["quoted", "modelled"]:
         """Where prices come from."""
         return "quoted" if len(self.quotes) else "modelled"
+
+    def digest(self) -> bytes:
+        """SHA-256 over everything that decides a price."""
+        digest = hashlib.sha256()
+        for array in (self.volatility, self.rates, self.yields, self.surfaces, self.quotes, self.start):
+            digest.update(f"|{array.shape}|".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.digest()
 
     def rows(self, first: int, last: int) -> OptionMarket:
         """Return the part that belongs to rows `first` to `last` of the bars."""

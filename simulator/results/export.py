@@ -65,6 +65,7 @@ def run_document(result: Result) -> dict[str, Any]:
         "data": {
             "name": raw.bars.name,
             "origin": raw.bars.origin,
+            "options": result.option_grade or None,
             "fingerprint": raw.bars.fingerprint,
             "symbols": list(raw.bars.symbols),
             "bars": raw.seen,

@@ -103,6 +103,7 @@ def render_report(result: Result, *, title: str | None = None) -> str:
         title=title or head["strategies"] or "Backtest",
         head=head,
         origin=result.raw.bars.origin,
+        option_grade=result.option_grade,
         style=folder.joinpath("report.css").read_text(encoding="utf-8"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -317,6 +318,7 @@ def _provenance(result: Result) -> list[tuple[str, list[tuple[str, str]]]]:
         ("Engine", raw.engine_hash),
         ("Data", raw.bars.name),
         ("Origin", origins.get(raw.bars.origin, raw.bars.origin)),
+        *([("Options", result.option_grade)] if result.option_grade else []),
         ("Data fingerprint", raw.bars.fingerprint),
         ("Bars", f"{head['bars']} × {len(raw.bars.symbols)} symbols, {head['first']} to {head['last']}"),
         (

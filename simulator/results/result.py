@@ -67,7 +67,11 @@ class Result:
 
     def __repr__(self) -> str:
         m = self.raw.metrics[0]
-        return f"Result({self.raw.bars.name}: {m['trades']} trades, {m['signals']} signals, {m['bars']} bars)"
+        modelled = ", options modelled" if self.option_grade == "modelled" else ""
+        return (
+            f"Result({self.raw.bars.name}{modelled}: {m['trades']} trades, {m['signals']} signals, "
+            f"{m['bars']} bars)"
+        )
 
     def with_benchmark(self, benchmark: Benchmark) -> Result:
         """Return the same run measured against something else."""
@@ -173,8 +177,15 @@ class Result:
 
     @property
     def data_label(self) -> str:
-        """REAL, SYNTHETIC or USER: where the prices come from."""
-        return self.raw.bars.origin.upper()
+        """REAL, SYNTHETIC or USER: where the prices come from, and whether quotes of options are MODELLED."""
+        origin = self.raw.bars.origin.upper()
+        return f"{origin}, OPTIONS MODELLED" if self.option_grade == "modelled" else origin
+
+    @property
+    def option_grade(self) -> str:
+        """Where quotes of options come from: "quoted", "modelled", or "" where the bars know none."""
+        options = self.raw.bars.options
+        return "" if options is None else options.grade
 
     # Tables
 

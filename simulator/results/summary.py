@@ -68,7 +68,8 @@ def _print_head(canvas: Canvas, result: Result) -> None:
 
     head = head_of(result)
     styles = {"SYNTHETIC": "bold black on yellow", "REAL": "bold black on green"}
-    line = Text(f" {head['label']} ", style=styles.get(result.data_label, "bold reverse"))
+    style = styles["SYNTHETIC"] if result.option_grade == "modelled" else styles.get(result.data_label)
+    line = Text(f" {head['label']} ", style=style or "bold reverse")
     line.append("  ")
     line.append(f"{head['name']}", style="bold")
     if head["strategies"]:

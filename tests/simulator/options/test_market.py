@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +19,7 @@ from simulator.options import (
     package_signals,
     price,
 )
+from simulator.results.export import run_document
 from simulator.signals import Signals
 
 AT_MID = Costs(
@@ -97,3 +100,15 @@ def test_packages_need_bars_that_know_options(bars: Bars) -> None:
         backtest(bars, a_put(bars, 5, 30, 100.0), risk=None)
     with pytest.raises(DataError, match="made for 90 bars"):
         bars[:50].with_options(OptionMarket.modelled(bars, {bars.symbols[0]: 0.2}))
+
+
+def test_what_is_modelled_says_so_wherever_it_is_shown(bars: Bars, tmp_path: Path) -> None:
+    options = OptionMarket.modelled(bars, {bars.symbols[0]: 0.2})
+    result = backtest(bars.with_options(options), a_put(bars, 5, 45, float(bars.close[5, 0])), risk=None)
+    assert "OPTIONS MODELLED" in result.summary()
+    assert "options modelled" in repr(result)
+    page = result.report(tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Modelled options." in page
+    assert run_document(result)["data"]["options"] == "modelled"
+    other = OptionMarket.modelled(bars, {bars.symbols[0]: 0.21})
+    assert bars.with_options(options).fingerprint != bars.with_options(other).fingerprint != bars.fingerprint
