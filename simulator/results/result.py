@@ -35,8 +35,9 @@ from simulator.results.frames import (
 from simulator.results.identity import fingerprint_of
 from simulator.results.interval import IntervalReport
 from simulator.results.metrics import METRIC_DEFINITIONS, benchmark_metrics, metrics_from_accumulators
+from simulator.results.packages import BUCKETS, packages_frame
 from simulator.results.raw import RawRun
-from simulator.results.tables import group_trades, monthly_table, verdict_table
+from simulator.results.tables import group_packages, group_trades, monthly_table, verdict_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,6 +102,11 @@ class Result:
         """One row per signal: outcome, rule, value against limit, quantity asked and granted."""
         self._check_log()
         return verdicts_frame(self.raw)
+
+    @cached_property
+    def packages(self) -> pd.DataFrame:
+        """Trades of option packages: as `trades`, with legs, expiry, dte, captured, iv_rank and grade."""
+        return packages_frame(self.raw, self.trades)
 
     @cached_property
     def events(self) -> pd.DataFrame:
@@ -192,8 +198,11 @@ class Result:
     def by(self, what: str) -> pd.DataFrame:
         """Return trade statistics by "tag", "sector", "year", "symbol", "strategy", "exit_reason" or "side".
 
-        The table by year also has the account's `return` of each year.
+        The table by year also has the account's `return` of each year. Option packages are grouped by
+        "iv_rank" and "dte" too, both at the entry, with the mean share of the premium `captured`.
         """
+        if what in BUCKETS:
+            return group_packages(self.packages, what)
         table = group_trades(self.trades, what)
         if what != "year":
             return table

@@ -10,13 +10,14 @@ import numpy.typing as npt
 
 from simulator.errors import UnknownNameError, did_you_mean
 from simulator.results.metrics import METRIC_DEFINITIONS
+from simulator.results.packages import BUCKETS, bucket_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simulator.results.result import Result
 
-__all__ = ["GROUPS", "compare", "group_trades", "monthly_table", "verdict_table"]
+__all__ = ["GROUPS", "compare", "group_packages", "group_trades", "monthly_table", "verdict_table"]
 
 GROUPS: Final = ("tag", "sector", "year", "symbol", "strategy", "exit_reason", "side")
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -29,11 +30,10 @@ def group_trades(trades: pd.DataFrame, what: str) -> pd.DataFrame:
     average_bars_held, fees, defined as the metrics of the same names. Sorted by profit, years by time.
     Raises `UnknownNameError` NAME_GROUP.
     """
-    import pandas as pd
-
     if what not in GROUPS:
         raise UnknownNameError(
-            f"trades cannot be grouped by {what!r}.{did_you_mean(what, GROUPS)}", code="NAME_GROUP"
+            f"trades cannot be grouped by {what!r}.{did_you_mean(what, (*GROUPS, *BUCKETS))}",
+            code="NAME_GROUP",
         )
     if what == "year":
         keys = trades["exit_time"].dt.year
@@ -41,11 +41,33 @@ def group_trades(trades: pd.DataFrame, what: str) -> pd.DataFrame:
         keys = trades["side"].map({1: "long", -1: "short"})
     else:
         keys = trades[what]
+    table = _statistics(trades, keys)
+    table.index.name = what
+    return table if what == "year" else table.sort_values("pnl", ascending=False, kind="stable")
+
+
+def group_packages(packages: pd.DataFrame, what: str) -> pd.DataFrame:
+    """Return the statistics of `group_trades` for packages by one of `BUCKETS`, in the order of the buckets.
+
+    One more column, `captured`: the mean share of the premium that was kept.
+    """
+    import pandas as pd
+
+    keys = pd.Series(bucket_of(what, packages[what]), index=packages.index)
+    table = _statistics(packages, keys).assign(captured=packages["captured"].groupby(keys).mean())
+    table.index.name = what
+    order = packages[what].groupby(keys).min().sort_values(na_position="last").index
+    return table.loc[order]
+
+
+def _statistics(trades: pd.DataFrame, keys: pd.Series[Any]) -> pd.DataFrame:
+    import pandas as pd
+
     pnl = trades["pnl"]
     working = trades.assign(key=keys, win=pnl > 0, profit=pnl.clip(lower=0), loss=-pnl.clip(upper=0))
     groups = working.groupby("key", sort=True)
     profit, loss = groups["profit"].sum(), groups["loss"].sum()
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "trades": groups.size(),
             "win_rate": groups["win"].mean().astype(np.float64),
@@ -59,8 +81,6 @@ def group_trades(trades: pd.DataFrame, what: str) -> pd.DataFrame:
             "fees": groups["fees"].sum(),
         }
     )
-    table.index.name = what
-    return table if what == "year" else table.sort_values("pnl", ascending=False, kind="stable")
 
 
 def monthly_table(returns: npt.NDArray[np.float64], session: npt.NDArray[np.int64]) -> pd.DataFrame:

@@ -112,3 +112,22 @@ def test_what_is_modelled_says_so_wherever_it_is_shown(bars: Bars, tmp_path: Pat
     assert run_document(result)["data"]["options"] == "modelled"
     other = OptionMarket.modelled(bars, {bars.symbols[0]: 0.21})
     assert bars.with_options(options).fingerprint != bars.with_options(other).fingerprint != bars.fingerprint
+
+
+def test_packages_have_a_table_of_their_own(bars: Bars) -> None:
+    options = OptionMarket.modelled(bars, {bars.symbols[0]: 0.2})
+    strike = round(float(bars.close[5, 0]) * 1.02, 2)
+    signals = a_put(bars, 5, 45, strike, profit_target=0.3)
+    result = backtest(bars.with_options(options), signals, risk=None, costs=AT_MID)
+    row = result.packages.iloc[0]
+    assert row["legs"] == f"-1 {strike:g}P"
+    assert row["dte"] == 45
+    assert row["captured"] == pytest.approx(1 - row["exit_price"] / row["entry_price"])
+    assert (row["grade"], np.isnan(row["iv_rank"])) == ("modelled", True)
+    table = result.by("dte")
+    assert table.index.tolist() == ["30 to 45"]
+    assert table["captured"].iloc[0] == pytest.approx(row["captured"])
+    assert result.by("iv_rank").index.tolist() == ["unknown"]
+    # shares that are put to us are a trade, and no package
+    held = backtest(bars.with_options(options), a_put(bars, 5, 10, 2 * strike), risk=None)
+    assert (len(held.trades), len(held.packages)) == (2, 1)
