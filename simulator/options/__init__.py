@@ -15,6 +15,7 @@ from simulator.options.iv_rank import iv_percentile, iv_rank
 
 if TYPE_CHECKING:
     from simulator.options.chain import Chain, load_chain
+    from simulator.options.exposure import portfolio_greeks
     from simulator.options.iv_index import vix_style_index
     from simulator.options.market import OptionMarket
     from simulator.options.modelled import modelled_chain, strike_for_delta
@@ -46,6 +47,7 @@ __all__ = [
     "make_rules",
     "modelled_chain",
     "package_signals",
+    "portfolio_greeks",
     "price",
     "solve_volatility",
     "strike_for_delta",
@@ -66,6 +68,7 @@ _HOMES = {
     "make_rules": "packages",
     "modelled_chain": "modelled",
     "package_signals": "packages",
+    "portfolio_greeks": "exposure",
     "price": "pricing",
     "solve_volatility": "pricing",
     "strike_for_delta": "modelled",
