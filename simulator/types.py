@@ -16,6 +16,14 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from simulator.kernel import codes
+from simulator.opportunity import (
+    Opportunity,
+    OptionLeg,
+    ParameterSource,
+    PastPerformance,
+    Sizing,
+    TrackRecord,
+)
 
 if TYPE_CHECKING:
     from simulator.bars import Bars
@@ -30,13 +38,19 @@ __all__ = [
     "FillKind",
     "HaltState",
     "OnBarStrategy",
+    "Opportunity",
+    "OptionLeg",
     "OrderState",
+    "ParameterSource",
+    "PastPerformance",
     "PriceRule",
     "Reason",
     "Side",
     "SignalStrength",
+    "Sizing",
     "Strategy",
     "TimeInForce",
+    "TrackRecord",
     "TradingSignal",
     "absent_inputs",
     "allowed_transitions",

@@ -1,9 +1,10 @@
 """What to trade: causal indicators, chart patterns, strategies, signal generation, and the look-ahead proof.
 
 `Strategy` and `OnBarStrategy` are the bases for your own; `load_strategy` finds shipped and own ones by
-name or file; `scan_patterns` and `SignalGenerator` turn charts into sized `TradingSignal`s. The proof lives
-in `strategies.lookahead`, indicators in `strategies.indicators`. Names are imported when they are first
-used, so that importing this package imports neither numba nor pandas.
+name or file; `scan_patterns` and `SignalGenerator` turn charts into sized `TradingSignal`s; `OptionsScanner`
+and `PositionSizer` find premium trades and size them. The proof lives in `strategies.lookahead`, indicators
+in `strategies.indicators`. Names are imported when they are first used, so that importing this package
+imports neither numba nor pandas.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from strategies.equity.sma_cross import SmaCross
     from strategies.loader import load_class, load_strategy, strategy_names
     from strategies.lookahead import LookaheadReport, WarmupReport, warmup_report
+    from strategies.options_scanner import OptionsScanner
     from strategies.patterns.scan import PATTERNS, PatternScan, scan_patterns
+    from strategies.position_sizer import PositionSizer
     from strategies.registry import STRATEGIES, strategy_class
     from strategies.risk_calculator import RiskCalculator
     from strategies.signal_generator import SignalGenerator, StrengthThresholds, create_manual_signal
@@ -40,8 +43,10 @@ __all__ = [
     "Int",
     "LookaheadReport",
     "OnBarStrategy",
+    "OptionsScanner",
     "PatternScan",
     "PatternScanStrategy",
+    "PositionSizer",
     "RiskCalculator",
     "RsiPullback",
     "SignalGenerator",
@@ -74,7 +79,9 @@ _HOMES = {
     "strategies.equity.sma_cross": ("SmaCross",),
     "strategies.loader": ("load_class", "load_strategy", "strategy_names"),
     "strategies.lookahead": ("LookaheadReport", "WarmupReport", "warmup_report"),
+    "strategies.options_scanner": ("OptionsScanner",),
     "strategies.patterns.scan": ("PATTERNS", "PatternScan", "scan_patterns"),
+    "strategies.position_sizer": ("PositionSizer",),
     "strategies.registry": ("STRATEGIES", "strategy_class"),
     "strategies.risk_calculator": ("RiskCalculator",),
     "strategies.signal_generator": ("SignalGenerator", "StrengthThresholds", "create_manual_signal"),

@@ -1,7 +1,11 @@
 """Strategies by their short names; classes are imported when they are asked for.
 
->>> sorted(STRATEGIES)
+>>> sorted(EQUITY)
 ['atr-channel', 'donchian-breakout', 'gap-fade', 'pattern-scan', 'rsi-pullback', 'sma-cross']
+>>> sorted(PREMIUM)[:5]
+['calendar', 'cash-secured-put', 'covered-call', 'iron-condor', 'jade-lizard']
+>>> strategy_class("iron-condor").__name__
+'IronCondor'
 """
 
 from __future__ import annotations
@@ -12,9 +16,9 @@ from typing import Final
 from simulator.errors import UnknownNameError, did_you_mean
 from strategies.base import Strategy
 
-__all__ = ["STRATEGIES", "strategy_class"]
+__all__ = ["EQUITY", "PREMIUM", "STRATEGIES", "strategy_class"]
 
-STRATEGIES: Final[dict[str, str]] = {
+EQUITY: Final[dict[str, str]] = {
     "sma-cross": "strategies.equity.sma_cross:SmaCross",
     "donchian-breakout": "strategies.equity.donchian:DonchianBreakout",
     "rsi-pullback": "strategies.equity.rsi_pullback:RsiPullback",
@@ -22,6 +26,23 @@ STRATEGIES: Final[dict[str, str]] = {
     "gap-fade": "strategies.equity.gap_fade:GapFade",
     "pattern-scan": "strategies.equity.pattern_scan:PatternScanStrategy",
 }
+"""Home of every shipped strategy that trades the bars themselves."""
+
+PREMIUM: Final[dict[str, str]] = {
+    "cash-secured-put": "strategies.premium.stock:CashSecuredPut",
+    "covered-call": "strategies.premium.stock:CoveredCall",
+    "wheel": "strategies.premium.stock:Wheel",
+    "short-put-spread": "strategies.premium.spreads:ShortPutSpread",
+    "short-call-spread": "strategies.premium.spreads:ShortCallSpread",
+    "iron-condor": "strategies.premium.spreads:IronCondor",
+    "short-strangle": "strategies.premium.undefined:ShortStrangle",
+    "short-straddle": "strategies.premium.undefined:ShortStraddle",
+    "jade-lizard": "strategies.premium.undefined:JadeLizard",
+    "calendar": "strategies.premium.calendars:Calendar",
+}
+"""Home of every shipped strategy that needs bars with options."""
+
+STRATEGIES: Final[dict[str, str]] = {**EQUITY, **PREMIUM}
 """Home of every shipped strategy."""
 
 

@@ -47,7 +47,7 @@ def test_the_readme_names_how_to_start() -> None:
         assert (ROOT / link).is_file(), link
 
 
-@pytest.mark.parametrize("name", ["quickstart", "trailing", "on_bar", "demo"])
+@pytest.mark.parametrize("name", ["quickstart", "trailing", "on_bar", "premium", "scan", "demo"])
 def test_every_example_runs(name: str, tmp_path: Path) -> None:
     script = ROOT / "examples" / f"{name}.py"
     code = f"import runpy; sys.argv = [{name!r}]; runpy.run_path({str(script)!r}, run_name='__main__')"

@@ -18,7 +18,19 @@ from typing import Annotated, Final
 import typer
 
 from simulator.errors import TwinstepError
-from twinstep.commands import backtest, compare, config, data, doctor, lookahead, strategies, sweep
+from twinstep.commands import (
+    backtest,
+    chain,
+    compare,
+    config,
+    data,
+    doctor,
+    iv,
+    lookahead,
+    scan,
+    strategies,
+    sweep,
+)
 from twinstep.console import EXIT_INPUT, EXIT_INTERRUPTED, EXIT_UNFORESEEN, note, one_line_warnings
 
 __all__ = ["app", "main", "run"]
@@ -63,6 +75,9 @@ app.command("lookahead", epilog=lookahead.EXAMPLES, rich_help_panel=LOOK)(lookah
 app.command("strategies", rich_help_panel=LOOK)(strategies.strategies)
 app.command("doctor", rich_help_panel=LOOK)(doctor.doctor)
 app.add_typer(data.app, name="data", rich_help_panel=LOOK)
+app.command("scan", epilog=scan.EXAMPLES, rich_help_panel=LOOK)(scan.scan)
+app.command("iv", epilog=iv.EXAMPLES, rich_help_panel=LOOK)(iv.iv)
+app.add_typer(chain.app, name="chain", rich_help_panel=LOOK)
 app.command("new-strategy", epilog=strategies.EXAMPLES, rich_help_panel=SETUP)(strategies.new_strategy)
 app.add_typer(config.app, name="config", rich_help_panel=SETUP)
 

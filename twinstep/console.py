@@ -26,6 +26,7 @@ __all__ = [
     "note",
     "one_line_warnings",
     "plain",
+    "print_table",
     "progress_bar",
     "show_progress",
     "table",
@@ -77,7 +78,6 @@ def plain(value: Any) -> Any:
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
     """Write a table; columns whose every cell is a number stand to the right."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -88,6 +88,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
         grid.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in held:
         grid.add_row(*(Text(cell) for cell in row))  # Text: a bracket in a cell is no markup
+    print_table(grid)
+
+
+def print_table(grid: object) -> None:
+    """Write a table that something else has made, for `rich` to print."""
+    from rich.console import Console
+
     console = Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
     console.print(grid)
 

@@ -57,6 +57,7 @@ Source = Annotated[
     str | None,
     typer.Option(
         "--data",
+        "--underlying",
         metavar="SOURCE",
         help="sample:stocks, sample:spx, sample:nasdaq, sample:vix, a CSV or Parquet file or folder, "
         "yfinance:AAPL,MSFT or synthetic:…; without it, what the configuration says, else sample:stocks.",

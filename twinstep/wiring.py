@@ -142,4 +142,6 @@ def describe_bars(bars: Bars) -> dict[str, Any]:
         "first": bars.index[0].isoformat(),
         "last": bars.index[-1].isoformat(),
         "notes": list(bars.notes),
+        # prices of options: from quotes, from the modelled surface, or none at all
+        "options": None if bars.options is None else bars.options.grade,
     }

@@ -72,8 +72,8 @@ SIGNAL: Final = _record(
     # package: index + 1 into the lane's option packages, 0 for a stock
     "exit_close package forced_ts forced_phase forced_reason group extras",
     # what most signals have comes first, so that judging one touches few lines of the processor's cache
-    "score qty stop stop_percent target target_percent trail_percent entry_price limit_price priority stop_atr "
-    "target2 target3 target2_percent target3_percent target_r target2_r target3_r "
+    "score qty stop stop_percent target target_percent trail_percent entry_price limit_price priority "
+    "stop_atr target2 target3 target2_percent target3_percent target_r target2_r target3_r "
     "target_fraction target2_fraction target3_fraction "
     "trail_amount trail_atr trail_activate_r breakeven_r atr "
     "add_r add_fraction add2_r add2_fraction scale_out_r scale_out_fraction forced_price",

@@ -84,6 +84,9 @@ def package_terms(
     lowest, bounded = worst_payoff(state, slot, codes.YES)
     margin = _margin(state, slot, codes.YES, bar_at(market, t, sym)["close"], worth, lowest, bounded)
     loss = (worth - lowest) * multiplier if bounded else margin
+    if package["covered"] == 0 and not loss > 0.0:
+        # a spread for its width or more: such quotes cannot be
+        return QUOTE_NONE, worth * float(side), loss, margin, premium
     if package["covered"] == 1:
         loss = 0.0
     elif package["stop_loss"] > 0.0:
@@ -150,7 +153,8 @@ def open_package(
         return 0.0
     package = plan_package_at(state, order_slot)
     multiplier = package["multiplier"]
-    unit = package_cost(params, package, price, margin, order["side"])
+    unit = package_cost(state, params, order_slot, price, margin, order["side"])
+    available -= max(params["per_order"], params["commission_min"])
     qty = order["qty"]
     if qty * unit > available:
         qty = np.floor(available / unit + 1e-9)
@@ -260,9 +264,17 @@ def open_package(
 
 
 @kernel_jit
-def package_cost(params: Any, package: Any, price: float, margin: float, side: int) -> float:
-    """Buying power that one package takes at `price` per share, its fees included."""
-    fees = params["per_contract"] * float(package["legs"]) + params["per_order"]
+def package_cost(state: Any, params: Any, slot: int, price: float, margin: float, side: int) -> float:
+    """Buying power that one package of an order takes at `price` per share, with fees by contract and share.
+
+    Fees by order come on top.
+    """
+    package = plan_package_at(state, slot)
+    fees = 0.0
+    for k in range(package["legs"]):
+        leg = plan_leg_at(state, slot, k)
+        each = params["per_share"] * package["multiplier"] if leg["right"] == 0 else params["per_contract"]
+        fees += each * float(leg["ratio"])
     return margin + float(side) * price * package["multiplier"] + fees
 
 
@@ -752,9 +764,17 @@ def count_collateral(state: Any) -> None:
     account = account_of(state)
     total = 0.0
     for k in range(account["n_positions"]):
-        position = position_at(state, open_at(state, k)["slot"])
+        slot = open_at(state, k)["slot"]
+        position = position_at(state, slot)
         if position["live"] == 1 and position["package"] == 1:
             total += position["qty"] * position["unit_margin"]
             if position["side"] < 0:
                 total -= 2.0 * position["qty"] * position["mark"] * position["multiplier"]
+            # shares that a package is short of, after an assignment, tie up what other short shares do
+            package = package_at(state, slot)
+            for j in range(package["legs"]):
+                leg = leg_at(state, slot, j)
+                if leg["right"] == 0 and leg["side"] < 0:
+                    shares = position["qty"] * position["multiplier"] * float(leg["ratio"])
+                    total += 2.0 * shares * leg["mark"]
     account["collateral"] = total

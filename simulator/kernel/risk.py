@@ -735,17 +735,16 @@ def _place_package(
         if free < 1.0:
             return _reject(logs, account, signal, codes.REASON_NOT_COVERED, free, 1.0, asked, absent, price)
         asked = min(asked, free) if asked == asked else free
-    # the least credit is a share of what may be lost, for a spread: of its width
-    if package["min_credit"] > 0.0 and premium < package["min_credit"] * (
-        loss / package["multiplier"] + premium
-    ):
+    # the least credit is a share of what is tied up, for a spread: of its width
+    base = margin / package["multiplier"] if signal["side"] < 0 else premium + loss / package["multiplier"]
+    if premium < package["min_credit"] * base:
         return _reject(
             logs,
             account,
             signal,
             codes.REASON_MIN_CREDIT,
             premium,
-            package["min_credit"] * (loss / package["multiplier"] + premium),
+            package["min_credit"] * base,
             asked,
             absent,
             price,
@@ -766,7 +765,7 @@ def _place_package(
         nan,
         loss,
         gross,
-        package_cost(params, package, price, margin, signal["side"]),
+        package_cost(state, params, slot, price, margin, signal["side"]),
         1.0,
         asked,
     )

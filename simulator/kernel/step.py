@@ -624,6 +624,8 @@ def _dividend(state: Any, logs: Any, market: Any, params: Any, t: int, sym: int,
             cash,
             position["qty"],
         )
+    if has_options(state):
+        count_collateral(state)
     for k in range(account["n_orders"]):
         order = order_at(state, working_at(state, k)["slot"])
         if order["live"] == 0 or order["sym"] != sym:

@@ -92,7 +92,7 @@ def make_rules(count: int, **rules: Any) -> Records:
         A stop at twice the credit is a loss of once the credit: `stop_loss=1`.
         `trail_start`, `trail_back`: once this share has been earned, exit when that share is given back.
         `dte_exit`: exit at so many calendar days to expiry. `delta_exit`: at this delta of any sold leg.
-        `min_credit`: least premium as a share of premium and loss together (of a spread: of its width).
+        `min_credit`: least credit as a share of what the package ties up (of a spread: of its width).
         `multiplier` (100), `american` (1), `physical` (1): the contract. `naked`: ties up the exchange's
         minimum instead of what it can lose. `covered`: calls sold on shares that are held. `hold`: keep
         assigned shares instead of selling them at the next open. `roll`: the exit at `dte_exit` is a roll.

@@ -16,7 +16,7 @@ from simulator.signals import Signals
 from strategies.base import Strategy
 from strategies.indicators import atr, carry, crossed_above, lag, sma
 from strategies.lookahead import LookaheadReport, lookahead, warmup_report
-from strategies.registry import STRATEGIES, strategy_class
+from strategies.registry import EQUITY, strategy_class
 
 Mask = npt.NDArray[np.bool_]
 MakeMarket = Callable[..., Bars]
@@ -35,7 +35,7 @@ VARIANTS: dict[str, dict[str, object]] = {
 }
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", EQUITY)
 def test_every_shipped_strategy_passes_at_every_bar(name: str, market: Bars) -> None:
     report = lookahead(strategy_class(name)(), market)
     assert report.passed, report.summary()
@@ -371,7 +371,7 @@ def test_warmup_report_needs_enough_bars(market: Bars) -> None:
 def test_shipped_warmups_are_long_enough(make_market: MakeMarket) -> None:
     """With a history of its warm-up a shipped strategy gives the signals of the whole history."""
     bars = make_market(500, 3, missing=0.0)
-    for name in STRATEGIES:
+    for name in EQUITY:
         report = warmup_report(strategy_class(name)(), bars, window=60, multiples=(1.0, 1.5))
         assert report.rows[0].worst < 0.05, report.summary()
     assert atr(bars.high, bars.low, bars.close).shape == bars.close.shape

@@ -9,6 +9,7 @@ import typer
 
 from simulator.errors import ConfigError
 from twinstep.console import emit, emit_json, note, working
+from twinstep.option_market import Iv, RatePct, SurfaceName, with_options
 from twinstep.options import (
     OUTPUT,
     Cash,
@@ -37,6 +38,7 @@ EXAMPLES: Final = (
     "  twinstep backtest donchian-breakout --report out/report.html\n"
     "  twinstep backtest sma-cross --param fast=10 --costs ibkr-fixed\n"
     "  twinstep backtest my_idea.py:MyIdea --data prices/ --start 2015-01-01 --json\n"
+    "  twinstep backtest short-put-spread --underlying sample:spx --iv sample:vix --start 2014-01-01\n"
     "  twinstep backtest atr-channel --interval --set risk.max_open_positions=8"
 )
 
@@ -49,6 +51,9 @@ def backtest(
     start: Start = None,
     end: End = None,
     timeframe: Timeframe = None,
+    iv: Iv = None,
+    surface: SurfaceName = "index",
+    rate_pct: RatePct = 0.0,
     benchmark: Annotated[
         str | None,
         typer.Option(
@@ -124,7 +129,7 @@ def backtest(
     if open_report and settings.report.path is None:
         raise ConfigError("--open has nothing to open; name a report with --report FILE", code="CLI_OPEN")
     chosen = find_strategy(strategy, parse_parameters(param or ()))
-    bars = read_bars(settings)
+    bars = with_options(read_bars(settings), iv, surface, rate_pct, settings)
     head = describe_bars(bars)
     benchmark_bars = read_benchmark(bars, settings)
     result = simulate(bars, chosen, settings).with_benchmark(benchmark_bars)

@@ -249,12 +249,12 @@ def test_a_call_is_exercised_for_a_dividend_above_its_time_value() -> None:
 
 def test_one_leg_of_a_spread_assigned_early_is_closed_with_the_other_at_the_next_close() -> None:
     bars = market([95, 94, 93, 92, 91], last=4, time_value=[1.0, 0.5, 0.01, 0.01, 0.0], rate=0.05)
-    signals = opened(bars, 4, [(-1, "put", 110.0), (1, "put", 100.0)])
+    signals = opened(bars, 4, [(-1, "put", 110.0), (1, "put", 90.0)])
     result = traded(bars, signals)
     trade = result.trades.iloc[0]
-    # credit 16 - 6 = 10; shares bought at 110 at bar 2, sold at 92 at bar 3 with the 100 put at 8.01
+    # credit 16 - 1 = 15; shares bought at 110 at bar 2, sold at 92 at bar 3 with the 90 put at 0.01
     assert (trade["exit_reason"], trade["bars_held"]) == ("assignment", 3)
-    assert trade["pnl"] == pytest.approx(100 * (10 - 110 + 92 + 8.01))
+    assert trade["pnl"] == pytest.approx(100 * (15 - 110 + 92 + 0.01))
     assert result.equity.iloc[-1] == pytest.approx(100_000 + trade["pnl"])
 
 
@@ -354,3 +354,52 @@ def test_stocks_and_options_have_code_of_their_own_in_one_process() -> None:
         package = traded(bars, opened(bars, 3, [(-1, "put", 95.0)], profit_target=0.5))
     assert alone.trades["exit_reason"].tolist() == ["time"]
     assert package.trades["exit_reason"].tolist() == ["profit_target"]
+
+
+def test_the_least_credit_is_a_share_of_the_width_whatever_the_stop() -> None:
+    bars = market([96, 96, 96, 96], last=3, time_value=1.0)
+    legs: list[LegSpec] = [(-1, "put", 100.0), (1, "put", 95.0)]
+    # a credit of 4.00 on a width of 5.00 is 80 %
+    for rules, reason in (
+        ({"min_credit": 0.81, "stop_loss": 1.0}, "min_credit"),
+        ({"min_credit": 0.79}, "admitted"),
+    ):
+        assert traded(bars, opened(bars, 3, legs, **rules)).verdicts.iloc[0]["reason"] == reason
+
+
+def test_fees_of_every_kind_are_paid_for_before_a_package_is_opened() -> None:
+    bars = market([100, 100, 100], last=2, time_value=4.0)
+    call: list[LegSpec] = [(1, "call", 100.0, 10)]
+    ten = AT_MID.replace(commission_per_contract=0.65)
+    assert not len(traded(bars, opened(bars, 2, call, side=1), cash=4_001.0, costs=ten).trades)
+    one: list[LegSpec] = [(1, "call", 100.0)]
+    least = AT_MID.replace(commission_min=5.0)
+    assert not len(traded(bars, opened(bars, 2, one, side=1), cash=400.5, costs=least).trades)
+    # a fee by order is paid once, however many packages it is for
+    order = AT_MID.replace(commission_per_order=5.0)
+    many = traded(bars, opened(bars, 2, one, side=1, qty=20.0), cash=4_020.0, costs=order)
+    assert many.trades.iloc[0]["qty"] == 10.0
+    covered: list[LegSpec] = [(1, "shares", 0.0), (-1, "call", 100.0)]
+    shares = AT_MID.replace(commission_per_share=0.05)
+    assert not len(traded(bars, opened(bars, 2, covered, side=1), cash=9_601.0, costs=shares).trades)
+
+
+def test_a_spread_that_brings_its_width_is_no_quote() -> None:
+    bars = market([90, 90, 90], last=2, time_value=1.0)
+    # both puts in the money by more than the width: 5.00 of credit for a width of 5.00
+    refused = traded(bars, opened(bars, 2, [(-1, "put", 105.0), (1, "put", 100.0)]))
+    assert refused.verdicts.iloc[0]["reason"] == "no_quote"
+
+
+def test_shares_shorted_by_an_assignment_are_no_money_to_spend() -> None:
+    bars = market(
+        [104, 105, 104.5, 104.5, 104], last=4, time_value=[1, 0.2, 0.2, 0.2, 0], dividend=(2, 0.5),
+        gone=[(2, 110.0)],
+    )  # fmt: skip
+    spread = opened(bars, 4, [(-1, "call", 100.0), (1, "call", 110.0)])
+    greedy = Signals.from_arrays(bars, [2], [0], 1, qty=270.0)
+    run = Run(bars, Signals.concat([spread, greedy]), cash=20_000.0, risk=None, costs=AT_MID)
+    run.advance()
+    trades = run.result().trades
+    bought = trades[trades["side"] == 1]
+    assert not len(bought) or bought.iloc[0]["qty"] * 104.5 <= 20_000
