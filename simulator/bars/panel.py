@@ -380,7 +380,7 @@ class Bars:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over symbols, times, panel, actions, instruments, options and raw flag, as 64 hex digits."""
+        """SHA-256 over symbols, times, panel, actions, instruments, options and raw flag: 64 hex digits."""
         if self._fingerprint is None:
             digest = hashlib.sha256()
             digest.update("\0".join(self.symbols).encode())

@@ -360,10 +360,9 @@ def test_the_least_credit_is_a_share_of_the_width_whatever_the_stop() -> None:
     bars = market([96, 96, 96, 96], last=3, time_value=1.0)
     legs: list[LegSpec] = [(-1, "put", 100.0), (1, "put", 95.0)]
     # a credit of 4.00 on a width of 5.00 is 80 %
-    for rules, reason in (
-        ({"min_credit": 0.81, "stop_loss": 1.0}, "min_credit"),
-        ({"min_credit": 0.79}, "admitted"),
-    ):
+    refused: dict[str, Any] = {"min_credit": 0.81, "stop_loss": 1.0}
+    taken: dict[str, Any] = {"min_credit": 0.79}
+    for rules, reason in ((refused, "min_credit"), (taken, "admitted")):
         assert traded(bars, opened(bars, 3, legs, **rules)).verdicts.iloc[0]["reason"] == reason
 
 
