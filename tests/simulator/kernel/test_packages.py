@@ -252,9 +252,9 @@ def test_one_leg_of_a_spread_assigned_early_is_closed_with_the_other_at_the_next
     signals = opened(bars, 4, [(-1, "put", 110.0), (1, "put", 90.0)])
     result = traded(bars, signals)
     trade = result.trades.iloc[0]
-    # credit 16 - 1 = 15; shares bought at 110 at bar 2, sold at 92 at bar 3 with the 90 put at 0.01
+    # credit 16 - 1 = 15; shares bought at 110 at bar 2, sold at 92 at bar 3 with the 90 put, 0.00 to 0.06
     assert (trade["exit_reason"], trade["bars_held"]) == ("assignment", 3)
-    assert trade["pnl"] == pytest.approx(100 * (15 - 110 + 92 + 0.01))
+    assert trade["pnl"] == pytest.approx(100 * (15 - 110 + 92 + 0.03))
     assert result.equity.iloc[-1] == pytest.approx(100_000 + trade["pnl"])
 
 
