@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -132,6 +133,7 @@ def _nanoseconds(time: str | datetime) -> int:
     return int(stamp.tz_convert("UTC").as_unit("ns").value)
 
 
+@functools.lru_cache(maxsize=8)
 def no_commands(length: int) -> tuple[npt.NDArray[np.void], npt.NDArray[np.int64]]:
-    """Return empty command records and offsets for so many bars."""
+    """Return empty command records and offsets for so many bars; the same ones every time, never written."""
     return np.zeros(0, COMMAND), np.zeros(length + 1, np.int64)

@@ -42,6 +42,8 @@ def deposits_of(raw: RawRun) -> Floats | None:
 
     None where nothing was.
     """
+    if raw.account["command_seq"][0] == 0:
+        return None  # money moves on command alone
     events = raw.events
     chosen = (events["kind"] == codes.KIND_ACCOUNT) & (events["reason"] == codes.REASON_DEPOSIT)
     if not chosen.any():

@@ -80,7 +80,12 @@ class RawRun:
     @cached_property
     def seen(self) -> int:
         """Number of bars that the equity log covers."""
-        return int(self.equity_runs["bars"].sum())
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    @cached_property
+    def _ends(self) -> npt.NDArray[np.int64]:
+        # bars up to the end of each row of the equity log
+        return np.cumsum(self.equity_runs["bars"])
 
     @cached_property
     def equity(self) -> Records:
@@ -89,5 +94,5 @@ class RawRun:
 
     def equity_at(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Return the equity at the close of some bars."""
-        run = np.searchsorted(np.cumsum(self.equity_runs["bars"]), rows, side="right")
+        run = np.searchsorted(self._ends, rows, side="right")
         return np.asarray(self.equity_runs["equity"][run])

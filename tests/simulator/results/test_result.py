@@ -46,7 +46,9 @@ def two_days(values: list[float], cash: float, deposit: float = 0.0) -> Result:
     if deposit:
         events["row"], events["kind"] = len(values) - 1, codes.KIND_ACCOUNT
         events["reason"], events["price"] = codes.REASON_DEPOSIT, deposit
-    return Result(dataclasses.replace(result.raw, equity_runs=equity, events=events))
+    account = result.raw.account.copy()
+    account["command_seq"] = len(events)
+    return Result(dataclasses.replace(result.raw, equity_runs=equity, events=events, account=account))
 
 
 def test_constructing_a_result_computes_nothing(daily: Result) -> None:
