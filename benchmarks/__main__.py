@@ -27,6 +27,7 @@ SECTIONS = {
     "portfolio": "scenarios.portfolio_section",
     "long": "scenarios.long_section",
     "chunked": "scenarios.chunked_section",
+    "premium": "premium.premium_section",
     "startup": "startup.startup_section",
     "scaling": "scaling.scaling_section",
 }
