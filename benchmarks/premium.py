@@ -1,7 +1,7 @@
 """Premium: a thousand parameter sets of option packages over twenty years of daily bars, modelled quotes.
 
-No peer does this under an account, so what is checked is the time: from strategy and grid to the table, on all
-processors. Quotes come from the surface, each leg priced on each bar that it is held.
+No peer does this under an account, so what is checked is the time: from strategy and grid to the table, on
+all processors. Quotes come from the surface; each leg is priced on each bar that it is held.
 """
 
 from __future__ import annotations
