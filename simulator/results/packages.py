@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from simulator.results.raw import RawRun
 
-__all__ = ["BUCKETS", "bucket_of", "packages_frame"]
+__all__ = ["BUCKETS", "bucket_of", "opened_packages", "packages_frame"]
 
 BUCKETS: Final = {
     # upper edges, the last one open
@@ -39,11 +39,7 @@ def packages_frame(raw: RawRun, trades: pd.DataFrame) -> pd.DataFrame:
     """
     import pandas as pd
 
-    fills = raw.fills
-    opened = fills[
-        (fills["kind"] == codes.KIND_ENTRY)
-        & ((fills["rule"] == codes.PRICE_QUOTE) | (fills["rule"] == codes.PRICE_MODEL))
-    ]
+    opened = opened_packages(raw)
     log = raw.trades
     mine = np.flatnonzero(np.isin(log["id"], opened["position"]))
     chosen = log[mine]
@@ -63,6 +59,13 @@ def packages_frame(raw: RawRun, trades: pd.DataFrame) -> pd.DataFrame:
         iv_rank=_rank_at(raw, chosen["entry_row"], chosen["sym"]),
         grade=np.where(modelled, "modelled", "quoted"),
     )
+
+
+def opened_packages(raw: RawRun) -> npt.NDArray[np.void]:
+    """Return the fills that opened a package: entries that were priced by quotes of options."""
+    fills = raw.fills
+    quoted = (fills["rule"] == codes.PRICE_QUOTE) | (fills["rule"] == codes.PRICE_MODEL)
+    return np.asarray(fills[(fills["kind"] == codes.KIND_ENTRY) & quoted])
 
 
 def bucket_of(what: str, values: npt.ArrayLike) -> npt.NDArray[Any]:

@@ -111,7 +111,16 @@ def _trade(result: Result, index: int, symbols: Ints) -> list[Any]:
         int(trade["tag"]),
         _unix(trade["entry_ts"]),
         _unix(trade["exit_ts"]),
+        *(_short(level) for level in _levels(result, trade)),
     ]
+
+
+def _levels(result: Result, trade: np.void) -> tuple[float, float]:
+    # Where a trade stands on its chart: at its prices, a package of options at closes of the underlying.
+    if int(trade["id"]) not in result.package_ids:
+        return float(trade["entry_price"]), float(trade["exit_price"])
+    close = result.raw.bars.close[:, int(trade["sym"])]
+    return float(close[trade["entry_row"]]), float(close[trade["exit_row"]])
 
 
 def _curves(result: Result) -> dict[str, Any]:

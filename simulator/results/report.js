@@ -257,7 +257,7 @@
   }
 
   // Prices and trades ---------------------------------------------------------------------------------------
-  const FIELDS = ["id", "chart", "symbol", "side", "from", "to", "entry", "exit", "stop", "qty", "pnl", "r", "mae", "mfe", "bars", "reason", "tag", "opened", "closed"];
+  const FIELDS = ["id", "chart", "symbol", "side", "from", "to", "entry", "exit", "stop", "qty", "pnl", "r", "mae", "mfe", "bars", "reason", "tag", "opened", "closed", "from_level", "to_level"];
   const trades = DATA.trades.map((values) => Object.fromEntries(FIELDS.map((name, i) => [name, values[i]])));
   const k = DATA.prices.k, priceTimes = sum(DATA.prices.time);
   const unpacked = new Map();
@@ -288,7 +288,7 @@
         const c = candles(this.symbol), [first, last] = this.span;
         const from = Math.max(lowerBound(c.at, first) - 1, 0), to = Math.min(lowerBound(c.at, last) + 1, c.at.length);
         const mine = trades.filter((t) => t.chart === this.symbol && t.to >= first && t.from <= last);
-        const levels = [...c.low.slice(from, to), ...c.high.slice(from, to), ...mine.map((t) => t.entry), ...mine.map((t) => t.exit)];
+        const levels = [...c.low.slice(from, to), ...c.high.slice(from, to), ...mine.map((t) => t.from_level), ...mine.map((t) => t.to_level)];
         const low = Math.min(...levels), high = Math.max(...levels);
         // a wide range hides its early part unless the scale is logarithmic
         const log = low > 0 && high / low > 4, pad = (high - low) * 0.05;
@@ -318,7 +318,7 @@
         }
       },
       drawTrade(t, count) {
-        const xa = this.x(t.from), ya = this.y(t.entry), xb = this.x(t.to), yb = this.y(t.exit), tone = t.pnl >= 0 ? "win" : "loss", size = clamp(this.inner / Math.max(count, 1) * 0.7, 3, 5.5);
+        const xa = this.x(t.from), ya = this.y(t.from_level), xb = this.x(t.to), yb = this.y(t.to_level), tone = t.pnl >= 0 ? "win" : "loss", size = clamp(this.inner / Math.max(count, 1) * 0.7, 3, 5.5);
         element("line", { class: `way ${tone}`, x1: xa, y1: ya, x2: xb, y2: yb }, this.plot);
         const up = t.side > 0 ? 1 : -1;
         element("path", { class: "in", d: `M${xa} ${ya - up * size}l${size} ${up * size * 1.8}h${-2 * size}Z` }, this.plot);

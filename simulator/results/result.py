@@ -35,7 +35,7 @@ from simulator.results.frames import (
 from simulator.results.identity import fingerprint_of
 from simulator.results.interval import IntervalReport
 from simulator.results.metrics import METRIC_DEFINITIONS, benchmark_metrics, metrics_from_accumulators
-from simulator.results.packages import BUCKETS, packages_frame
+from simulator.results.packages import BUCKETS, opened_packages, packages_frame
 from simulator.results.raw import RawRun
 from simulator.results.tables import group_packages, group_trades, monthly_table, verdict_table
 
@@ -102,6 +102,11 @@ class Result:
         """One row per signal: outcome, rule, value against limit, quantity asked and granted."""
         self._check_log()
         return verdicts_frame(self.raw)
+
+    @cached_property
+    def package_ids(self) -> frozenset[int]:
+        """Ids of the trades that are option packages."""
+        return frozenset(opened_packages(self.raw)["position"].tolist())
 
     @cached_property
     def packages(self) -> pd.DataFrame:
