@@ -35,6 +35,25 @@ def test_a_premium_strategy_trades_options_modelled_from_an_index(cli: Cli) -> N
     assert "OPTIONS MODELLED" in words.out
 
 
+def test_sweep_lookahead_and_compare_take_the_same_volatility(cli: Cli) -> None:
+    market = (
+        "--underlying",
+        "sample:spx",
+        "--iv",
+        "sample:vix",
+        "--start",
+        "2017-01-01",
+        "--end",
+        "2018-06-30",
+    )
+    swept = cli("sweep", "short-put-spread", "--param", "exit_dte=7,21", *market, "--json")
+    assert swept.code == 0, swept.err
+    proved = cli("lookahead", "short-put-spread", *market)
+    assert proved.code == 0, proved.out + proved.err
+    beside = cli("compare", "short-put-spread", "iron-condor", *market)
+    assert beside.code == 0, beside.err
+
+
 def test_without_volatility_a_premium_strategy_says_what_is_missing(cli: Cli) -> None:
     answer = cli("backtest", "short-put-spread", "--underlying", "sample:spx")
     assert (answer.code, answer.out) == (2, "")

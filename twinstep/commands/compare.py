@@ -8,6 +8,7 @@ import typer
 
 from simulator.errors import ConfigError
 from twinstep.console import emit, emit_json, table, working
+from twinstep.option_market import Iv, RatePct, SurfaceName, with_options
 from twinstep.options import (
     Cash,
     ConfigFile,
@@ -73,6 +74,9 @@ def compare(
     start: Start = None,
     end: End = None,
     timeframe: Timeframe = None,
+    iv: Iv = None,
+    surface: SurfaceName = "index",
+    rate_pct: RatePct = 0.0,
     cash: Cash = None,
     config: ConfigFile = None,
     conventions: ConventionsName = None,
@@ -107,7 +111,7 @@ def compare(
 
     rules = [Conventions.profile(name) for name in names] or [settings.conventions]
     chosen = [find_strategy(spec) for spec in runs]
-    bars = read_bars(settings)
+    bars = with_options(read_bars(settings), iv, surface, rate_pct, settings)
     head = describe_bars(bars)
     benchmark = read_benchmark(bars, settings)
     results: dict[str, Result] = {}

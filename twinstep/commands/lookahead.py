@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from twinstep.console import EXIT_FOUND, emit, emit_json, progress_bar, working
+from twinstep.option_market import Iv, RatePct, SurfaceName, with_options
 from twinstep.options import (
     ConfigFile,
     End,
@@ -55,6 +56,9 @@ def lookahead(
     start: Start = None,
     end: End = None,
     timeframe: Timeframe = None,
+    iv: Iv = None,
+    surface: SurfaceName = "index",
+    rate_pct: RatePct = 0.0,
     config: ConfigFile = None,
     changes: Set = None,
     as_json: Json = False,
@@ -68,7 +72,7 @@ def lookahead(
         config, changes, source=data, symbols=symbols, start=start, end=end, timeframe=timeframe
     )
     chosen = find_strategy(strategy, parse_parameters(param or ()))
-    bars = read_bars(settings)
+    bars = with_options(read_bars(settings), iv, surface, rate_pct, settings)
     head = describe_bars(bars)
     if last is None and settings.data.start is None and settings.data.end is None:
         last = DEFAULT_BARS

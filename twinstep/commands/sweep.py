@@ -9,6 +9,7 @@ import typer
 
 from simulator.errors import ConfigError, UnknownNameError, did_you_mean
 from twinstep.console import emit, emit_json, note, progress_bar, table
+from twinstep.option_market import Iv, RatePct, SurfaceName, with_options
 from twinstep.options import (
     OUTPUT,
     Cash,
@@ -76,6 +77,9 @@ def sweep(
     start: Start = None,
     end: End = None,
     timeframe: Timeframe = None,
+    iv: Iv = None,
+    surface: SurfaceName = "index",
+    rate_pct: RatePct = 0.0,
     cash: Cash = None,
     config: ConfigFile = None,
     conventions: ConventionsName = None,
@@ -108,7 +112,7 @@ def sweep(
         no_risk=no_risk,
     )
     chosen = find_strategy(strategy)
-    bars = read_bars(settings)
+    bars = with_options(read_bars(settings), iv, surface, rate_pct, settings)
     head = describe_bars(bars)
     rows = _run(bars, chosen, grid, settings, threads)
     rows = _rank(rows, metric, list(grid))
