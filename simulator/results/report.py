@@ -21,6 +21,7 @@ import numpy as np
 from simulator.results.export import output_error
 from simulator.results.interval import NO_BOUND
 from simulator.results.metrics import METRIC_DEFINITIONS, format_metric
+from simulator.results.packages import BUCKETS
 from simulator.results.pagedata import histogram_of, page_data
 from simulator.results.summary import head_of
 from simulator.results.tables import GROUPS, MONTHS
@@ -69,7 +70,7 @@ _GROUP_COLUMNS: Final = (
 )
 _GROUP_WORDS: Final = {
     "tag": "Tag", "sector": "Sector", "year": "Year", "symbol": "Symbol", "strategy": "Strategy",
-    "exit_reason": "Exit reason", "side": "Side",
+    "exit_reason": "Exit reason", "side": "Side", "iv_rank": "IV rank", "dte": "Days to expiry",
 }  # fmt: skip
 _MOST_ROWS: Final = 60
 _MOST_INTERVAL_ROWS: Final = 25
@@ -224,18 +225,31 @@ def _groups(result: Result) -> list[dict[str, Any]]:
             continue
         found.append({"name": what, "word": _GROUP_WORDS[what], **_group(table, what)})
     assert {entry["name"] for entry in found} <= set(GROUPS)  # noqa: S101 - keeps both lists in step
+    if result.package_ids:
+        # premium asks these first
+        return [
+            *(
+                {"name": what, "word": _GROUP_WORDS[what], **_group(result.by(what), what)}
+                for what in BUCKETS
+            ),
+            *found,
+        ]
     return found
 
 
 def _group(table: pd.DataFrame, what: str) -> dict[str, Any]:
-    columns = [*_GROUP_COLUMNS, *([("return", "Return", "fraction")] if what == "year" else [])]
+    columns = [*_GROUP_COLUMNS]
+    if what == "year":
+        columns.append(("return", "Return", "fraction"))
+    elif what in BUCKETS:
+        columns.append(("captured", "Captured", "fraction"))
     shown = table if what == "year" else table.head(_MOST_ROWS)
     rows = []
     for name, row in shown.iterrows():
         cells = []
         for column, _, unit in columns:
             value = float(row[column])
-            signed = column in ("pnl", "expectancy", "average_r", "return")
+            signed = column in ("pnl", "expectancy", "average_r", "return", "captured")
             tone = "" if not signed or math.isnan(value) or value == 0 else "up" if value > 0 else "down"
             cells.append({"text": _shown(unit, value), "tone": tone})
         rows.append({"name": str(name) or "(none)", "cells": cells})

@@ -109,6 +109,7 @@ def test_what_is_modelled_says_so_wherever_it_is_shown(bars: Bars, tmp_path: Pat
     assert "options modelled" in repr(result)
     page = result.report(tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Modelled options." in page
+    assert all(word in page for word in ("IV rank", "Days to expiry", "Captured"))
     assert run_document(result)["data"]["options"] == "modelled"
     other = OptionMarket.modelled(bars, {bars.symbols[0]: 0.21})
     assert bars.with_options(options).fingerprint != bars.with_options(other).fingerprint != bars.fingerprint
