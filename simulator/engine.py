@@ -295,6 +295,14 @@ def prepare(signals: Signals, bars: Bars, risk: RiskLimits | None) -> npt.NDArra
     ready = signals.ready_for(bars)
     if ready is None:
         records = _with_atr(signals.aligned(bars), bars)
+        named = int(records["package"].max(initial=0))
+        if named > len(signals.packages):
+            # compiled code would read beyond the table
+            raise SignalError(
+                f"a signal names package {named - 1}, the signals hold {len(signals.packages)}; were they "
+                "copied without packages=... and legs=...?",
+                code="SIGNAL_PACKAGE",
+            )
         ready = signals.keep_ready(bars, records, _lacking(records))
     records, lacking = ready
     if len(signals.packages) and bars.options is None:

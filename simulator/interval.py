@@ -70,24 +70,28 @@ def _interval(bars: Bars, signals: Signals, base: Conventions, rules: dict[str, 
         return run, run.result()
 
     run, result = whole(base)
-    trades, fills = result.raw.trades, result.raw.fills
+    every, fills = result.raw.trades, result.raw.fills
+    # packages of options, and shares that come of them, see no path inside a bar: nothing about them is open
+    asks = run.records["package"][every["signal"]] == 0
+    trades = every[asks]
     plan = _fixed_entries(run.records, trades, fills, run.risk)
-    pnl = [trades["pnl"]]
-    r = [trades["r_multiple"]]
-    tried = _combinations(base, run.records)
+    pnl = [every["pnl"]]
+    r = [every["r_multiple"]]
+    tried = _combinations(base, run.records) if len(trades) else []
     for conventions in tried:
         answer = _answer(bars, plan, trades, conventions, rules)
-        pnl.append(answer["pnl"])
-        r.append(answer["r_multiple"])
+        for values, field in ((pnl, "pnl"), (r, "r_multiple")):
+            values.append(every[field].copy())
+            values[-1][asks] = answer[field]
     lowest, highest = np.min(pnl, axis=0), np.max(pnl, axis=0)
-    span = np.maximum(1.0, np.abs(trades["pnl"])) * _SAME_MONEY
+    span = np.maximum(1.0, np.abs(every["pnl"])) * _SAME_MONEY
     frame = pd.DataFrame(
         {
-            "trade": trades["id"],
-            "symbol": np.array(bars.symbols, dtype=object)[trades["sym"]],
-            "entry_time": pd.to_datetime(trades["entry_ts"], unit="ns", utc=True),
-            "pnl": trades["pnl"],
-            "r": trades["r_multiple"],
+            "trade": every["id"],
+            "symbol": np.array(bars.symbols, dtype=object)[every["sym"]],
+            "entry_time": pd.to_datetime(every["entry_ts"], unit="ns", utc=True),
+            "pnl": every["pnl"],
+            "r": every["r_multiple"],
             "pnl_min": lowest,
             "pnl_max": highest,
             "r_min": np.min(r, axis=0),

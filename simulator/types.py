@@ -159,6 +159,7 @@ class ExitReason(_Labelled):
     DRAWDOWN = codes.EXIT_DRAWDOWN
     DELISTED = codes.EXIT_DELISTED
     DELTA = codes.EXIT_DELTA
+    UNCOVERED = codes.EXIT_UNCOVERED
 
 
 class Reason(_Labelled):

@@ -69,6 +69,7 @@ EXIT_END_OF_DATA = 18
 EXIT_DRAWDOWN = 19
 EXIT_DELISTED = 20
 EXIT_DELTA = 21
+EXIT_UNCOVERED = 22
 
 # Why a verdict or an order event came out as it did
 REASON_ADMITTED = 0

@@ -144,7 +144,8 @@ METRICS: Final = _record(
 )
 
 SYMBOL: Final = _record(
-    "n_positions n_orders exit_row used_row bad_bars delisted roll_row roll_group", "last used_volume"
+    "n_positions n_orders exit_row used_row bad_bars delisted roll_row roll_group roll_strategy",
+    "last used_volume",
 )
 
 PARAMS: Final = _record(

@@ -18,7 +18,7 @@ import numpy as np
 from simulator.kernel import codes
 from simulator.kernel._jit import kernel_jit
 from simulator.kernel.money import log_event, log_fill, package_fee
-from simulator.kernel.positions import free_position, leave
+from simulator.kernel.positions import free_position, leave, shorter_days
 from simulator.kernel.quotes import (
     QUOTE_NONE,
     intrinsic,
@@ -45,12 +45,14 @@ from simulator.kernel.views import (
     rate_at,
     symbol_at,
     target_at,
+    working_at,
 )
 
 __all__ = [
     "assign_before_dividend",
     "close_package",
     "count_collateral",
+    "free_cover",
     "open_package",
     "package_cost",
     "package_terms",
@@ -63,6 +65,8 @@ __all__ = [
 DAYS_PER_YEAR = 365.0
 # A close this near to a strike at expiry, as a fraction of it, is a pin: who is assigned is anybody's guess.
 PIN = 0.0025
+# So much of a contract is rounding.
+WHOLE = 1e-9
 
 
 @kernel_jit
@@ -184,12 +188,14 @@ def open_package(
     position["entry_day"] = account["session"]
     position["entry_phase"] = codes.AT_CLOSE
     position["max_bars"] = plan["max_bars"]
-    position["max_days"] = plan["max_days"]
+    position["max_days"] = shorter_days(params, plan["max_days"])
     position["tradable"] = 1
     position["package"] = 1
     position["group"] = plan["group"]
-    if package["roll"] == 1 and symbol_at(state, sym)["roll_row"] == account["row"] + 1:
-        position["group"] = symbol_at(state, sym)["roll_group"]
+    symbol = symbol_at(state, sym)
+    rolled = symbol["roll_row"] == account["row"] + 1 and symbol["roll_strategy"] == order["strategy"]
+    if package["roll"] == 1 and rolled:
+        position["group"] = symbol["roll_group"]
     if position["group"] == 0:
         position["group"] = position["id"] + 1
     _no_levels(state, position, slot)
@@ -338,13 +344,46 @@ def _value_one(state: Any, logs: Any, market: Any, params: Any, slot: int, t: in
         lowest, bounded = worst_payoff(state, slot, codes.NO)
         position["unit_margin"] = _margin(state, slot, codes.NO, spot, worth, lowest, bounded)
     reason = _exit_reason(account, params, package, position, worth, spread, sold)
+    if reason == codes.EXIT_NONE and package["covered"] == 1:
+        if free_cover(state, sym, position["strategy"], package["multiplier"]) < -WHOLE:
+            reason = codes.EXIT_UNCOVERED
     if reason != codes.EXIT_NONE:
         if reason == codes.EXIT_ROLL:
             symbol_at(state, sym)["roll_row"] = account["row"] + 1
             symbol_at(state, sym)["roll_group"] = position["group"]
+            symbol_at(state, sym)["roll_strategy"] = position["strategy"]
         close_package(state, logs, market, params, slot, worth, spread, reason)
         return
     _assign_early(state, logs, market, params, slot, t, spot)
+
+
+@kernel_jit
+def free_cover(state: Any, sym: int, strategy: int, multiplier: float) -> float:
+    """Contracts that a strategy's shares of a symbol cover beyond those sold on them; below 0: bare ones."""
+    account = account_of(state)
+    free = 0.0
+    for k in range(account["n_positions"]):
+        slot = open_at(state, k)["slot"]
+        position = position_at(state, slot)
+        if position["live"] == 0 or position["sym"] != sym or not _owns(strategy, position):
+            continue
+        if position["package"] == 0:
+            free += position["qty"] / multiplier if position["side"] > 0 else 0.0
+        elif package_at(state, slot)["covered"] == 1:
+            free -= position["qty"]
+    for k in range(account["n_orders"]):
+        slot = working_at(state, k)["slot"]
+        order = order_at(state, slot)
+        if order["live"] == 1 and order["package"] == 1 and order["sym"] == sym and _owns(strategy, order):
+            if plan_package_at(state, slot)["covered"] == 1:
+                free -= order["qty"]
+    return free
+
+
+@kernel_jit
+def _owns(strategy: int, record: Any) -> bool:
+    # What names no strategy goes with all.
+    return strategy == 0 or record["strategy"] == strategy
 
 
 @kernel_jit
@@ -496,7 +535,7 @@ def _settle(
     if covered == 1 and owed < 0.0:
         owed += _deliver(state, logs, market, params, sym, strategy, -owed, basis)
     if owed != 0.0:
-        _hold_shares(state, logs, slot, owed, basis, spot, hold)
+        _hold_shares(state, logs, params, slot, owed, basis, spot, hold)
 
 
 @kernel_jit
@@ -513,7 +552,7 @@ def _deliver(
             position["live"] == 1
             and position["package"] == 0
             and position["sym"] == sym
-            and position["strategy"] == strategy
+            and _owns(strategy, position)
             and position["side"] > 0
             and given < wanted
         ):
@@ -555,7 +594,7 @@ def _note_pin(logs: Any, account: Any, position: Any, leg: Any, spot: float) -> 
 
 @kernel_jit
 def _hold_shares(
-    state: Any, logs: Any, slot: int, shares: float, basis: float, spot: float, hold: int
+    state: Any, logs: Any, params: Any, slot: int, shares: float, basis: float, spot: float, hold: int
 ) -> None:
     # The package has just left its slot: the shares that it became are a position of the same group there.
     account = account_of(state)
@@ -584,6 +623,7 @@ def _hold_shares(
     position["entry_ts"] = account["ts"]
     position["entry_day"] = account["session"]
     position["entry_phase"] = codes.AT_CLOSE
+    position["max_days"] = shorter_days(params, codes.NO)
     position["tradable"] = 1
     _no_levels(state, position, slot)
     side = float(position["side"])

@@ -55,6 +55,14 @@ TRAIL_DISTANCE = 2
 
 
 @kernel_jit
+def shorter_days(params: Any, days: int) -> int:
+    """Return the shorter of a signal's own limit in days and the account's; 0 is none."""
+    if params["max_days"] > 0 and (days == 0 or params["max_days"] < days):
+        return params["max_days"]
+    return days
+
+
+@kernel_jit
 def free_position(state: Any) -> int:
     """Return the first slot without a position, or -1."""
     for i in range(positions_room(state)):
@@ -332,9 +340,7 @@ def open_position(
     position["entry_phase"] = phase
     position["exit_close"] = plan["exit_close"]
     position["max_bars"] = plan["max_bars"]
-    position["max_days"] = plan["max_days"]
-    if params["max_days"] > 0 and (position["max_days"] == 0 or params["max_days"] < position["max_days"]):
-        position["max_days"] = params["max_days"]
+    position["max_days"] = shorter_days(params, plan["max_days"])
     position["forced_ts"] = plan["forced_ts"]
     position["forced_phase"] = plan["forced_phase"]
     position["forced_reason"] = plan["forced_reason"]

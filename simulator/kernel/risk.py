@@ -15,7 +15,7 @@ from simulator.kernel import codes
 from simulator.kernel._jit import kernel_jit
 from simulator.kernel.match import BAR_OK, bar_state, cancel_order
 from simulator.kernel.money import buying_power, log_event, unit_cost
-from simulator.kernel.packages import package_cost, package_terms
+from simulator.kernel.packages import free_cover, package_cost, package_terms
 from simulator.kernel.positions import free_order, initial_levels, target_level, target_share
 from simulator.kernel.views import (
     account_of,
@@ -731,7 +731,7 @@ def _place_package(
     if not price > 0.0:
         return _reject(logs, account, signal, codes.REASON_MIN_CREDIT, price, 0.0, asked, absent, price)
     if package["covered"] == 1:
-        free = _free_shares(state, signal, package["multiplier"])
+        free = np.floor(free_cover(state, signal["sym"], signal["strategy"], package["multiplier"]) + WHOLE)
         if free < 1.0:
             return _reject(logs, account, signal, codes.REASON_NOT_COVERED, free, 1.0, asked, absent, price)
         asked = min(asked, free) if asked == asked else free
@@ -769,23 +769,6 @@ def _place_package(
         1.0,
         asked,
     )
-
-
-@kernel_jit
-def _free_shares(state: Any, signal: Any, multiplier: float) -> float:
-    # Contracts that the strategy's shares of the symbol cover, beside those it has sold already.
-    account = account_of(state)
-    free = 0.0
-    for k in range(account["n_positions"]):
-        slot = open_at(state, k)["slot"]
-        position = position_at(state, slot)
-        if position["live"] == 0 or position["sym"] != signal["sym"] or not _own(position, signal):
-            continue
-        if position["package"] == 0:
-            free += position["qty"] / multiplier if position["side"] > 0 else 0.0
-        elif package_at(state, slot)["covered"] == 1:
-            free -= position["qty"]
-    return np.floor(free + WHOLE)
 
 
 @kernel_jit

@@ -35,7 +35,7 @@ def to_vectorbt(result: Result) -> Any:
     """Return a `vectorbt.Portfolio` with this run's fills as its orders, in one cash-sharing group.
 
     Raises `MissingExtraError` ENGINE_EXTRA_VECTORBT without vectorbt, `EngineError` ENGINE_VECTORBT for a run
-    that vectorbt cannot hold because it borrowed: there purchases beyond the cash are refused.
+    that vectorbt cannot hold: it borrowed, where purchases beyond the cash are refused, or traded options.
     """
     try:
         import vectorbt
@@ -46,6 +46,12 @@ def to_vectorbt(result: Result) -> Any:
     import pandas as pd
 
     raw = result.raw
+    if result.package_ids:
+        raise EngineError(
+            f"the run traded {len(result.package_ids)} option packages, whose prices are not those of their "
+            "symbol's bars; vectorbt knows no such thing",
+            code="ENGINE_VECTORBT",
+        )
     _warn_of_the_rest(result)
     rows, labels = _order_rows(raw.fills["row"], raw.bars.ts[: len(result.equity)])
     shape = (len(labels), len(raw.bars.symbols))

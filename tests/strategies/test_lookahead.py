@@ -55,7 +55,7 @@ class Leak(Strategy):
     """Buys where `where` says so; the planted leaks differ only in that."""
 
     def where(self, bars: Bars) -> Mask:
-        raise NotImplementedError
+        raise NotImplementedError  # each planted leak has its own
 
     def signals(self, bars: Bars) -> Signals:
         return self.emit(bars, self.where(bars), 1, stop_percent=5.0)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numba.core.errors import NumbaWarning
 
-from simulator import Bars, Costs, backtest
+from simulator import Bars, Conventions, Costs, backtest
 from simulator.engine import Run
 from simulator.errors import SignalError
 from simulator.kernel.dtypes import QUOTE
@@ -402,3 +402,95 @@ def test_shares_shorted_by_an_assignment_are_no_money_to_spend() -> None:
     trades = run.result().trades
     bought = trades[trades["side"] == 1]
     assert not len(bought) or bought.iloc[0]["qty"] * 104.5 <= 20_000
+
+
+def test_the_interval_leaves_packages_alone_and_asks_about_stocks() -> None:
+    bars = market([104, 100, 96, 97, 98], last=4, time_value=1.0)
+    put = opened(bars, 4, [(-1, "put", 100.0)], profit_target=0.5)
+    shares = Signals.from_arrays(bars, [0], [0], 1, qty=1.0, stop=98.0, target=110.0)
+    both = traded(bars, Signals.concat([put, shares]))
+    frame = both.interval().frame
+    assert frame["trade"].tolist() == both.trades["id"].tolist()
+    assert frame["pnl_min"].tolist() == frame["pnl_max"].tolist() == both.trades["pnl"].tolist()
+    alone = traded(bars, put)
+    assert alone.interval().frame["pnl_max"].tolist() == alone.trades["pnl"].tolist()
+
+
+def test_signals_that_lost_their_packages_are_refused() -> None:
+    bars = market([100, 100, 100], last=2)
+    whole = opened(bars, 2, [(-1, "put", 95.0)])
+    with pytest.raises(SignalError, match="copied without packages"):
+        traded(bars, Signals(whole.records, whole.symbols))
+
+
+def test_the_limit_on_days_in_a_trade_holds_for_packages_and_what_they_become() -> None:
+    bars = market([100] * 12, last=10, time_value=2.0)
+    limits = RiskLimits(
+        max_days_in_trade=4, max_position_size_pct=100.0, max_portfolio_heat_pct=100.0,
+        max_sector_exposure_pct=100.0,
+    )  # fmt: skip
+    sold = opened(bars, 10, [(-1, "put", 100.0)], stop_loss=1.0)
+    ends = traded(bars, sold, risk=limits).trades.iloc[0]
+    assert (ends["exit_reason"], ends["bars_held"]) == ("time", 4)
+    # shares that are put to us are held no longer either
+    falls = market([100, 99, 98] + [98] * 9, last=2, time_value=2.0)
+    kept = opened(falls, 2, [(-1, "put", 100.0)], stop_loss=1.0, hold=1)
+    shares = traded(falls, kept, risk=limits).trades.iloc[1]
+    assert (shares["side"], shares["exit_reason"]) == (1, "time")
+
+
+def groups_after(strategies: list[str]) -> list[int]:
+    """Groups of two packages, the second opened on the bar on which the first rolls."""
+    bars = market([100] * 9, last=[5, 8], time_value=2.0)
+    first = package_signals(
+        bars, [0], 0, -1, make_legs([[(-1, "put", 95.0)]], expiry=int(bars.session[5])),
+        make_rules(1, roll=1, dte_exit=2), qty=1.0, strategy=strategies[0],
+    )  # fmt: skip
+    second = package_signals(
+        bars, [3], 0, -1, make_legs([[(-1, "put", 90.0)]], expiry=int(bars.session[8])),
+        make_rules(1, roll=1), qty=1.0, strategy=strategies[1],
+    )  # fmt: skip
+    run = Run(bars, Signals.concat([first, second]), cash=100_000.0, risk=None, costs=AT_MID)
+    found = []
+    for _ in range(6):
+        run.step()
+        slots = run.state.open_slots["slot"][: int(run.state.account["n_positions"][0])]
+        found += [int(run.state.positions["group"][slot]) for slot in slots]
+    return sorted(set(found))
+
+
+def test_a_roll_keeps_its_group_within_one_strategy_only() -> None:
+    assert len(groups_after(["one", "one"])) == 1
+    assert len(groups_after(["one", "two"])) == 2
+
+
+def covering(strategy: str | None, qty: float = 1.0, rows: Sequence[int] = (1,), **options: Any) -> Result:
+    """Two hundred shares of one strategy, and calls sold on them."""
+    bars = market([100, 100, 100, 103, 104, 104], last=4, time_value=1.0)
+    names = {} if strategy is None else {"strategy": strategy}
+    shares = Signals.from_arrays(bars, [0], [0], 1, entry="close", qty=200.0, strategy="w", **options)
+    legs = make_legs([[(-1, "call", 100.0)]] * len(rows), expiry=int(bars.session[4]))
+    calls = package_signals(bars, list(rows), 0, -1, legs, make_rules(len(rows), covered=1), qty=qty, **names)
+    return traded(
+        bars, Signals.concat([shares, calls]),
+        conventions=Conventions.profile("realistic").replace(same_side="add"),
+    )  # fmt: skip
+
+
+def test_calls_that_name_no_strategy_deliver_the_shares_that_cover_them() -> None:
+    for strategy in ("w", None):
+        result = covering(strategy, qty=2.0)
+        assert result.trades["side"].tolist() == [-1, 1], strategy
+        assert result.trades["exit_reason"].tolist() == ["assignment", "assignment"]
+    assert covering("other", qty=2.0).verdicts.iloc[1]["reason"] == "not_covered"
+
+
+def test_two_calls_of_one_close_are_not_covered_by_the_same_shares() -> None:
+    verdicts = covering("w", qty=2.0, rows=(1, 1)).verdicts
+    assert verdicts["reason"].tolist() == ["admitted", "admitted", "not_covered"]
+
+
+def test_a_call_whose_shares_are_sold_is_closed_at_that_close() -> None:
+    result = covering("w", qty=2.0, max_bars=2)
+    call = result.trades[result.trades["side"] == -1].iloc[0]
+    assert call["exit_reason"] == "uncovered"
