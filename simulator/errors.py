@@ -26,6 +26,7 @@ __all__ = [
     "DataError",
     "EngineError",
     "FetchError",
+    "JournalError",
     "MissingExtraError",
     "SignalError",
     "StrategyError",
@@ -84,6 +85,10 @@ class FetchError(TwinstepError, OSError):
 
 class EngineError(TwinstepError, RuntimeError):
     """The simulator refuses to go on: a state of another schema, a full capacity, a broken invariant."""
+
+
+class JournalError(TwinstepError, RuntimeError):
+    """The journal's database cannot be used as asked: locked, read-only, full, damaged or newer."""
 
 
 class MissingExtraError(TwinstepError, ImportError):
