@@ -1,17 +1,18 @@
 """Greeks of a whole account: shares and option packages as one number each.
 
 Delta counts shares; theta and vega are in currency. Shares have a delta of one and nothing else. An option's
-volatility is what its price says: the surface's where quotes are modelled, else the one that its last mid
-implies; an option whose price implies none moves with the underlying or not at all.
+volatility is what its price says: the surface's where quotes are modelled, else the one that the mid of its
+quote implies; an option whose quote implies none moves with the underlying or not at all. Without a price of
+the underlying, a level of volatility or a quote at the bar its Greeks are unknown, and so are the account's.
 
 Beta-weighted delta says how many shares of a benchmark move the account as much: each symbol's delta times
-its beta and its price, over the benchmark's price.
+its beta and its price, over the benchmark's price. `Result.greeks` has the same numbers for every bar.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,14 +22,26 @@ from simulator.errors import DataError
 if TYPE_CHECKING:
     from simulator.bars import Bars
     from simulator.kernel.state import State
+    from simulator.options.market import OptionMarket
 
-__all__ = ["PortfolioGreeks", "PositionGreeks", "beta", "portfolio_greeks"]
+__all__ = [
+    "PortfolioGreeks",
+    "PositionGreeks",
+    "beta",
+    "contract_greeks",
+    "contract_volatilities",
+    "portfolio_greeks",
+    "rolling_beta",
+]
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 SESSIONS: Final = 252
 LEAST_SESSIONS: Final = 30
-_DAYS: Final = 365.0
+DAYS_PER_YEAR: Final = 365.0  # as the step counts the life of a contract
+# A benchmark that moves less than 1e-8 a session stands still: the rest is rounding.
+_LEAST_SPREAD: Final = 1e-16
 
 
 class HasState(Protocol):
@@ -54,7 +67,7 @@ class PositionGreeks:
 
 @dataclass(frozen=True, slots=True)
 class PortfolioGreeks:
-    """Greeks of an account.
+    """Greeks of an account; NaN where those of a package that it holds are unknown at the bar.
 
     Attributes
     ----------
@@ -124,8 +137,11 @@ def portfolio_greeks(
 def beta(bars: Bars, symbol: str, benchmark: str, *, row: int = -1, sessions: int = SESSIONS) -> float:
     """Return the slope of a symbol's daily log returns on a benchmark's over the last sessions before a bar.
 
-    Over the sessions in which both have a return, at least 30 of them; NaN otherwise.
+    Over the sessions in which both have a return, at least 30 of them; NaN otherwise. A symbol's beta to
+    itself is 1 from the first bar on.
     """
+    if symbol == benchmark and symbol in bars.symbols:
+        return 1.0
     closes, complete = bars.daily_closes()
     known = closes[: complete[row % len(bars)]]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -135,6 +151,155 @@ def beta(bars: Bars, symbol: str, benchmark: str, *, row: int = -1, sessions: in
         return float("nan")
     spread = float(returns[:, 1].var(ddof=1))
     return float(np.cov(returns.T)[0, 1] / spread) if spread > 0.0 else float("nan")
+
+
+def rolling_beta(closes: npt.ArrayLike, benchmark: npt.ArrayLike, *, sessions: int = SESSIONS) -> Floats:
+    """Return `beta` after every session: closes of both by session (D,), answers (D,).
+
+    NaN before there are 30 sessions in which both have a return, and where the benchmark stands still.
+    """
+    prices = np.stack([np.asarray(closes, np.float64), np.asarray(benchmark, np.float64)], axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        returns = np.diff(np.log(prices), axis=0)
+    known = np.isfinite(returns).all(axis=1)
+    x, y = returns[known].T if known.any() else np.zeros((2, 0))
+    if len(x):
+        # sums of small numbers lose fewer digits
+        x, y = x - x.mean(), y - y.mean()
+    count = np.concatenate([[0], np.cumsum(known)])[: len(prices)]
+    first = np.maximum(count - sessions, 0)
+    size = np.maximum(count - first, 1)
+    sum_x, sum_y, sum_xy, sum_yy = (
+        total[count] - total[first]
+        for total in (np.concatenate([[0.0], np.cumsum(part)]) for part in (x, y, x * y, y * y))
+    )
+    together = sum_xy - sum_x * sum_y / size
+    spread = sum_yy - sum_y * sum_y / size
+    enough = (count >= LEAST_SESSIONS) & (spread > _LEAST_SPREAD * size)
+    slope = np.full(len(prices), np.nan)
+    np.divide(together, spread, out=slope, where=enough)
+    return slope
+
+
+def contract_greeks(
+    bars: Bars,
+    rows: Ints,
+    columns: Ints,
+    right: Ints,
+    strike: Floats,
+    expiry: Ints,
+    american: npt.NDArray[np.bool_],
+) -> Floats:
+    """Return delta, gamma, theta and vega of single contracts at closes of bars, (4, N), per share and long.
+
+    Parameters
+    ----------
+    bars
+        With their options.
+    rows, columns
+        Bar and symbol of each contract, (N,).
+    right, strike, expiry
+        1 call, -1 put, 0 the underlying itself (delta 1); price; session date in days since 1970.
+    american
+        Whether it may be exercised early.
+
+    Returns
+    -------
+    Units as in `PortfolioGreeks`. An option that has expired, or whose quote implies no volatility, moves
+    with the underlying where it is in the money and not at all elsewhere. NaN where the underlying has no
+    bar, a modelled market no volatility and a quoted one no quote of the contract that is complete.
+
+    Raises
+    ------
+    DataError
+        DATA_QUOTES where the bars know no options.
+    """
+    from simulator.options.pricing import greeks
+
+    found = np.zeros((4, len(rows)))
+    found[0] = 1.0
+    options = np.flatnonzero(right != 0)
+    terms = (rows[options], columns[options], right[options], strike[options], expiry[options])
+    volatility, known = contract_volatilities(bars, *terms, american[options])
+    row, column, sign, level, ends = terms
+    market = _market(bars)
+    spot = bars.close[row, column]
+    years = (ends - bars.session[row]) / DAYS_PER_YEAR
+    carry = market.yields[column] if market.yields.size else np.zeros(len(row))
+    alone = np.zeros((4, len(options)))
+    alone[0] = np.where(sign * (spot - level) > 0, sign, 0)
+    priced = known & np.isfinite(volatility) & (years > 0)
+    for style, mine in (("american", american[options]), ("european", ~american[options])):
+        at = np.flatnonzero(priced & mine)
+        if len(at):
+            one = greeks(
+                sign[at].astype(np.float64),
+                spot[at],
+                level[at],
+                years[at],
+                market.rates[row[at]],
+                volatility[at],
+                carry[at],
+                style,
+            )
+            alone[:, at] = one.delta, one.gamma, one.theta, one.vega
+    alone[:, ~known] = np.nan
+    found[:, options] = alone
+    return found
+
+
+def contract_volatilities(
+    bars: Bars,
+    rows: Ints,
+    columns: Ints,
+    right: Ints,
+    strike: Floats,
+    expiry: Ints,
+    american: npt.NDArray[np.bool_],
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Return volatilities of options at closes of bars as fractions, and whether each has a price there.
+
+    Parameters, shapes and errors are those of `contract_greeks`. The volatility is NaN where there is no
+    price, where the option has expired, and where its quote implies none.
+    """
+    from simulator.options.pricing import implied_volatility
+    from simulator.options.surface import run
+
+    market = _market(bars)
+    spot = bars.close[rows, columns]
+    years = (expiry - bars.session[rows]) / DAYS_PER_YEAR
+    rate = market.rates[rows]
+    carry = market.yields[columns] if market.yields.size else np.zeros(len(rows))
+    volatility = np.full(len(rows), np.nan)
+    known = np.isfinite(spot) & (spot > 0)
+    alive = years > 0
+    if market.grade == "modelled":
+        if not market.volatility.size:
+            return volatility, known & ~alive
+        index = market.volatility[rows, columns]
+        for column in np.unique(columns):
+            at = np.flatnonzero((columns == column) & known & alive & (index > 0))
+            volatility[at] = run(
+                "volatilities_over", market.surfaces[column],
+                index[at], spot[at], rate[at], carry[at], strike[at], years[at],
+            )  # fmt: skip
+        return volatility, known & (~alive | np.isfinite(volatility))
+    mid = _mids(market, rows, columns, expiry, right, strike)
+    known &= ~alive | np.isfinite(mid)
+    for style, mine in (("american", american), ("european", ~american)):
+        at = np.flatnonzero(known & alive & mine)
+        if len(at):
+            volatility[at] = implied_volatility(
+                right[at].astype(np.float64),
+                mid[at],
+                spot[at],
+                strike[at],
+                years[at],
+                rate[at],
+                carry[at],
+                style,
+            )
+    return volatility, known
 
 
 def _position(state: State, slot: int, bars: Bars, row: int, benchmark: str | None) -> PositionGreeks:
@@ -164,58 +329,56 @@ def _position(state: State, slot: int, bars: Bars, row: int, benchmark: str | No
 
 def _package(state: State, slot: int, bars: Bars, row: int, column: int) -> tuple[float, float, float, float]:
     # Per unit of the package's multiplier: delta, gamma, theta, vega.
-    from simulator.options.pricing import greeks
+    package = state.packages[slot]
+    legs = state.legs[slot][: int(package["legs"])]
+    count = len(legs)
+    found = contract_greeks(
+        bars,
+        np.full(count, row),
+        np.full(count, column),
+        legs["right"],
+        legs["strike"],
+        legs["expiry"],
+        np.full(count, bool(package["american"])),
+    )
+    delta, gamma, theta, vega = (found * (legs["side"] * legs["ratio"])).sum(axis=1)
+    return float(delta), float(gamma), float(theta), float(vega)
 
-    options = bars.options
-    if options is None:
+
+def _market(bars: Bars) -> OptionMarket:
+    if bars.options is None:
         raise DataError(
             "the account holds option packages, and these bars know no options; give the bars of its run",
             code="DATA_QUOTES",
         )
-    package = state.packages[slot]
-    legs = state.legs[slot][: int(package["legs"])]
-    units = (legs["side"] * legs["ratio"]).astype(np.float64)
-    shares = legs["right"] == 0
-    total = np.array([units[shares].sum(), 0.0, 0.0, 0.0])
-    legs, units = legs[~shares], units[~shares]
-    spot, rate = float(bars.close[row, column]), float(options.rates[row])
-    carry = float(options.yields[column]) if options.yields.size else 0.0
-    years = np.maximum(legs["expiry"] - bars.session[row], 0) / _DAYS
-    terms: dict[str, Any] = {
-        "kind": legs["right"].astype(np.float64),
-        "spot": spot,
-        "strike": legs["strike"],
-        "years": years,
-        "rate": rate,
-        "dividend_yield": carry,
-        "style": "american" if package["american"] else "european",
-    }
-    volatility = _volatilities(bars, row, column, legs, terms)
-    known = np.isfinite(volatility) & (years > 0)
-    found = greeks(**{**terms, "volatility": np.where(known, volatility, 0.0)})
-    for index, values in enumerate((found.delta, found.gamma, found.theta, found.vega)):
-        alone = np.where(known, values, 0.0)
-        if index == 0:
-            inside = legs["right"] * (spot - legs["strike"]) > 0
-            alone = np.where(known, values, np.where(inside, legs["right"], 0.0))
-        total[index] += float((units * alone).sum())
-    return float(total[0]), float(total[1]), float(total[2]), float(total[3])
+    return bars.options
 
 
-def _volatilities(
-    bars: Bars, row: int, column: int, legs: npt.NDArray[np.void], terms: dict[str, Any]
+def _mids(
+    market: OptionMarket, rows: Ints, columns: Ints, expiry: Ints, right: Ints, strike: Floats
 ) -> Floats:
-    options = bars.options
-    if options is not None and options.grade == "modelled":
-        from simulator.options.surface import run
-
-        index = options.volatility[row, column]
-        carry = (terms["spot"], terms["rate"], terms["dividend_yield"])
-        return run(
-            "volatilities_over", options.surfaces[column], index, *carry, legs["strike"], terms["years"]
-        )
-    from simulator.options.pricing import implied_volatility
-
-    kind = terms["kind"]
-    others = {name: value for name, value in terms.items() if name != "kind"}
-    return np.asarray(implied_volatility(kind, legs["mark"], **others), np.float64)
+    # The bisection of `simulator.kernel.quotes`, over all contracts at once: quotes of a bar are sorted by
+    # symbol, expiry, right and strike.
+    quotes = market.quotes
+    wanted = (columns, expiry, right, strike)
+    fields = ("sym", "expiry", "right", "strike")
+    low, high = market.start[rows].copy(), market.start[rows + 1].copy()
+    end = high.copy()
+    while (low < high).any():
+        middle = np.minimum((low + high) // 2, len(quotes) - 1)
+        before = np.zeros(len(rows), bool)
+        equal = np.ones(len(rows), bool)
+        for field, values in zip(fields, wanted, strict=True):
+            here = quotes[field][middle]
+            before |= equal & (here < values)
+            equal &= here == values
+        open_ = low < high
+        low = np.where(open_ & before, middle + 1, low)
+        high = np.where(open_ & ~before, middle, high)
+    at = np.minimum(low, len(quotes) - 1)
+    same = low < end
+    for field, values in zip(fields, wanted, strict=True):
+        same &= quotes[field][at] == values
+    bid, ask = quotes["bid"][at], quotes["ask"][at]
+    same &= (bid >= 0) & (ask > 0) & (ask >= bid)
+    return np.where(same, 0.5 * (bid + ask), np.nan)

@@ -1,8 +1,9 @@
 """Export: a run as files that other programs read.
 
 A folder gets `trades`, `fills`, `verdicts`, `events` and `equity` in the chosen format, and `run.json` with
-metrics, configuration and fingerprints. Times are ISO 8601 in UTC (Parquet: timestamps). In JSON a missing
-number is null; in CSV it is empty and a list of words is joined by semicolons.
+metrics, configuration and fingerprints. Runs with option packages have a table `greeks` too, whose column
+`grade` says whether the quotes behind a row were modelled. Times are ISO 8601 in UTC (Parquet: timestamps).
+In JSON a missing number is null; in CSV it is empty and a list of words is joined by semicolons.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from simulator.errors import ConfigError, UnknownNameError, did_you_mean
+from simulator.results.greeks import GREEK_UNITS
 from simulator.results.identity import configuration_of
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ def export_result(result: Result, folder: Path, kind: str) -> list[Path]:
         "events": result.events,
         "equity": _equity(result),
     }
+    if result.package_ids:
+        tables["greeks"] = result.greeks.rename_axis("time").reset_index()
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -59,6 +63,7 @@ def run_document(result: Result) -> dict[str, Any]:
     """Return metrics, configuration and provenance as plain values."""
     raw = result.raw
     interval = result.interval_if_made
+    greeks = {"grade": result.option_grade, "units": dict(GREEK_UNITS)} if result.package_ids else None
     return {
         "fingerprint": result.fingerprint,
         "engine": raw.engine_hash,
@@ -75,6 +80,7 @@ def run_document(result: Result) -> dict[str, Any]:
         "configuration": plain(configuration_of(raw)),
         "benchmark": result.benchmark_name,
         "metrics": plain(result.metrics),
+        "greeks": greeks,
         "interval": None if interval is None else interval.to_dict(),
     }
 

@@ -9,12 +9,16 @@ constants below; what is left out is counted, and the report says so.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence, Set
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from simulator.kernel import codes
+from simulator.results.greeks import GREEK_UNITS
+from simulator.results.payoff import Payoff, payoffs
 from simulator.types import ExitReason
 
 if TYPE_CHECKING:
@@ -30,6 +34,7 @@ SYMBOLS: Final = 22
 CANDLES: Final = 28_000  # of all symbols together; about 20 bytes each
 CANDLES_PER_SYMBOL: Final = 6_000
 TRADES: Final = 1_000
+PACKAGES: Final = 250  # with a payoff diagram; about 450 bytes each
 _SIGNIFICANT: Final = 5  # digits of a price that are kept
 
 
@@ -37,18 +42,23 @@ def page_data(result: Result) -> dict[str, Any]:
     """Return what the report's script reads, as plain values."""
     rows = result.raw.seen
     symbols, trades = _chosen(result)
+    packages = _packages_of(result, trades)
     return {
         "rows": rows,
         "daily": result.raw.bars.daily,
         "currency_digits": 0 if abs(result.raw.cash) >= 10_000 else 2,
         "curves": _curves(result),
+        "exposure": _exposure(result),
         "prices": _prices(result, symbols),
         "trades": [_trade(result, int(index), symbols) for index in trades],
+        "packages": [_package(one) for one in payoffs(result.raw, result.raw.trades["id"][packages])],
+        "package_shown": _shown_first(result, packages),
         "reasons": ExitReason.labels(),
         "tags": list(result.raw.tags),
         "left_out": {
             "symbols": len(np.unique(result.raw.trades["sym"])) - len(symbols),
             "trades": len(result.raw.trades) - len(trades),
+            "packages": len(result.package_ids) - len(packages),
         },
     }
 
@@ -86,6 +96,39 @@ def _chosen(result: Result) -> tuple[Ints, Ints]:
     if len(trades) > TRADES:
         trades = np.sort(np.argsort(-np.abs(log["pnl"]), kind="stable")[:TRADES])
     return symbols, trades
+
+
+def _packages_of(result: Result, trades: Ints) -> Ints:
+    # among the trades that the page lists: open ones, then those with the largest profits and losses
+    log = result.raw.trades
+    mine = trades[np.isin(log["id"][trades], list(result.package_ids))]
+    ended = log["exit_reason"][mine] != codes.EXIT_END_OF_DATA
+    order = np.lexsort((-np.abs(log["pnl"][mine]), ended))
+    return np.sort(mine[order[:PACKAGES]])
+
+
+def _shown_first(result: Result, packages: Ints) -> int:
+    """Return the place of the diagram to begin with, what went worst; -1 where there is none."""
+    return int(np.argmin(result.raw.trades["pnl"][packages])) if len(packages) else -1
+
+
+def _package(one: Payoff) -> list[Any]:
+    return [
+        one.trade,
+        [[units, right, _short(strike, 9), days] for units, right, strike, days in one.legs],
+        _short(one.entry_spot, 7),
+        _short(one.exit_spot, 7),
+        _short(one.realised),
+        _short(one.spots[0], 9),
+        _short(one.spots[-1], 9),
+        [_short(value, 5) for value in one.now] if np.isfinite(one.now).all() else None,
+        [
+            [_short(price, 7), _short(profit)]
+            for price, profit in zip(one.corners, one.expiry, strict=True)
+            if math.isfinite(profit)
+        ],
+        [_short(price) for price in one.break_evens],
+    ]
 
 
 def _trade(result: Result, index: int, symbols: Ints) -> list[Any]:
@@ -126,7 +169,7 @@ def _levels(result: Result, trade: np.void) -> tuple[float, float]:
 def _curves(result: Result) -> dict[str, Any]:
     equity = result.raw.equity["equity"]
     drawdown = np.asarray(result.drawdown, np.float64)
-    kept = _thinned(equity, drawdown)
+    kept = _thinned([equity], {int(np.argmin(drawdown))} if len(drawdown) else set())
     return {
         "row": _steps(kept),
         "time": _steps(result.raw.bars.ts[kept] // 1_000_000_000),
@@ -137,17 +180,50 @@ def _curves(result: Result) -> dict[str, Any]:
     }
 
 
-def _thinned(equity: Floats, drawdown: Floats) -> Ints:
-    """Return rows that keep the extremes of both curves, at most about `CURVE_POINTS`."""
-    n = len(equity)
+def _exposure(result: Result) -> dict[str, Any]:
+    # heat, and Greeks where packages were traded; without `row` and `time` those of the curves hold
+    heat = result.raw.equity["heat"]
+    greeks = result.greeks if result.package_ids else None
+    columns = [] if greeks is None else [greeks[name].to_numpy(np.float64) for name in GREEK_UNITS]
+    limit = result.raw.risk.max_portfolio_heat_pct / 100.0 if result.raw.risk is not None else None
+    kept = _thinned([heat, *columns])
+    thin = len(kept) < len(heat)
+    return {
+        "row": _steps(kept) if thin else None,
+        "time": _steps(result.raw.bars.ts[kept] // 1_000_000_000) if thin else None,
+        "heat": [_short(round(float(value), 5)) for value in heat[kept]],
+        "limit": limit,
+        "greeks": None
+        if greeks is None
+        else {
+            name: [_short(value, 4) for value in column[kept]]
+            for name, column in zip(GREEK_UNITS, columns, strict=True)
+        },
+    }
+
+
+def _thinned(columns: Sequence[Floats], also: Set[int] = frozenset()) -> Ints:
+    """Return rows that keep the extremes of some curves, at most about `CURVE_POINTS`."""
+    n = len(columns[0])
     if n <= CURVE_POINTS:
         return np.arange(n)
-    edges = np.linspace(0, n, CURVE_POINTS // 4 + 1).astype(np.int64)
-    kept = {0, n - 1, int(np.argmin(drawdown))}
+    per_bucket = 2 + 2 * len(columns)
+    edges = np.linspace(0, n, CURVE_POINTS // per_bucket + 1).astype(np.int64)
+    kept = {0, n - 1, *also}
     for first, end in pairwise(edges.tolist()):
-        part = equity[first:end]
-        kept.update((first, first + int(np.argmin(part)), first + int(np.argmax(part))))
+        kept.add(first)
+        for column in columns:
+            kept.update(first + at for at in _extremes(column[first:end]))
     return np.array(sorted(kept), np.int64)
+
+
+def _extremes(part: Floats) -> set[int]:
+    known = np.isfinite(part)
+    if known.all():
+        return {int(np.argmin(part)), int(np.argmax(part))}
+    # a gap is kept as one: its bars are unknown, not between their neighbours
+    gap = {int(np.argmin(known))}
+    return gap | {int(np.nanargmin(part)), int(np.nanargmax(part))} if known.any() else gap
 
 
 def _prices(result: Result, symbols: Ints) -> dict[str, Any]:

@@ -12,6 +12,8 @@
   const percent = (value, digits = 1) => value === null ? "\u2013" : minus((100 * value).toFixed(digits) + " %");
   const number = (value, digits = 2) => value === null ? "\u2013" : minus(value.toLocaleString("en-US", { maximumFractionDigits: digits }));
   const compact = (value) => minus(value.toLocaleString("en-US", { notation: "compact", maximumFractionDigits: 2 }));
+  // Percent with as many digits as the ticks of a scale so wide need; a plain 0 at its end.
+  const percentTicks = (span) => (value) => percent(value, value === 0 || span >= 0.12 ? 0 : span >= 0.01 ? 1 : 2);
   const when = (seconds, intraday = !DATA.daily) => {
     const text = new Date(seconds * 1000).toISOString();
     return intraday ? text.slice(0, 16).replace("T", " ") : text.slice(0, 10);
@@ -102,13 +104,14 @@
       new ResizeObserver(() => this.render()).observe(host);
       host.addEventListener("pointermove", (event) => this.move(event));
       host.addEventListener("pointerleave", () => { if (!this.drag) this.leave(); });
-      host.addEventListener("pointerdown", (event) => { if (event.pointerType !== "touch" && event.button === 0) { this.drag = this.inside(event); host.setPointerCapture(event.pointerId); event.preventDefault(); host.focus({ preventScroll: true }); } });
+      host.addEventListener("pointerdown", (event) => { if (event.pointerType !== "touch" && event.button === 0 && !this.domain) { this.drag = this.inside(event); host.setPointerCapture(event.pointerId); event.preventDefault(); host.focus({ preventScroll: true }); } });
       host.addEventListener("pointerup", (event) => this.drop(event));
       host.addEventListener("dblclick", () => this.zoom(null));
       host.addEventListener("blur", () => this.leave());
       host.addEventListener("keydown", (event) => this.key(event));
     }
-    get span() { return this.view || [0, Math.max(DATA.rows - 1, 1)]; }
+    // `domain` gives the ends of an axis that is no time; such a chart does not zoom
+    get span() { return this.view || (this.domain ? this.domain() : [0, Math.max(DATA.rows - 1, 1)]); }
     x(row) { const [first, last] = this.span; return this.left + (row - first) / (last - first) * this.inner; }
     row(x) { const [first, last] = this.span; return first + clamp((x - this.left) / this.inner, 0, 1) * (last - first); }
     inside(event) { return event.clientX - this.host.getBoundingClientRect().left; }
@@ -151,7 +154,7 @@
       const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       if (!step) return;
       event.preventDefault();
-      const [first, last] = this.span, size = Math.max((last - first) / 200, 1) * (event.shiftKey ? 10 : 1);
+      const [first, last] = this.span, size = Math.max((last - first) / 200, this.domain ? 0 : 1) * (event.shiftKey ? 10 : 1);
       const row = clamp((this.cursor ?? last) + step * size, first, last), box = this.host.getBoundingClientRect();
       this.point(row, box.left + this.x(row), box.top + 40);
     }
@@ -175,7 +178,7 @@
       if (!(high > low)) { const pad = Math.abs(high) * 0.01 || 1; low -= pad; high += pad; }
       const f = log ? Math.log : (v) => v, a = f(low), b = f(high), base = this.height - this.bottom;
       this.y = (value) => base - (f(value) - a) / (b - a) * (base - this.top);
-      const ticks = log ? logTicks(low, high) : niceTicks(low, high, Math.floor(this.height / 62));
+      const ticks = log ? logTicks(low, high) : niceTicks(low, high, Math.max(Math.floor(this.height / 62), 3));
       for (const tick of ticks) {
         const y = this.y(tick);
         element("line", { class: "grid", x1: this.left, x2: this.width - this.right, y1: y, y2: y }, this.axes);
@@ -202,13 +205,13 @@
 
   // Equity and drawdown -------------------------------------------------------------------------------------
   const curves = DATA.curves, rows = sum(curves.row), times = sum(curves.time);
-  const visible = (chart) => [Math.max(lowerBound(rows, chart.span[0]) - 1, 0), Math.min(lowerBound(rows, chart.span[1]) + 1, rows.length)];
-  const nearest = (row) => { const i = clamp(lowerBound(rows, row), 0, rows.length - 1); return i > 0 && row - rows[i - 1] < rows[i] - row ? i - 1 : i; };
-  function path(chart, values, from, to) {
+  const visible = (chart, at = rows) => [Math.max(lowerBound(at, chart.span[0]) - 1, 0), Math.min(lowerBound(at, chart.span[1]) + 1, at.length)];
+  const nearest = (row, at = rows) => { const i = clamp(lowerBound(at, row), 0, at.length - 1); return i > 0 && row - at[i - 1] < at[i] - row ? i - 1 : i; };
+  function path(chart, values, from, to, at = rows) {
     let text = "", pen = "M";
     for (let i = from; i < to; i++) {
       if (values[i] === null) { pen = "M"; continue; }
-      text += pen + chart.x(rows[i]).toFixed(1) + " " + chart.y(values[i]).toFixed(1);
+      text += pen + chart.x(at[i]).toFixed(1) + " " + chart.y(values[i]).toFixed(1);
       pen = "L";
     }
     return text;
@@ -243,17 +246,54 @@
     const drawdown = new Chart(byId("drawdown-chart"), {
       draw() {
         const [from, to] = visible(this);
-        this.scale(Math.min(...curves.drawdown.slice(from, to), -0.001) * 1.06, 0, false, (v) => percent(v, 0));
+        const low = Math.min(...curves.drawdown.slice(from, to), -0.001) * 1.06;
+        this.scale(low, 0, false, percentTicks(-low));
         this.labels(rows, times);
         if (to > from) element("path", { class: "deep", d: `M${this.x(rows[from])} ${this.y(0)}L${path(this, curves.drawdown, from, to).slice(1)}L${this.x(rows[to - 1])} ${this.y(0)}Z` }, this.plot);
       },
       mark(row) { const i = nearest(row); this.over.replaceChildren(); this.cross(rows[i]); this.dot(rows[i], curves.drawdown[i], "--down"); },
       read: readCurve,
     });
-    equity.partners = [drawdown];
-    drawdown.partners = [equity];
+    const all = [equity, drawdown, ...exposureCharts()];
+    for (const chart of all) chart.partners = all.filter((other) => other !== chart);
     byId("log").addEventListener("change", () => equity.render());
-    byId("reset-equity").addEventListener("click", () => equity.zoom(null));
+    for (const name of ["reset-equity", "reset-exposure"]) byId(name).addEventListener("click", () => equity.zoom(null));
+  }
+
+  // Heat and Greeks through time: one small chart each, which zoom and point with the equity
+  function exposureCharts() {
+    const risk = DATA.exposure, at = risk.row ? sum(risk.row) : rows, time = risk.time ? sum(risk.time) : times;
+    const short = (v) => v === null ? "\u2013" : compact(v);
+    const named = { heat: ["heat", (v) => percent(v, 2)], delta: ["delta", (v) => number(v, 1)], beta_dollar_delta: ["dollar delta", short], gamma: ["gamma", (v) => number(v, 2)], theta: ["theta", (v) => number(v, 0)], vega: ["vega", (v) => number(v, 0)] };
+    const known = { heat: risk.heat, ...risk.greeks }, series = Object.fromEntries(Object.keys(named).filter((name) => known[name]).map((name) => [name, known[name]]));
+    const read = (row) => { const i = nearest(row, at); return { title: when(time[i]), lines: Object.entries(series).map(([name, values]) => [named[name][0], named[name][1](values[i])]) }; };
+    return Object.entries(series).map(([name, values]) => new Chart(byId(name + "-chart"), {
+      reset: byId("reset-exposure"),
+      draw() {
+        const [from, to] = visible(this, at), shown = values.slice(from, to).filter((v) => v !== null), heat = name === "heat";
+        let low = Math.min(0, ...shown), high = Math.max(0, ...shown, heat && risk.limit !== null ? risk.limit : 0);
+        if (!(high > low)) high = heat ? 0.01 : 1;
+        const pad = (high - low) * 0.06;
+        this.scale(low < 0 ? low - pad : low, high > 0 ? high + pad : high, false, heat ? percentTicks(high) : compact);
+        this.labels(at, time);
+        const zero = this.y(0);
+        element("line", { class: "zero", x1: this.left, x2: this.width - this.right, y1: zero, y2: zero }, this.plot);
+        if (heat && risk.limit !== null) element("line", { class: "limit", x1: this.left, x2: this.width - this.right, y1: this.y(risk.limit), y2: this.y(risk.limit) }, this.plot);
+        for (const [a, b] of runs(values, from, to)) element("path", { class: "under", d: `M${this.x(at[a])} ${zero}L${path(this, values, a, b, at).slice(1)}L${this.x(at[b - 1])} ${zero}Z` }, this.plot);
+        element("path", { class: "account thin", d: path(this, values, from, to, at) }, this.plot);
+      },
+      mark(row) { const i = nearest(row, at); this.over.replaceChildren(); this.cross(at[i]); this.dot(at[i], values[i], "--accent"); },
+      read,
+    }));
+  }
+  // Stretches without a gap.
+  function runs(values, from, to) {
+    const found = [];
+    for (let i = from; i < to; i++) {
+      if (values[i] === null) continue;
+      if (found.length && found[found.length - 1][1] === i) found[found.length - 1][1] = i + 1; else found.push([i, i + 1]);
+    }
+    return found;
   }
 
   // Prices and trades ---------------------------------------------------------------------------------------
@@ -374,12 +414,135 @@
     return { title: `${t.symbol} ${t.side > 0 ? "long" : "short"}`, lines };
   }
   function showTrade(t) {
+    if (payoff) payoff.choose(t.id);
     if (t.chart < 0 || !prices) return;
     prices.symbol = t.chart;
     select.value = String(t.chart);
     const pad = Math.max((t.to - t.from) * 1.5, 30 * k);
     prices.zoom([Math.max(t.from - pad, 0), Math.min(t.to + pad, Math.max(DATA.rows - 1, 1))]);
     byId("prices").scrollIntoView();
+  }
+
+  // Payoff of a package -------------------------------------------------------------------------------------
+  const packages = DATA.packages.map(([id, legs, entry, exit, realised, low, high, now, line, evens]) => {
+    const trade = trades.find((t) => t.id === id), spots = (now || []).map((_, i) => low + i * (high - low) / (now.length - 1));
+    const corners = [...line, ...evens.filter((s) => s > low && s < high).map((s) => [s, 0])].sort((a, b) => a[0] - b[0]);
+    return { id, legs, entry, exit, realised, low, high, spots, now, corners, evens, trade };
+  });
+  const strikeText = (strike) => strike.toLocaleString("en-US", { useGrouping: false, maximumFractionDigits: 4 });
+  const kindOf = (right) => (right > 0 ? "C" : "P");
+  // A leg does not break across lines; days only where legs end at different dates.
+  function legWords(legs) {
+    const mixed = new Set(legs.filter((leg) => leg[1]).map((leg) => leg[3])).size > 1;
+    const word = ([units, right, strike, days]) => `${minus((units > 0 ? "+" : "") + units)}\u00a0${right ? strikeText(strike) + kindOf(right) : "shares"}${mixed && right ? `\u00a0${days}d` : ""}`;
+    return legs.map(word).join(" ");
+  }
+  // Value of a line of [x, y] points at x, null beyond its ends.
+  function onLine(points, x) {
+    for (let i = 1; i < points.length; i++) {
+      const [xa, ya] = points[i - 1], [xb, yb] = points[i];
+      if (x >= xa && x <= xb) return xb > xa ? ya + (yb - ya) * (x - xa) / (xb - xa) : ya;
+    }
+    return null;
+  }
+  let payoff = null;
+  if (packages.length) {
+    const choice = byId("package"), openTrade = (t) => DATA.reasons[t.reason] === "end_of_data";
+    packages.map((p, i) => [p, i]).reverse().forEach(([p, i]) => choice.append(new Option(`${when(p.trade.opened)}  ${p.trade.symbol}  ${money(p.trade.pnl)}${openTrade(p.trade) ? " (open)" : ""}  ${legWords(p.legs)}`, String(i))));
+    const nowAt = (p, x) => p.now ? onLine(p.spots.map((s, i) => [s, p.now[i]]), x) : null;
+    payoff = new Chart(byId("payoff-chart"), {
+      shown: DATA.package_shown,
+      bottom: 38,
+      top: 36,
+      domain() { const p = packages[this.shown]; return [p.low, p.high]; },
+      draw() {
+        const p = packages[this.shown], all = [...p.corners.map((c) => c[1]), ...(p.now || []), p.realised, 0];
+        const low = Math.min(...all), high = Math.max(...all), pad = (high - low) * 0.08;
+        this.scale(low - pad, high + pad, false, compact);
+        const base = this.height - this.bottom, zero = this.y(0), digits = p.high - p.low > 20 ? 0 : 2;
+        for (const tick of niceTicks(p.low, p.high, Math.max(Math.floor(this.inner / 80), 2))) {
+          const x = this.x(tick);
+          if (x < this.left + 16 || x > this.width - this.right - 16) continue;
+          element("line", { class: "axis", x1: x, x2: x, y1: base, y2: base + 4 }, this.axes);
+          element("text", { x, y: base + 17, "text-anchor": "middle" }, this.axes, number(tick, digits));
+        }
+        element("text", { x: this.left + this.inner / 2, y: this.height - 4, "text-anchor": "middle" }, this.axes, `price of ${p.trade.symbol}`);
+        // profit and loss in their colours, one area for each stretch on a side of zero
+        let area = null;
+        for (let i = 1; i < p.corners.length; i++) {
+          const [a, b] = [p.corners[i - 1], p.corners[i]], tone = a[1] + b[1] >= 0 ? "gain" : "cost";
+          if (!area || area.tone !== tone) { if (area) this.fill(area, zero); area = { tone, points: [a] }; }
+          area.points.push(b);
+        }
+        if (area) this.fill(area, zero);
+        element("line", { class: "zero", x1: this.left, x2: this.width - this.right, y1: zero, y2: zero }, this.plot);
+        const options = p.legs.filter((leg) => leg[1]);
+        for (const strike of new Set(options.map((leg) => leg[2]))) {
+          const x = this.x(strike), words = options.filter((leg) => leg[2] === strike).map(([units, right]) => minus((units > 0 ? "+" : "") + units) + kindOf(right));
+          element("line", { class: "strike", x1: x, x2: x, y1: this.top, y2: base }, this.plot);
+          element("text", { x: x + 4, y: base - 5 }, this.plot, words.join(" "));
+        }
+        if (p.now) element("path", { class: "bench", d: "M" + p.spots.map((s, i) => `${this.x(s).toFixed(1)} ${this.y(p.now[i]).toFixed(1)}`).join("L") }, this.plot);
+        if (p.corners.length) element("path", { class: "account", d: "M" + p.corners.map(([s, v]) => `${this.x(s).toFixed(1)} ${this.y(v).toFixed(1)}`).join("L") }, this.plot);
+        for (const even of p.evens) element("path", { class: "even", d: `M${this.x(even)} ${zero - 6}l5 6l-5 6l-5 -6Z` }, this.plot);
+        this.spot(p.entry, "entry", nowAt(p, p.entry), "in", 12);
+        this.spot(p.exit, openTrade(p.trade) ? "now" : DATA.reasons[p.trade.reason].replaceAll("_", " "), p.realised, p.realised >= 0 ? "out win" : "out loss", 27);
+      },
+      fill(area, zero) {
+        const ends = [area.points[0], area.points[area.points.length - 1]];
+        element("path", { class: area.tone, d: `M${this.x(ends[0][0])} ${zero}L${area.points.map(([s, v]) => `${this.x(s)} ${this.y(v)}`).join("L")}L${this.x(ends[1][0])} ${zero}Z` }, this.plot);
+      },
+      // A price of the underlying with its name above the chart, each on a line of its own.
+      spot(price, name, profit, tone, level) {
+        if (price === null) return;
+        const x = this.x(price), late = x > this.left + this.inner * 0.7;
+        element("line", { class: "spot", x1: x, x2: x, y1: level - 9, y2: this.height - this.bottom }, this.axes);
+        element("text", { class: "strong", x: x + (late ? -5 : 5), y: level, "text-anchor": late ? "end" : "start" }, this.axes, `${name} ${priceText(price)}`);
+        if (profit !== null) element("circle", { class: tone, cx: x, cy: this.y(profit), r: 5 }, this.plot);
+      },
+      mark(price) {
+        const p = packages[this.shown];
+        this.over.replaceChildren();
+        this.cross(price);
+        this.dot(price, nowAt(p, price), "--bench");
+        this.dot(price, onLine(p.corners, price), "--accent");
+      },
+      read(price) {
+        const p = packages[this.shown];
+        return { title: `${p.trade.symbol} at ${priceText(price)}`, lines: [["from the entry", percent(price / p.entry - 1)], ["at expiry", money(onLine(p.corners, price))], ["at the entry's close", money(nowAt(p, price))]] };
+      },
+    });
+    const tell = () => {
+      const p = packages[payoff.shown], t = p.trade, facts = byId("payoff-facts"), profits = p.corners.map((c) => c[1]);
+      const days = Math.min(...p.legs.filter((leg) => leg[1]).map((leg) => leg[3]));
+      const rows = [
+        ["Legs", legWords(p.legs)], ["Entry", `${when(t.opened)}, ${t.side < 0 ? "credit" : "debit"} ${priceText(t.entry)}`], ["Days to expiry", number(days, 0)],
+        [openTrade(t) ? "Last mark" : "Exit", `${when(t.closed)}, ${openTrade(t) ? "open" : DATA.reasons[t.reason].replaceAll("_", " ")}`],
+        ["Break-even", p.evens.length ? p.evens.map(priceText).join(", ") : "none"], ["At expiry, in view", profits.length ? `${money(Math.min(...profits))} to ${money(Math.max(...profits))}` : "\u2013"],
+        ["Made per package", `${money(p.realised)} \u00d7 ${number(t.qty, 4)}`], ["Profit after fees", money(t.pnl)],
+      ];
+      facts.replaceChildren();
+      for (const [name, value] of rows) {
+        const line = document.createElement("div"), left = document.createElement("dt"), right = document.createElement("dd");
+        left.textContent = name;
+        right.textContent = value;
+        line.append(left, right);
+        facts.append(line);
+      }
+      byId("payoff-chart").setAttribute("aria-label", `Profit of ${t.symbol} ${legWords(p.legs)} against the price of ${t.symbol}; break-even ${p.evens.map(priceText).join(", ") || "none"}.`);
+    };
+    payoff.choose = (id) => {
+      const place = packages.findIndex((p) => p.id === id);
+      if (place < 0) return;
+      payoff.shown = place;
+      choice.value = String(place);
+      payoff.leave();
+      payoff.render();
+      tell();
+    };
+    choice.addEventListener("change", () => payoff.choose(packages[+choice.value].id));
+    choice.value = String(payoff.shown);
+    tell();
   }
 
   // The table of trades -------------------------------------------------------------------------------------

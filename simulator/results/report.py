@@ -72,6 +72,13 @@ _GROUP_WORDS: Final = {
     "tag": "Tag", "sector": "Sector", "year": "Year", "symbol": "Symbol", "strategy": "Strategy",
     "exit_reason": "Exit reason", "side": "Side", "iv_rank": "IV rank", "dte": "Days to expiry",
 }  # fmt: skip
+_GREEK_WORDS: Final = {
+    "delta": ("Delta", "shares"),
+    "beta_dollar_delta": ("Dollar delta", "currency, weighted by beta"),
+    "gamma": ("Gamma", "shares per 1.00 of the underlying"),
+    "theta": ("Theta", "currency per calendar day"),
+    "vega": ("Vega", "currency per point of volatility"),
+}
 _MOST_ROWS: Final = 60
 _MOST_INTERVAL_ROWS: Final = 25
 # A monthly return of this size has the strongest colour.
@@ -109,6 +116,7 @@ def render_report(result: Result, *, title: str | None = None) -> str:
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         data=page_data(result),
+        greeks=_greeks(result),
         tiles=[_metric(result, name) for name in TILES],
         blocks=[(word, [_metric(result, name) for name in names]) for word, names in BLOCKS.items()],
         answers=[_metric(result, name) for name in _ANSWERS],
@@ -137,6 +145,12 @@ def _metric(result: Result, name: str) -> dict[str, Any]:
         "definition": metric.definition,
         "tone": tone,
     }
+
+
+def _greeks(result: Result) -> list[dict[str, str]]:
+    if not result.package_ids:
+        return []
+    return [{"name": name, "word": word, "unit": unit} for name, (word, unit) in _GREEK_WORDS.items()]
 
 
 def _typeset(text: str) -> str:

@@ -32,6 +32,7 @@ from simulator.results.frames import (
     trades_frame,
     verdicts_frame,
 )
+from simulator.results.greeks import greeks_frame
 from simulator.results.identity import fingerprint_of
 from simulator.results.interval import IntervalReport
 from simulator.results.metrics import METRIC_DEFINITIONS, benchmark_metrics, metrics_from_accumulators
@@ -112,6 +113,30 @@ class Result:
     def packages(self) -> pd.DataFrame:
         """Trades of option packages: as `trades`, with legs, expiry, dte, captured, iv_rank and grade."""
         return packages_frame(self.raw, self.trades)
+
+    @cached_property
+    def greeks(self) -> pd.DataFrame:
+        """Greeks of the account at the close of each bar; no rows where the run opened no option package.
+
+        `delta` in shares, those of stock positions included; `beta_dollar_delta`: what the account gains for
+        a benchmark that doubles, in currency, so that a hundredth of it is the gain for 1 %; `gamma` in
+        shares per 1.00 of the underlying; `theta` in currency per calendar day; `vega` in currency per
+        percentage point of volatility; `grade` "quoted", "modelled", or "" where no package is held. Of
+        several symbols, delta and gamma are plain sums.
+
+        0 where nothing is held. NaN where a package is held whose underlying has no bar, or whose market no
+        volatility or quote, at that bar; `beta_dollar_delta` also where the beta of a symbol is not known yet
+        (30 sessions; a symbol's beta to itself is 1). Betas are those of `simulator.options.exposure.beta`,
+        against the benchmark of this result. Volatilities are the marks': the surface's, or what the quotes
+        imply, and American options are American.
+        """
+        self._check_log()
+        own = self._benchmark if isinstance(self._benchmark, str) else None
+        symbols = self.raw.bars.symbols
+        if self._benchmark is None and len(symbols) == 1:
+            own = symbols[0]
+        levels = None if own is not None or not self.package_ids else self._benchmark_curve[self._ends]
+        return greeks_frame(self.raw, self._index, levels, own)
 
     @cached_property
     def events(self) -> pd.DataFrame:
@@ -261,6 +286,7 @@ class Result:
     def export(self, folder: str | Path, *, format: Literal["csv", "parquet", "json"] = "csv") -> list[Path]:
         """Write trades, fills, verdicts, events, equity and metrics into a folder; return the paths.
 
+        Runs with option packages have `greeks` too, with the grade of their quotes in every row.
         Raises `UnknownNameError` NAME_FORMAT, `ConfigError` CONFIG_OUTPUT where the folder cannot be written.
         """
         from simulator.results.export import export_result
