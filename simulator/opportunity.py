@@ -14,7 +14,7 @@ they include the multiplier. A credit is positive, a debit negative.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -26,6 +26,7 @@ __all__ = [
     "PastPerformance",
     "Sizing",
     "TrackRecord",
+    "describe_legs",
 ]
 
 Grade = Literal["quoted", "modelled"]
@@ -87,6 +88,20 @@ class OptionLeg:
         if self.kind == "shares":
             return f"{sign}{count}shares"
         return f"{sign}{count}{self.strike:g}{self.kind[0].upper()}"
+
+
+def describe_legs(legs: Sequence[OptionLeg]) -> str:
+    """Return legs in words, those that outlive the first expiry with their own.
+
+    >>> near, far = date(2020, 2, 21), date(2020, 3, 20)
+    >>> describe_legs([OptionLeg(-1, "put", 95.0, near), OptionLeg(1, "put", 95.0, far)])
+    '-95P +95P@20-03-20'
+    """
+    first = min((leg.expiry for leg in legs), default=None)
+    return " ".join(
+        str(leg) if leg.expiry == first or leg.kind == "shares" else f"{leg}@{leg.expiry:%y-%m-%d}"
+        for leg in legs
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +167,7 @@ class Opportunity:
     legs
         One to four `OptionLeg`.
     expiry, dte
-        Expiry session, and calendar days to it.
+        Expiry session, and calendar days to it; of calendars that of the front legs.
     as_of
         Time of the quotes, aware (UTC).
     spot
@@ -162,11 +177,15 @@ class Opportunity:
     mid_credit
         The same at the midpoints.
     width
-        Of the widest spread in it, per unit of the underlying; None where nothing bounds a sold leg.
+        Of the widest spread in it, per unit of the underlying; None where nothing bounds a sold leg, and for
+        calendars, whose legs have one strike.
     max_profit, max_loss
-        At expiry, per package, before fees; infinite where nothing bounds them.
+        At expiry, per package, before fees; infinite where nothing bounds them. Of calendars the loss is the
+        debit, and the profit is modelled: what is left of the back legs at the front expiry, each at its own
+        volatility of today.
     break_evens
-        Prices of the underlying at expiry where profit turns into loss or back, ascending.
+        Prices of the underlying at expiry where profit turns into loss or back, ascending; modelled in the
+        same way for calendars.
     probability_of_profit
         Risk-neutral probability that the package ends with a profit at expiry, 0 to 1.
     probability_basis
@@ -194,6 +213,9 @@ class Opportunity:
         Units of the underlying per contract.
     notes
         What a reader should know, one line each.
+    rate, dividend_yield, style
+        With what legs that outlive `expiry` are valued: continuous rates as fractions, "european" or
+        "american".
     """
 
     symbol: str
@@ -226,6 +248,9 @@ class Opportunity:
     past: TrackRecord | None = None
     multiplier: float = 100.0
     notes: tuple[str, ...] = ()
+    rate: float = 0.0
+    dividend_yield: float = 0.0
+    style: str = "european"
 
     @property
     def strikes(self) -> tuple[float, ...]:
@@ -234,21 +259,40 @@ class Opportunity:
 
     @property
     def return_on_buying_power(self) -> float:
-        """Largest profit of the options as a fraction of buying power; NaN where none is tied up."""
-        return self.credit * self.multiplier / self.buying_power if self.buying_power > 0 else math.nan
+        """Largest profit of the options as a fraction of buying power; NaN where none is tied up.
+
+        Of what is paid for, that is `max_profit`.
+        """
+        most = self.credit * self.multiplier if self.credit > 0 else self.max_profit
+        return most / self.buying_power if self.buying_power > 0 else math.nan
 
     def profit_at(self, spot: float) -> float:
-        """Return the profit at expiry if the underlying ends at `spot`, per package, before fees."""
+        """Return the profit at expiry if the underlying ends at `spot`, per package, before fees.
+
+        Legs that live longer count at their model price of that day, at their own volatility (`iv`), `rate`
+        and `dividend_yield`.
+        """
         shares = sum(leg.side * leg.ratio for leg in self.legs if leg.kind == "shares")
-        value = sum(leg.value_at(spot) for leg in self.legs)
+        value = sum(self._value_of(leg, spot) for leg in self.legs)
         return (self.credit - shares * self.spot + value) * self.multiplier
+
+    def _value_of(self, leg: OptionLeg, spot: float) -> float:
+        left = (leg.expiry - self.expiry).days
+        if leg.kind == "shares" or left <= 0:
+            return leg.value_at(spot)
+        # a model needs numba: who asks for calendars alone pays for it
+        from simulator.options.pricing import price
+
+        terms = (self.rate, leg.iv, self.dividend_yield, self.style)
+        return leg.side * leg.ratio * float(price(leg.kind, spot, leg.strike, left / 365.0, *terms))
 
     def __str__(self) -> str:
         rank = "unknown" if self.iv_rank is None else f"{self.iv_rank:.0f}"
         loss = "unlimited" if math.isinf(self.max_loss) else f"{self.max_loss:,.0f}"
+        brings = f"{'debit' if self.credit < 0 else 'credit'} {abs(self.credit):.2f}"
         text = (
-            f"{self.symbol} {self.strategy} {' '.join(map(str, self.legs))} {self.expiry} ({self.dte}d) "
-            f"credit {self.credit:.2f}, max loss {loss}, P(profit) {self.probability_of_profit:.0%}, "
+            f"{self.symbol} {self.strategy} {describe_legs(self.legs)} {self.expiry} ({self.dte}d) "
+            f"{brings}, max loss {loss}, P(profit) {self.probability_of_profit:.0%}, "
             f"IV rank {rank}, score {self.score:.0f} [{self.grade}]"
         )
         return text if self.past is None else f"{text} (past: {self.past})"

@@ -5,7 +5,8 @@ This module runs the strategy on the first 1, 2, 3, ... bars and compares each a
 whatever was known then must still stand, unchanged, now. By induction every prefix agrees with the whole.
 Because every bar is a cut, a strategy that peeks a single bar ahead is caught as surely as one that scales
 by the whole sample. The series behind the signals (`Strategy.values`) are held to the same rule, so that a
-leak shows even where it moves no signal on this data.
+leak shows even where it moves no signal on this data. A signal that opens an option package is compared with
+its legs (side, right, ratio, strike, expiry) and its rules; the package's number is only where they stand.
 
 What a proof on data cannot show: a leak that makes no difference on these bars, and knowledge that the
 strategy brought along (a file of tomorrow's prices, parameters chosen on this history).
@@ -31,6 +32,7 @@ from simulator.errors import StrategyError
 
 if TYPE_CHECKING:
     from simulator.bars import Bars
+    from simulator.signals import Signals
     from simulator.types import Strategy
 
 __all__ = [
@@ -47,6 +49,7 @@ Records = npt.NDArray[np.void]
 
 _NAMED: Final = ("tag", "strategy")
 """Fields that hold indices into a table of names, which may be built in another order on other bars."""
+_LEGS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,7 +371,37 @@ def _answer(strategy: Strategy, bars: Bars, names: dict[str, int]) -> _Answer:
         table = getattr(signals, "tags" if name == "tag" else "strategies")
         codes = np.array([names.setdefault(text, len(names)) for text in table] or [0], np.int64)
         records[name] = codes[records[name]]
+    records = _with_packages(records, signals)
     return _Answer(len(bars), records, {key: np.asarray(array) for key, array in compute().items()})
+
+
+def _with_packages(records: Records, signals: Signals) -> Records:
+    """Return the records with the rules and legs of their packages beside them, in place of the number.
+
+    Fields are named as a reader would: "package dte_exit", "leg 2 strike". Always there, so that answers with
+    and without packages compare; zero for signals on the symbol itself.
+    """
+    from simulator.kernel.dtypes import LEG, PACKAGE
+
+    packages, legs = signals.packages, signals.legs
+    fields = [(name, records.dtype[name]) for name in records.dtype.names or ()]
+    rules = [(f"package {name}", name) for name in PACKAGE.names or ()]
+    parts = [(f"leg {k + 1} {name}", k, name) for k in range(_LEGS) for name in LEG.names or ()]
+    fields += [(label, PACKAGE[name]) for label, name in rules] + [
+        (label, LEG[name]) for label, _, name in parts
+    ]
+    made = np.zeros(len(records), np.dtype(fields))
+    for name in records.dtype.names or ():
+        made[name] = records[name]
+    some = np.flatnonzero(records["package"] > 0)
+    if some.size:
+        at = records["package"][some] - 1
+        for label, name in rules:
+            made[label][some] = packages[name][at]
+        for label, k, name in parts:
+            made[label][some] = legs[name][at, k]
+    made["package"] = made["package"] > 0
+    return made
 
 
 def _remember_values(runner: Any, bars: Bars) -> Callable[[], Mapping[str, npt.NDArray[Any]]]:
@@ -539,9 +572,12 @@ def _change(one: npt.NDArray[Any], two: npt.NDArray[Any]) -> float:
 
 
 def _signals_changed(one: Records, two: Records) -> int:
-    def keys(records: Records) -> Iterator[tuple[int, ...]]:
+    contract = [f"leg {k + 1} {name}" for k in range(_LEGS) for name in ("side", "right", "strike", "expiry")]
+
+    def keys(records: Records) -> Iterator[tuple[str, ...]]:
         for record in records:
-            yield int(record["row"]), int(record["sym"]), int(record["side"]), int(record["entry"])
+            # as text, in which NaN equals NaN
+            yield tuple(_text(record[name]) for name in ("row", "sym", "side", "entry", *contract))
 
     first, second = set(keys(one)), set(keys(two))
     return len(first ^ second)

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from strategies.scanner_search import Candidate
 
     Source = ScanMarket | Chain | str | Path | Sequence[ScanMarket | Chain]
+    Date = str | dt.date
+    Earnings = Mapping[str, Iterable[Date | tuple[Date, Date | dt.datetime]]] | pd.DataFrame
 
 __all__ = ["OptionsScanner"]
 
@@ -67,7 +69,9 @@ class OptionsScanner:
     blacklist
         Symbols to leave out.
     earnings
-        Earnings dates by symbol; no expiry behind one is taken.
+        Earnings dates by symbol, or pairs of a date and when it was announced, or a table with symbol, date
+        and known_at; no expiry behind one is taken. A date without `known_at` counts whenever is scanned.
+        Where none is announced, the next is expected a quarter after the last: `strategies.earnings`.
     costs
         A `Costs`, the name of a preset, or None: the share of the spread that fills give away, and fees.
     **settings
@@ -90,7 +94,7 @@ class OptionsScanner:
         journal: PastPerformance | None = None,
         parameters: ParameterSource | None = None,
         blacklist: Iterable[str] = (),
-        earnings: Mapping[str, Iterable[str | dt.date]] | None = None,
+        earnings: Earnings | None = None,
         costs: Costs | str | None = None,
         **settings: Any,
     ) -> None:
@@ -103,7 +107,7 @@ class OptionsScanner:
         self.learned = {name: value for name, value in learned.items() if name in known - set(settings)}
         self.settings = ScanSettings(**{**self.learned, **settings})
         self.journal = journal
-        self.earnings = {symbol: _days(symbol, dates) for symbol, dates in (earnings or {}).items()}
+        self.earnings = _earnings(earnings)
         self.costs = Costs.of(costs)
         self.markets = _markets(source)
         self.notes: tuple[str, ...] = tuple(dict.fromkeys(map(repr, self.markets)))
@@ -165,7 +169,7 @@ class OptionsScanner:
                 self.settings,
                 costs=self.costs,
                 excluded=market.symbol in self.blacklist,
-                earnings=self.earnings.get(market.symbol, ()),
+                earnings=self.earnings.get(market.symbol, ((), ())),
                 past=self._past(market.symbol),
             )
             found += passed
@@ -178,7 +182,7 @@ class OptionsScanner:
                 opp.symbol,
                 opp.strategy,
                 opp.strikes,
-                opp.expiry,
+                tuple(leg.expiry for leg in opp.legs),
             )
         )
         self._candidates, self._found, self.notes = candidates, found, tuple(dict.fromkeys(notes))
@@ -271,9 +275,32 @@ def _stored(folder: Path) -> tuple[ScanMarket, ...]:
     return tuple(ScanMarket.from_folder(folder, unquote(place.name)) for place in places)
 
 
-def _days(symbol: str, dates: Iterable[str | dt.date]) -> tuple[int, ...]:
+def _earnings(given: Earnings | None) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Return dates and when each was known, by symbol, in the order of knowing."""
+    from simulator.bars.actions import known_day
     from simulator.options.chain_time import session_number
+    from strategies.earnings import ALWAYS
 
-    if isinstance(dates, str):
-        raise DataError(f"earnings of {symbol} are the text {dates!r}; give a list", code="DATA_TIME")
-    return tuple(sorted(session_number(day) for day in dates))
+    entries: list[tuple[str, Any, Any]] = []
+    if isinstance(given, Mapping):
+        for symbol, dates in given.items():
+            if isinstance(dates, str):
+                raise DataError(f"earnings of {symbol} are the text {dates!r}; give a list", code="DATA_TIME")
+            for entry in dates:
+                when, known = entry if isinstance(entry, tuple) else (entry, None)
+                entries.append((symbol, when, known))
+    elif given is not None:
+        absent = [name for name in ("symbol", "date") if name not in given.columns]
+        if absent:
+            raise DataError(f"the table of earnings lacks {', '.join(absent)}", code="DATA_TIME")
+        known_at = given["known_at"] if "known_at" in given.columns else [None] * len(given)
+        entries = list(zip(given["symbol"].astype(str), given["date"], known_at, strict=True))
+    found: dict[str, list[tuple[int, int]]] = {}
+    for symbol, when, known in entries:
+        # an empty cell of a table does not equal itself, or is no text
+        since = ALWAYS if known is None or known != known or known == "" else known_day(known, symbol)
+        found.setdefault(symbol, []).append((since, session_number(when)))
+    return {
+        symbol: (tuple(day for _, day in sorted(pairs)), tuple(since for since, _ in sorted(pairs)))
+        for symbol, pairs in found.items()
+    }

@@ -2,14 +2,15 @@
 
 Five limits are asked, the smallest answer counts, rounded down, and the `Sizing` names the limit that bound
 it. Risk is `Opportunity.risk`: the maximum loss where that is defined, a loss at two deviations otherwise.
-Percentages are of the account's equity, and 5.0 is 5 %.
+Percentages are of the account's equity, and 2.0 is 2 %.
 
-At the defaults an account of 46,000 takes seven spreads five wide at a credit of 1.90: each can lose 310, and
-5 % of the account is 2,300.
+What is not given is read from `RiskLimits`, so that sizer and risk manager have one rule. At its 2 % an
+account of 46,000 takes two spreads five wide at a credit of 1.90, which can lose 310 each; seven of them lose
+4.7 % of the account, and need `risk_per_trade_pct=5.0`.
 
 >>> PositionSizer(account_size=46000)
-PositionSizer(account_size=46000.0, risk_per_trade_pct=5.0, max_position_pct=25.0,
-              max_portfolio_heat_pct=25.0, max_buying_power_pct=50.0, max_contracts=None)
+PositionSizer(account_size=46000.0, risk_per_trade_pct=2.0, max_position_pct=25.0,
+              max_portfolio_heat_pct=6.0, max_buying_power_pct=50.0, max_contracts=None)
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Final
 
 from simulator.errors import ConfigError, SignalError, warn
 from simulator.opportunity import Opportunity, Sizing
+from simulator.risk_limits import RiskLimits
 
 __all__ = ["PositionSizer"]
 
@@ -36,12 +38,15 @@ class PositionSizer:
     ----------
     account_size
         Equity in currency.
+    limits
+        The risk manager's limits, from which the next three come where they are not given; its defaults.
     risk_per_trade_pct
-        Most that one position may lose (`Opportunity.risk`), percent of the account.
+        Most that one position may lose (`Opportunity.risk`), percent of the account (2.0).
     max_position_pct
-        Most buying power of one position, percent of the account.
+        Most buying power of one position, percent of the account: `max_position_size_pct` of the limits, or,
+        where that is None, `max_sector_exposure_pct` (25.0), which bounds one position as well.
     max_portfolio_heat_pct
-        Most that all open positions may lose together, percent of the account.
+        Most that all open positions may lose together, percent of the account (6.0).
     max_buying_power_pct
         Most buying power of all open positions together, percent of the account.
     max_contracts
@@ -58,12 +63,21 @@ class PositionSizer:
         self,
         account_size: float,
         *,
-        risk_per_trade_pct: float = 5.0,
-        max_position_pct: float = 25.0,
-        max_portfolio_heat_pct: float = 25.0,
+        limits: RiskLimits | None = None,
+        risk_per_trade_pct: float | None = None,
+        max_position_pct: float | None = None,
+        max_portfolio_heat_pct: float | None = None,
         max_buying_power_pct: float = 50.0,
         max_contracts: int | None = None,
     ) -> None:
+        read = RiskLimits() if limits is None else limits
+        position = read.max_position_size_pct
+        if risk_per_trade_pct is None:
+            risk_per_trade_pct = _most(read.risk_per_trade_pct)
+        if max_position_pct is None:
+            max_position_pct = _most(read.max_sector_exposure_pct if position is None else position)
+        if max_portfolio_heat_pct is None:
+            max_portfolio_heat_pct = _most(read.max_portfolio_heat_pct)
         if not (_is_number(account_size) and 0 < account_size < math.inf):
             raise ConfigError(
                 f"account_size is {account_size!r}; it must be an amount above 0", code="CONFIG_ACCOUNT_SIZE"
@@ -175,6 +189,11 @@ class PositionSizer:
 def _whole(room: float, unit: float) -> int:
     """Return how many units fit, rounded down, but for what is lost in the last binary digits."""
     return math.floor(room / unit * (1 + _ROUNDING))
+
+
+def _most(percent: float | None) -> float:
+    # a limit of None is no limit, and one above the whole account binds no sooner than that
+    return 100.0 if percent is None else min(float(percent), 100.0)
 
 
 def _is_number(value: object) -> bool:

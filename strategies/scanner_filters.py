@@ -15,13 +15,16 @@ import numpy as np
 from simulator.opportunity import Opportunity, OptionLeg
 from simulator.options.chain import CALL, PUT
 from strategies import scanner_measures as measures
+from strategies.earnings import expected_earnings
 from strategies.scanner_market import Snapshot
 from strategies.scanner_settings import ScanSettings
 from strategies.scanner_strategies import ScanStrategy
 from strategies.scanner_strip import Strip
 
 __all__ = [
+    "KnownEarnings",
     "Refusal",
+    "check_back",
     "check_expiry",
     "check_quotes",
     "check_symbol",
@@ -29,6 +32,10 @@ __all__ = [
     "open_interest",
     "width_of",
 ]
+
+
+KnownEarnings = tuple[Sequence[int], Sequence[int]]
+"""Earnings dates and when each was known, in days since 1970-01-01, in the order of knowing."""
 
 
 @dataclass(eq=False)
@@ -58,9 +65,12 @@ def check_symbol(snapshot: Snapshot, settings: ScanSettings, *, excluded: bool) 
 
 
 def check_expiry(
-    strip: Strip | None, snapshot: Snapshot, settings: ScanSettings, earnings: Sequence[int]
+    strip: Strip | None, snapshot: Snapshot, settings: ScanSettings, earnings: KnownEarnings
 ) -> Strip:
-    """Refuse where there is no expiry in bounds (None), or earnings come before it."""
+    """Refuse where there is no expiry in bounds (None), or earnings come before it.
+
+    `earnings` are dates and when each was known; what was known later than the snapshot does not count.
+    """
     low, high = settings.dte_bounds
     if strip is None:
         listed = [each.dte for each in snapshot.strips]
@@ -72,17 +82,45 @@ def check_expiry(
             f"no expiry in {low} to {high} days; {told}",
         )  # fmt: skip
     last = strip.expiry + settings.earnings_buffer_days
-    for day in earnings:
-        if snapshot.session <= day <= last:
-            raise Refusal(
-                "earnings", float(day - snapshot.session), float(last - snapshot.session),
-                f"earnings on {np.datetime64(day, 'D')}, before {np.datetime64(last, 'D')}",
-            )  # fmt: skip
+    today = snapshot.session
+    spans = expected_earnings(*earnings, np.array([today]), shift_days=settings.earnings_shift_days)
+    ahead = [
+        (int(span.first[0]), int(span.last[0]), span.projected)
+        for span in spans
+        if span.active[0] and span.last[0] >= today and span.first[0] <= last
+    ]
+    if ahead:
+        first, end, projected = min(ahead)
+        told = f"on {np.datetime64(first, 'D')}"
+        if projected:
+            told = f"expected from {np.datetime64(first, 'D')} to {np.datetime64(end, 'D')}"
+        raise Refusal(
+            "earnings", float(max(first - today, 0)), float(last - today),
+            f"earnings {told}, before {np.datetime64(last, 'D')}",
+        )  # fmt: skip
     return strip
 
 
-def check_quotes(strip: Strip, legs: Sequence[OptionLeg], settings: ScanSettings) -> None:
-    """Refuse quotes that cannot fill, are too wide, or have too little open interest."""
+def check_back(back: Strip | None, front: Strip, snapshot: Snapshot, settings: ScanSettings) -> Strip:
+    """Refuse a calendar without a later expiry in bounds (None)."""
+    if back is None:
+        low, high = settings.min_back_days, settings.max_back_days
+        behind = [each.expiry - front.expiry for each in snapshot.strips if each.expiry > front.expiry]
+        near = min(behind, key=lambda days: max(low - days, days - high), default=None)
+        told = "none is listed" if near is None else f"the nearest lies {near} behind"
+        limit = float(low if near is not None and near < low else high)
+        raise Refusal(
+            "back_dte", math.nan if near is None else float(near), limit,
+            f"no expiry {low} to {high} days behind the front one; {told}",
+        )  # fmt: skip
+    return back
+
+
+def check_quotes(books: Sequence[Strip], legs: Sequence[OptionLeg], settings: ScanSettings) -> None:
+    """Refuse quotes that cannot fill, are too wide, or have too little open interest.
+
+    `books` are the strips that the legs come from, one per leg.
+    """
     options = [leg for leg in legs if leg.kind != "shares"]
     for leg in options:
         # as the simulator has it: a package fills whole, and never on such a quote
@@ -103,8 +141,8 @@ def check_quotes(strip: Strip, legs: Sequence[OptionLeg], settings: ScanSettings
                 f"{leg} is quoted {share:.0%} of its midpoint wide, over {widest:.0%}",
             )
     least = settings.min_open_interest
-    for leg in options:
-        count = open_interest(strip, leg)
+    for leg, strip in zip(legs, books, strict=True):
+        count = math.nan if leg.kind == "shares" else open_interest(strip, leg)
         if count < least:
             raise Refusal(
                 "open_interest", count, least, f"{leg} has an open interest of {count:g}, below {least:g}"
@@ -113,7 +151,13 @@ def check_quotes(strip: Strip, legs: Sequence[OptionLeg], settings: ScanSettings
 
 def check_terms(strategy: ScanStrategy, opp: Opportunity, limits: ScanSettings) -> None:
     """Refuse by what the package brings, ties up and may be expected to earn."""
-    if not opp.credit > 0 or opp.credit < limits.min_credit:
+    if strategy.calendar:
+        if not opp.credit < 0:
+            raise Refusal(
+                "credit", opp.credit, 0.0,
+                f"the back leg costs no more than the front one brings ({opp.credit:+.2f}): a wrong quote",
+            )  # fmt: skip
+    elif not opp.credit > 0 or opp.credit < limits.min_credit:
         raise Refusal(
             "credit", opp.credit, limits.min_credit,
             f"a credit of {opp.credit:.2f} after the spread is below {limits.min_credit:g}",

@@ -86,7 +86,12 @@ def _by_delta(rule: LegRule, strip: Strip, rows: Ints) -> int:
 def _at_strike(rule: LegRule, strip: Strip, rows: Ints, strike: float) -> int:
     same = rows[strip.strike[rows] == strike]
     if not same.size:
-        raise Refusal("quote", math.nan, strike, f"there is no {rule.kind} at {strike:g}")
+        raise Refusal(
+            "quote",
+            math.nan,
+            strike,
+            f"there is no {rule.kind} at {strike:g} of {session_date(strip.expiry)}",
+        )
     return int(same[0])
 
 

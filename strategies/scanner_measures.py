@@ -1,5 +1,8 @@
 """What a package can bring, lose and tie up: payoff, margin, probability, expected value, Greeks.
 
+Packages of two expiries have no common payoff: `scanner_calendars` values them at the front one. `books` are
+the strips that the legs come from, one per leg.
+
 `worth` is the kernel's word: what the package is worth to its holder per unit of the underlying, negative for
 a credit, shares included. Everything at expiry is piecewise linear in the price of the underlying, so its
 extremes lie at a strike, at zero or at infinity. The margin rules repeat those of the simulator's packages
@@ -9,7 +12,7 @@ extremes lie at a strike, at zero or at infinity. The margin rules repeat those 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -27,6 +30,7 @@ __all__ = [
     "margin_of",
     "package_greeks",
     "probability_of_profit",
+    "probability_within",
     "stress_loss",
 ]
 
@@ -39,6 +43,7 @@ STRESS_SESSIONS: Final = 5
 SESSIONS_A_YEAR: Final = 252.0
 
 Legs = Sequence[OptionLeg]
+Books = Sequence[Strip]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,25 +90,31 @@ def break_evens(legs: Legs, worth: float) -> tuple[float, ...]:
 
 def probability_of_profit(legs: Legs, worth: float, strip: Strip) -> float:
     """Return the risk-neutral probability of a profit at expiry, from the strip's smile."""
-    edges = [0.0, *(edge for edge in break_evens(legs, worth) if edge > 0), math.inf]
-    below = strip.below(np.array(edges))
+    return probability_within(break_evens(legs, worth), lambda spot: _value(legs, spot) > worth, strip)
+
+
+def probability_within(edges: Sequence[float], gains: Callable[[float], bool], strip: Strip) -> float:
+    """Return the probability of ending where something is gained, which changes at the edges only."""
+    bounds = [0.0, *(edge for edge in edges if edge > 0), math.inf]
+    below = strip.below(np.array(bounds))
     total = 0.0
-    for (left, right), (low, high) in zip(pairwise(edges), pairwise(below.tolist()), strict=True):
-        if _value(legs, _between(left, right)) > worth:
+    for (left, right), (low, high) in zip(pairwise(bounds), pairwise(below.tolist()), strict=True):
+        if gains(_between(left, right)):
             total += high - low
     return min(1.0, max(0.0, total))
 
 
-def expected_value(legs: Legs, worth: float, strip: Strip) -> float:
+def expected_value(legs: Legs, worth: float, books: Books) -> float:
     """Return the present value of the payoff less what the package costs, per unit of the underlying.
 
-    Each option counts at its European value under the strip's smile, shares at their price: dividends that
-    lower it are paid to whoever holds them.
+    Each option counts at its European value under its strip's smile, shares at their price: dividends that
+    lower it are paid to whoever holds them. What outlives the front expiry counts at that value too: what it
+    is expected to be worth then, discounted, is what it is worth now.
     """
     from simulator.options.pricing import price
 
     total = 0.0
-    for leg in legs:
+    for leg, strip in zip(legs, books, strict=True):
         if leg.kind == "shares":
             fair = strip.spot
         else:
@@ -140,7 +151,7 @@ def margin_of(legs: Legs, worth: float, spot: float, *, naked: bool) -> float:
     return max(calls, puts) + max(0.0, -worth)
 
 
-def stress_loss(legs: Legs, worth: float, strip: Strip) -> float:
+def stress_loss(legs: Legs, worth: float, books: Books) -> float:
     """Return the loss at two deviations over five sessions, per unit of the underlying; 0 or more.
 
     The underlying jumps at once by exp(±2 · ATM IV · √(min(DTE, 5) / 252)); volatilities and time to expiry
@@ -148,12 +159,13 @@ def stress_loss(legs: Legs, worth: float, strip: Strip) -> float:
     """
     from simulator.options.pricing import price
 
-    reach = STRESS_DEVIATIONS * strip.atm_iv * math.sqrt(min(strip.dte, STRESS_SESSIONS) / SESSIONS_A_YEAR)
+    front = min(books, key=lambda strip: strip.expiry)
+    reach = STRESS_DEVIATIONS * front.atm_iv * math.sqrt(min(front.dte, STRESS_SESSIONS) / SESSIONS_A_YEAR)
     losses = [0.0]
     for sign in (-1.0, 1.0):
-        spot = strip.spot * math.exp(sign * reach)
+        spot = front.spot * math.exp(sign * reach)
         value = 0.0
-        for leg in legs:
+        for leg, strip in zip(legs, books, strict=True):
             fair = (
                 spot
                 if leg.kind == "shares"
@@ -167,12 +179,12 @@ def stress_loss(legs: Legs, worth: float, strip: Strip) -> float:
     return max(losses)
 
 
-def package_greeks(legs: Legs, strip: Strip) -> tuple[float, float, float]:
+def package_greeks(legs: Legs, books: Books) -> tuple[float, float, float]:
     """Return delta, theta per day and vega per point of a package, per unit of the underlying."""
     from simulator.options.pricing import greeks
 
     delta = theta = vega = 0.0
-    for leg in legs:
+    for leg, strip in zip(legs, books, strict=True):
         units = leg.side * leg.ratio
         if leg.kind == "shares":
             delta += units

@@ -8,6 +8,7 @@ from numbers import Real
 from typing import Final, Literal
 
 from simulator.errors import ConfigError, known_fields, warn
+from strategies.earnings import SHIFT_DAYS
 from strategies.scanner_strategies import SCAN_STRATEGIES, ScanStrategy, scan_strategies
 
 __all__ = ["FILTERS", "ScanSettings"]
@@ -17,12 +18,13 @@ FILTERS: Final = {
     "iv_rank": "IV rank is below the least, or unknown",
     "dte": "no expiry lies within the days to expiry",
     "earnings": "earnings fall before expiry",
+    "back_dte": "no later expiry lies within the days behind the front one",
     "delta": "no strike has a delta within least and most",
     "width": "no strike lies one width further out",
     "quote": "a leg has no bid, or its quote is missing, locked or crossed",
     "spread": "the quoted spread of a sold leg is too wide",
     "open_interest": "a leg has too little open interest",
-    "credit": "the credit is too small",
+    "credit": "the credit is too small, or a calendar costs nothing",
     "credit_to_width": "the credit is too small for the width",
     "upside": "the credit does not cover the sold call spread",
     "buying_power": "a package ties up too much",
@@ -46,10 +48,16 @@ _RANGES: Final[dict[str, tuple[float, float]]] = {
     "min_probability": (0.0, 1.0),
     "min_expected_value": (-math.inf, math.inf),
     "max_buying_power": (0.0, math.inf),
+    "min_back_days": (1.0, 1500.0),
+    "max_back_days": (1.0, 1500.0),
     "earnings_buffer_days": (0.0, 1000.0),
+    "earnings_shift_days": (0.0, 45.0),
     "min_track_trades": (1.0, math.inf),
 }
-_WHOLE: Final = ("target_dte", "min_dte", "max_dte", "earnings_buffer_days", "min_track_trades")
+_WHOLE: Final = (
+    "target_dte", "min_dte", "max_dte", "min_back_days", "max_back_days", "earnings_buffer_days",
+    "earnings_shift_days", "min_track_trades",
+)  # fmt: skip
 
 
 @known_fields("scanner setting", code="CONFIG_SCANNER")
@@ -64,7 +72,10 @@ class ScanSettings:
     unknown_iv_rank
         What an unknown IV rank does: "reject" or "allow".
     target_dte, min_dte, max_dte
-        Calendar days to expiry that are best, and the least and most; 15 on both sides where not given.
+        Calendar days to expiry that are best, and the least and most; 15 on both sides where not given. Of
+        calendars it is the front expiry.
+    min_back_days, max_back_days
+        Calendar days from the front to the back expiry of calendars; each expiry within is a candidate.
     strategies
         Names from `SCAN_STRATEGIES`, or `ScanStrategy` values.
     widths
@@ -72,7 +83,8 @@ class ScanSettings:
     widths_pct
         Widths in percent of the underlying, each brought to the nearest listed strike.
     min_credit
-        Least credit per unit of the underlying, in currency; it must be above 0 in any case.
+        Least credit per unit of the underlying, in currency; it must be above 0 in any case. Calendars, which
+        cost a debit, are not asked.
     min_credit_to_width
         Least credit as a share of the width, for strategies whose every sold option is covered.
     min_open_interest
@@ -87,6 +99,8 @@ class ScanSettings:
         Most buying power of one package in currency.
     earnings_buffer_days
         Days after expiry that must be free of earnings too.
+    earnings_shift_days
+        Days to either side of earnings that are expected and not announced.
     min_track_trades
         Closed trades from which a symbol's record counts in the ranking.
 
@@ -103,9 +117,11 @@ class ScanSettings:
     target_dte: int = 45
     min_dte: int | None = None
     max_dte: int | None = None
+    min_back_days: int = 21
+    max_back_days: int = 49
     strategies: tuple[str | ScanStrategy, ...] = tuple(SCAN_STRATEGIES)
     widths: tuple[float, ...] | None = None
-    widths_pct: tuple[float, ...] = (1.0, 2.0)
+    widths_pct: tuple[float, ...] = (0.4, 1.0, 2.0)
     min_credit: float = 0.10
     min_credit_to_width: float = 0.15
     min_open_interest: float = 100.0
@@ -114,6 +130,7 @@ class ScanSettings:
     min_expected_value: float | None = None
     max_buying_power: float | None = None
     earnings_buffer_days: int = 0
+    earnings_shift_days: int = SHIFT_DAYS
     min_track_trades: int = 2
 
     def __post_init__(self) -> None:
@@ -129,6 +146,8 @@ class ScanSettings:
             raise _wrong(f"unknown_iv_rank is {self.unknown_iv_rank!r}; use 'reject' or 'allow'")
         if not self.dte_bounds[0] <= self.target_dte <= self.dte_bounds[1]:
             raise _wrong(f"target_dte {self.target_dte} is outside min_dte and max_dte, {self.dte_bounds}")
+        if self.min_back_days > self.max_back_days:
+            raise _wrong(f"min_back_days {self.min_back_days} is above max_back_days {self.max_back_days}")
         for name in ("widths", "widths_pct"):
             given = getattr(self, name)
             if given is None and name == "widths":

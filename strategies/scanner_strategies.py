@@ -4,8 +4,11 @@ A leg finds its strike in one of three ways: by delta (the listed strike whose d
 within least and most), `beyond` another leg (one width further out of the money: the bought wing), or at the
 `same` strike as another leg. Deltas are absolute values of the option's Black-Scholes delta.
 
+A calendar has a second, later expiry: its `back` legs are bought, each at the strike of a sold front leg, so
+that the debit is what it can lose.
+
 >>> scan_strategy("iron-condor").legs[0]
-LegRule(side=-1, kind='put', delta=(0.1, 0.16, 0.22), beyond=None, same=None, ratio=1)
+LegRule(side=-1, kind='put', delta=(0.1, 0.16, 0.22), beyond=None, same=None, ratio=1, back=False)
 """
 
 from __future__ import annotations
@@ -39,6 +42,8 @@ class LegRule:
         Position of the leg whose strike this one shares.
     ratio
         Contracts per package.
+    back
+        Whether the leg is of the later expiry; it is bought then, at the strike of a leg that is sold.
     """
 
     side: int
@@ -47,6 +52,7 @@ class LegRule:
     beyond: int | None = None
     same: int | None = None
     ratio: int = 1
+    back: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +104,14 @@ class ScanStrategy:
             if rule.delta is not None and not 0 < rule.delta[0] <= rule.delta[1] <= rule.delta[2] < 1:
                 raise self._wrong(f"leg {at} has deltas {rule.delta}; give least <= target <= most in (0, 1)")
 
+        if self.calendar:
+            self._check_calendar()
+
+    @property
+    def calendar(self) -> bool:
+        """Whether it has legs of a later expiry, and is paid for."""
+        return any(rule.back for rule in self.legs)
+
     @property
     def wings(self) -> bool:
         """Whether a width is needed to choose the legs."""
@@ -110,6 +124,22 @@ class ScanStrategy:
             sum(rule.side * rule.ratio for rule in self.legs if rule.kind == kind) >= 0
             for kind in ("call", "put")
         )
+
+    def _check_calendar(self) -> None:
+        # one bought back leg for each sold front leg, at its strike: else more than the debit can be lost
+        answered = []
+        for at, rule in enumerate(self.legs):
+            if rule.back != (rule.side > 0) or rule.kind == "shares":
+                raise self._wrong(f"leg {at}: a calendar sells its front legs and buys its back legs")
+            if rule.back:
+                sold = None if rule.same is None else self.legs[rule.same]
+                if sold is None or (sold.kind, sold.ratio, sold.back) != (rule.kind, rule.ratio, False):
+                    raise self._wrong(f"leg {at} must be at the `same` strike as a like leg that is sold")
+                answered.append(rule.same)
+        if sorted(map(str, answered)) != [str(at) for at, rule in enumerate(self.legs) if not rule.back]:
+            raise self._wrong("needs one back leg for every leg that is sold")
+        if self.naked or self.no_upside_risk:
+            raise self._wrong("is a calendar, and can be neither naked nor without upside risk")
 
     def _wrong(self, what: str) -> ConfigError:
         return ConfigError(f"scan strategy {self.name!r} {what}", code="CONFIG_SCAN_STRATEGY")
@@ -154,6 +184,10 @@ SCAN_STRATEGIES: Final[dict[str, ScanStrategy]] = {
             legs=(_sold("put", _LIZARD), _sold("call", _LIZARD), _wing("call", 1)),
             naked=True,
             no_upside_risk=True,
+        ),
+        ScanStrategy(
+            name="calendar",
+            legs=(_sold("put", _MONEY), LegRule(side=1, kind="put", same=0, back=True)),
         ),
     )
 }

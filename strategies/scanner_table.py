@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from simulator.opportunity import Opportunity
+from simulator.opportunity import Opportunity, describe_legs
 from strategies.scanner_search import Candidate
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def opportunities_table(opportunities: Sequence[Opportunity]) -> rich.table.Tabl
         table.add_row(
             opp.symbol,
             opp.strategy,
-            " ".join(map(str, opp.legs)),
+            describe_legs(opp.legs),
             f"{opp.expiry:%y-%m-%d} {opp.dte}d",
             f"{opp.credit:.2f}",
             "unlimited" if math.isinf(opp.max_loss) else f"{opp.max_loss:,.0f}",

@@ -5,7 +5,11 @@
 | `split` | new shares for one old share (2.0 doubles, 0.1 merges ten into one) | raw: before its bar's open |
 | `dividend` | cash per share, on the share basis of its date | raw: before its bar's open |
 | `delisting` | the last price paid per share; NaN: the last close | always |
-| `earnings` | none | never: information for strategies |
+| `earnings` | none, or the announced day | never: information for strategies |
+
+Earnings may carry `known_at`, the day on which their date was announced: the record then stands on that day
+and its value is the earnings date in days since 1970-01-01, so that bars up to a day hold the announcements
+up to that day. Without it, earnings are known on the day itself.
 
 A date means the ex-date; it becomes the first bar of the first session on or after it. Actions before the
 first session or after the last do not concern the bars and are left out.
@@ -34,10 +38,10 @@ from simulator.kernel.dtypes import ACTION
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["KINDS", "ActionRow", "infer_actions", "make_actions", "to_rows"]
+__all__ = ["KINDS", "ActionRow", "infer_actions", "known_day", "make_actions", "make_earnings", "to_rows"]
 
-ActionRow = tuple[str, Any, str, float]
-"""Symbol, date, kind, value."""
+ActionRow = tuple[str, Any, str, float] | tuple[str, Any, str, float, Any]
+"""Symbol, date, kind, value; for announced earnings `known_at` as well."""
 
 KINDS: Final = {
     "split": codes.ACTION_SPLIT,
@@ -47,6 +51,7 @@ KINDS: Final = {
     "earnings": codes.ACTION_EARNINGS,
 }
 _COLUMNS: Final = ("symbol", "date", "kind", "value")
+_KNOWN_AT: Final = "known_at"
 
 # A step of the adjustment factor within this relative distance of a ratio of small whole numbers is a split.
 _SPLIT_TOLERANCE: Final = 2e-3
@@ -64,7 +69,9 @@ def make_actions(source: Any, *, symbols: tuple[str, ...], session: Ints) -> Rec
     ----------
     source : DataFrame, mapping, or iterable
         A table with columns symbol, date, kind, value; a list of such tuples or mappings; or a mapping of
-        symbol to a table or list without the symbol. Records of dtype `ACTION` pass through, checked.
+        symbol to a table or list without the symbol. A further column `known_at` is the day on which an
+        earnings date was announced; one with a time of day counts from the next day. Records of dtype
+        `ACTION` pass through, checked.
     symbols : tuple of str
     session : (T,) int64
         Session date of each bar, non-decreasing.
@@ -84,7 +91,8 @@ def make_actions(source: Any, *, symbols: tuple[str, ...], session: Ints) -> Rec
         return _checked_records(source, symbols, session)
     columns = {symbol: column for column, symbol in enumerate(symbols)}
     found = []
-    for symbol, when, kind, value in to_rows(source):
+    announced = []
+    for symbol, when, kind, value, *known in to_rows(source):
         if symbol not in columns:
             raise UnknownNameError(
                 f"an action names {symbol!r}, which is not among the bars.{did_you_mean(symbol, symbols)}",
@@ -92,9 +100,45 @@ def make_actions(source: Any, *, symbols: tuple[str, ...], session: Ints) -> Rec
             )
         code, number = _checked(symbol, when, kind, value)
         day = _day(when, symbol)
+        if known:
+            announced.append((known_day(known[0], symbol), columns[symbol], _announced(symbol, kind, day)))
+            continue
         if session.size and session[0] <= day <= session[-1]:
             found.append((int(np.searchsorted(session, day)), columns[symbol], code, number))
+    # in the order of knowing: of two announcements on one row the later replaces the other
+    for since, column, value in sorted(announced, key=lambda entry: entry[0]):
+        if session.size and since <= session[-1]:
+            first = session[np.searchsorted(session, since)]
+            row = 0 if since < session[0] else int(np.searchsorted(session, first, side="right")) - 1
+            found.append((row, column, codes.ACTION_EARNINGS, value))
     return _sorted(np.array(found, ACTION) if found else np.zeros(0, ACTION))
+
+
+def make_earnings(source: Any, *, symbols: tuple[str, ...], session: Ints) -> Records:
+    """Build `ACTION` records of earnings dates.
+
+    Parameters
+    ----------
+    source : DataFrame or mapping
+        A table with columns symbol, date and known_at, or a mapping of symbol to dates or to pairs (date,
+        known_at). Without `known_at` a date is known on the day itself.
+    symbols, session
+        As for `make_actions`, which says what is raised.
+    """
+    if hasattr(source, "columns") and hasattr(source, "assign"):
+        return make_actions(source.assign(kind="earnings", value=np.nan), symbols=symbols, session=session)
+    if not isinstance(source, Mapping):
+        raise DataError(
+            f"earnings of type {type(source).__name__} are not understood: give a table with symbol, date "
+            f"and known_at, or a mapping of symbol to dates or pairs of date and known_at",
+            code="DATA_ACTION",
+        )
+    rows = []
+    for symbol, dates in source.items():
+        for entry in (dates,) if isinstance(dates, str) else dates:
+            when, *known = entry if isinstance(entry, (tuple, list)) else (entry,)
+            rows.append((symbol, when, "earnings", np.nan, *known))
+    return make_actions(rows, symbols=symbols, session=session)
 
 
 def to_rows(source: Any) -> list[ActionRow]:
@@ -182,32 +226,37 @@ def _table_rows(table: pd.DataFrame, symbol: str | None = None) -> list[ActionRo
         )
     values = table[names["value"]] if "value" in names else [float("nan")] * len(table)
     owners = table[names["symbol"]] if symbol is None else [symbol] * len(table)
-    return [
-        _row(entry) for entry in zip(owners, table[names["date"]], table[names["kind"]], values, strict=True)
-    ]
+    known = table[names[_KNOWN_AT]] if _KNOWN_AT in names else [None] * len(table)
+    columns = (owners, table[names["date"]], table[names["kind"]], values, known)
+    return [_row(entry) for entry in zip(*columns, strict=True)]
 
 
 def _plain(entry: Any, names: tuple[str, ...]) -> tuple[Any, ...]:
     if isinstance(entry, Mapping):
-        unknown = [key for key in entry if key not in names]
+        unknown = [key for key in entry if key not in (*names, _KNOWN_AT)]
         if unknown:
             raise DataError(
                 f"an action has the unknown field {unknown[0]!r}.{did_you_mean(str(unknown[0]), names)}",
                 code="DATA_ACTION",
             )
-        entry = tuple(entry.get(name, float("nan") if name == "value" else None) for name in names)
+        known = entry.get(_KNOWN_AT)
+        entry = (*(entry.get(name, float("nan") if name == "value" else None) for name in names), known)
     values = tuple(entry)
     if len(values) == len(names) - 1:
         values = (*values, float("nan"))
-    if len(values) != len(names):
+    if len(values) not in (len(names), len(names) + 1):
         raise DataError(f"an action must be ({', '.join(names)}), not {entry!r}", code="DATA_ACTION")
     return values
 
 
 def _row(entry: tuple[Any, ...]) -> ActionRow:
-    symbol, when, kind, value = entry
+    symbol, when, kind, value, *rest = entry
+    # empty cells of a table are NaN or NaT, and neither equals itself
+    known = [each for each in rest if each is not None and each == each and each != ""]
     try:
-        return str(symbol), when, str(kind).strip().lower(), float("nan") if value is None else float(value)
+        number = float("nan") if value is None else float(value)
+        made: ActionRow = (str(symbol), when, str(kind).strip().lower(), number)
+        return (*made, known[0]) if known else made
     except (TypeError, ValueError):
         raise DataError(
             f"action {kind!r} of {symbol} on {when}: value {value!r} is not a number", code="DATA_ACTION"
@@ -235,6 +284,34 @@ def _checked(symbol: str, when: Any, kind: str, value: float) -> tuple[int, floa
             code="DATA_ACTION",
         )
     return code, value
+
+
+def _announced(symbol: str, kind: str, day: int) -> float:
+    if KINDS[kind] != codes.ACTION_EARNINGS:
+        raise DataError(
+            f"{kind} of {symbol} has known_at; only earnings dates are announced", code="DATA_ACTION"
+        )
+    if day < 1:
+        raise DataError(f"earnings of {symbol} lie before 1970-01-02", code="DATA_ACTION")
+    return float(day)
+
+
+def known_day(when: Any, symbol: str) -> int:
+    """Return the first day at whose close an announcement was known, in days since 1970-01-01.
+
+    Raises `DataError` DATA_ACTION for what is no date.
+    """
+    if isinstance(when, str):
+        try:
+            when = datetime.fromisoformat(when.strip())
+        except ValueError:
+            return _day(when, symbol)  # says what is wrong
+    day = _day(when, symbol)
+    if isinstance(when, np.datetime64):
+        timed = bool(when != when.astype("datetime64[D]"))
+    else:
+        timed = isinstance(when, datetime) and when.time() != datetime.min.time()
+    return day + timed  # the hour may be after the close, and what hour that is the date does not say
 
 
 def _checked_records(records: Records, symbols: tuple[str, ...], session: Ints) -> Records:

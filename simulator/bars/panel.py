@@ -36,6 +36,7 @@ import numpy.typing as npt
 from simulator.bars.arrays import DAY, FIELDS, Floats, Ints, Records, stamp
 from simulator.bars.clock import check_calendar, session_of, session_times, sessions_per_year
 from simulator.errors import DataError, UnknownNameError, did_you_mean
+from simulator.kernel import codes
 from simulator.kernel.dtypes import ACTION, INSTRUMENT
 
 if TYPE_CHECKING:
@@ -436,6 +437,8 @@ class Bars:
         first, last = np.searchsorted(self.actions["row"], [start, stop])
         actions = self.actions[first:last].copy()
         actions["row"] -= start
+        if first and stop > start:
+            actions = _with_announced(self.actions[:first], actions, int(self.session[start]))
         detail, detail_start = self.detail, None
         if detail is not None:
             detail_start = self.detail_start[start : stop + 1] - self.detail_start[start]
@@ -494,12 +497,44 @@ class Bars:
             )
         return self.replaced(options=options)
 
+    def with_earnings(self, dates: Any) -> Bars:
+        """Return bars that also know these earnings dates, each from the day on which it was announced.
+
+        Parameters
+        ----------
+        dates : DataFrame or mapping
+            A table with columns symbol, date and known_at, or a mapping of symbol to pairs (date, known_at).
+            A revision is a further row. A date without `known_at` is known on the day itself.
+
+        Raises
+        ------
+        DataError
+            DATA_ACTION for a date that cannot be read.
+        UnknownNameError
+            NAME_SYMBOL.
+        """
+        from simulator.bars.actions import make_earnings
+
+        added = make_earnings(dates, symbols=self.symbols, session=self.session)
+        actions = np.concatenate([self.actions, added])
+        return self.replaced(actions=actions[np.lexsort((actions["kind"], actions["sym"], actions["row"]))])
+
     def with_sectors(self, sectors: Mapping[str, str] | Sequence[str]) -> Bars:
         """Return the same bars with other sectors; symbols that a mapping leaves out become "Unknown"."""
         found, names = _sectors(sectors, self.symbols)
         instruments = self.instruments.copy()
         instruments["sector"] = [names.index(sector) for sector in found]
         return self.replaced(sectors=found, sector_names=names, instruments=instruments)
+
+    def with_betas(self, betas: Mapping[str, float]) -> Bars:
+        """Return the same bars with other betas, which the limit on net delta weighs by; 1.0 without one.
+
+        Raises `UnknownNameError` NAME_SYMBOL, and `DataError` DATA_INSTRUMENT for what is no finite number.
+        """
+        instruments = self.instruments.copy()
+        for symbol, beta in betas.items():
+            _fill_instrument(instruments[self.column(symbol)], symbol, {"beta": beta}, self.symbols)
+        return self.replaced(instruments=instruments)
 
     def resample(self, rule: str) -> Bars:
         """Return completed higher bars of "1h", "1D", "1W", "1M" and so on, see `simulator.bars.resample`."""
@@ -708,7 +743,7 @@ def _instruments(
     else:
         records = np.zeros(len(symbols), INSTRUMENT)
         records["underlying"] = -1
-        records["tick"], records["lot"], records["multiplier"] = 0.01, 1.0, 1.0
+        records["tick"], records["lot"], records["multiplier"], records["beta"] = 0.01, 1.0, 1.0, 1.0
         for field in ("spread", "borrow_rate", "strike"):
             records[field] = np.nan
         for symbol, fields in (given or {}).items():
@@ -737,6 +772,7 @@ def _fill_instrument(record: Any, symbol: str, fields: Mapping[str, Any], symbol
         positive = field in ("lot", "multiplier")
         try:
             wrong = float(number) < limit or (positive and not 0 < float(number) < np.inf)
+            wrong = wrong or (field == "beta" and not np.isfinite(float(number)))
         except (TypeError, ValueError):
             wrong = True
         if wrong:
@@ -746,6 +782,16 @@ def _fill_instrument(record: Any, symbol: str, fields: Mapping[str, Any], symbol
                 code="DATA_INSTRUMENT",
             )
         record[field] = number
+
+
+def _with_announced(before: Records, actions: Records, session: int) -> Records:
+    # What was announced earlier and is still to come is known on the first bar too.
+    carried = before[(before["kind"] == codes.ACTION_EARNINGS) & (before["value"] >= session)]
+    if not carried.size:
+        return actions
+    carried["row"] = 0
+    made = np.concatenate([carried, actions])
+    return made[np.lexsort((made["kind"], made["sym"], made["row"]))]
 
 
 def _action_records(actions: Any, symbols: tuple[str, ...], session: Ints) -> Records:

@@ -3,6 +3,9 @@
 `bars.with_options(...)` carries it into a run. With stored quotes a contract is priced where it is quoted and
 nowhere else; without them the surface answers for every contract, and all that follows is modelled.
 
+Strategies rank a volatility per session. A surface has its index; of stored quotes it is their own 30-day IV
+at the money, session by session from the quotes that it trades on, and NaN where they do not suffice.
+
 >>> from simulator import load_bars
 >>> bars = load_bars("synthetic:1x60?seed=1")
 >>> bars.with_options(OptionMarket.modelled(bars, {bars.symbols[0]: 0.2})).options.grade
@@ -19,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from simulator.errors import DataError
+from simulator.errors import DataError, warn
 from simulator.kernel.dtypes import QUOTE
 
 if TYPE_CHECKING:
@@ -43,7 +46,8 @@ class OptionMarket:
     Parameters
     ----------
     volatility : (T, S) or (0, 0) float64
-        Index of implied volatility of each symbol, as a fraction; NaN where there is none.
+        Index of implied volatility of each symbol, as a fraction; NaN where there is none. With stored quotes
+        it prices nothing, and is what IV rank is made of.
     rates : (T,) float64
         Risk-free rate per year as a fraction.
     yields : (S,) or (0,) float64
@@ -101,18 +105,11 @@ class OptionMarket:
         from simulator.options.surface import Surface
 
         count = len(bars.symbols)
-        levels = np.full((len(bars), count), np.nan)
+        levels = _levels(volatility, bars)
         surfaces = np.full((count, len(SURFACE_FIELDS)), np.nan)
         yields = np.zeros(count)
-        for symbol, level in volatility.items():
+        for symbol in volatility:
             column = bars.column(symbol)
-            levels[:, column] = _by_session(level, bars, f"volatility of {symbol}")
-            if np.nanmax(levels[:, column], initial=0.0) > 5.0:
-                raise DataError(
-                    f"the volatility of {symbol} reaches {np.nanmax(levels[:, column]):g}; it is a fraction, "
-                    "so 20 % is 0.2: divide an index in percent by 100",
-                    code="SURFACE_UNITS",
-                )
             chosen = surface[symbol] if isinstance(surface, Mapping) else surface
             surfaces[column] = (Surface.preset(chosen) if isinstance(chosen, str) else chosen).record()
             yields[column] = dividend_yield[symbol] if isinstance(dividend_yield, Mapping) else dividend_yield
@@ -126,20 +123,59 @@ class OptionMarket:
         )
 
     @classmethod
-    def from_chains(cls, bars: Bars, chains: Chain | Sequence[Chain], *, rate: Level = 0.0) -> OptionMarket:
+    def from_chains(
+        cls,
+        bars: Bars,
+        chains: Chain | Sequence[Chain],
+        *,
+        rate: Level = 0.0,
+        volatility: Mapping[str, Level] | None = None,
+    ) -> OptionMarket:
         """Take the quotes of chains: for each bar the last ones of its session that are not later than it.
 
-        `rate` as in `modelled`; it decides early exercise only. Raises `UnknownNameError` NAME_SYMBOL for a
-        chain whose underlying the bars lack, `DataError` DATA_QUOTES where no quote falls on any bar.
+        Parameters
+        ----------
+        bars
+            The underlyings.
+        chains
+            One, or one per underlying.
+        rate
+            As in `modelled`; it decides early exercise, and enters the implied volatility.
+        volatility
+            Volatility to rank, by symbol, as in `modelled`. Of other symbols it is the at-the-money IV at a
+            constant 30 days (`constant_maturity_iv`) of the quotes that each bar trades on, of no later ones:
+            NaN on bars without quotes, and where no usable expiry lies on one side of 30 days. A year or more
+            with too many gaps to be ranked warns DATA_IV_GAPS.
+
+        Raises
+        ------
+        UnknownNameError
+            NAME_SYMBOL for a chain, or a volatility, of a symbol that the bars lack.
+        DataError
+            DATA_QUOTES where no quote falls on any bar; DATA_SHAPE, DATA_RATE and SURFACE_UNITS as in
+            `modelled`.
         """
         from simulator.options.chain import Chain
 
         given = [chains] if isinstance(chains, Chain) else chains
-        parts = [_quotes_of(chain, bars) for chain in given]
+        rates = _by_session(rate, bars, "rate", carried=True)
+        levels = _levels(volatility or {}, bars)
+        parts = []
+        for chain in given:
+            row, known = _last_of_session(chain, bars)
+            parts.append(_quotes_of(chain, bars, row, known))
+            if chain.symbol not in (volatility or {}) and known.any():
+                own = _own_volatility(chain.rows(known), row[known], rates)
+                column = levels[:, bars.column(chain.symbol)]
+                column[:] = np.where(np.isnan(column), own, column)  # several chains of one underlying
         quotes = np.concatenate(parts) if parts else np.zeros(0, QUOTE)
         if not len(quotes):
             raise DataError("no quote of these chains falls on a session of the bars", code="DATA_QUOTES")
-        return cls.from_quotes(quotes, _by_session(rate, bars, "rate", carried=True))
+        for symbol in sorted({chain.symbol for chain in given} - set(volatility or {})):
+            mine = quotes["row"][quotes["sym"] == bars.column(symbol)]
+            _tell_gaps(symbol, levels[np.unique(mine), bars.column(symbol)])
+        made = cls.from_quotes(quotes, rates)
+        return cls(levels, made.rates, made.yields, made.surfaces, made.quotes, made.start)
 
     @classmethod
     def from_quotes(cls, quotes: npt.NDArray[np.void], rates: Floats) -> OptionMarket:
@@ -218,10 +254,23 @@ def _by_session(level: Level, bars: Bars, what: str, *, carried: bool = False) -
     return np.where(own, values, np.nan)
 
 
-def _quotes_of(chain: Chain, bars: Bars) -> npt.NDArray[np.void]:
-    # A chain may hold several times of a session, and several trading classes of one expiry: the last time
-    # counts, and of two quotes of the same contract the first class.
-    column = bars.column(chain.symbol)
+def _levels(volatility: Mapping[str, Level], bars: Bars) -> Floats:
+    """Return the volatility of each bar and symbol, NaN where none is given."""
+    levels = np.full((len(bars), len(bars.symbols)), np.nan)
+    for symbol, level in volatility.items():
+        column = bars.column(symbol)
+        levels[:, column] = _by_session(level, bars, f"volatility of {symbol}")
+        if np.nanmax(levels[:, column], initial=0.0) > 5.0:
+            raise DataError(
+                f"the volatility of {symbol} reaches {np.nanmax(levels[:, column]):g}; it is a fraction, "
+                "so 20 % is 0.2: divide an index in percent by 100",
+                code="SURFACE_UNITS",
+            )
+    return levels
+
+
+def _last_of_session(chain: Chain, bars: Bars) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Return the bar of each quote, and whether the bar trades on it: the last time of its session counts."""
     row = np.searchsorted(bars.close_ts, chain.ts, side="left")
     known = row < len(bars)
     row = np.minimum(row, len(bars) - 1)
@@ -230,8 +279,39 @@ def _quotes_of(chain: Chain, bars: Bars) -> npt.NDArray[np.void]:
     last = np.full(len(bars), np.iinfo(np.int64).min)
     np.maximum.at(last, row[known], chain.ts[known])
     known &= chain.ts == last[row]
+    return row, known
+
+
+def _own_volatility(used: Chain, row: npt.NDArray[np.int64], rates: Floats) -> Floats:
+    """Return the 30-day IV at the money of the quotes that each bar trades on; `row` is each quote's bar."""
+    from simulator.options.iv_index import constant_maturity_iv
+
+    # one quote time per bar is left, so the times of the chain are bars
+    at = row[used.offsets[:-1]]
+    levels = np.full(rates.size, np.nan)
+    levels[at] = constant_maturity_iv(used, rate=rates[at]).to_numpy(np.float64)
+    return levels
+
+
+def _tell_gaps(symbol: str, levels: Floats) -> None:
+    from simulator.options.iv_rank import MISSING_SHARE, WINDOW
+
+    unknown = int(np.isnan(levels).sum())
+    if levels.size >= WINDOW and unknown > MISSING_SHARE * levels.size:
+        warn(
+            f"{symbol}: the 30-day volatility of the quotes is unknown on {unknown} of {levels.size} bars, "
+            f"more than the {MISSING_SHARE:.0%} an IV rank bears: one side of 30 days has no usable expiry. "
+            "Without a rank no strategy enters; give volatility=",
+            code="DATA_IV_GAPS",
+        )
+
+
+def _quotes_of(
+    chain: Chain, bars: Bars, row: npt.NDArray[np.int64], known: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.void]:
+    # A chain may hold several trading classes of one expiry: of two quotes of a contract the first counts.
     quotes = np.zeros(int(known.sum()), QUOTE)
-    quotes["row"], quotes["sym"] = row[known], column
+    quotes["row"], quotes["sym"] = row[known], bars.column(chain.symbol)
     quotes["expiry"], quotes["right"], quotes["strike"] = (
         chain.expiry[known],
         chain.kind[known],

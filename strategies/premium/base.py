@@ -21,24 +21,22 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.errors import StrategyError
-from simulator.kernel import codes
 from simulator.kernel.dtypes import LEG
 from simulator.options.iv_rank import iv_rank
 from simulator.options.selection import ExpiryWindow, Pick, Selection
 from strategies.base import Array, Choice, Float, Int, Strategy, param
+from strategies.earnings import SHIFT_DAYS, near_earnings
 
 if TYPE_CHECKING:
     from simulator.bars import Bars
     from simulator.signals import Signals
 
-__all__ = ["DeltaParams", "Leg", "Plan", "PremiumParams", "PremiumStrategy", "check_rule", "near_earnings"]
+__all__ = ["DeltaParams", "Leg", "Plan", "PremiumParams", "PremiumStrategy", "check_rule"]
 
 Mask = npt.NDArray[np.bool_]
 Records = npt.NDArray[np.void]
 
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday")
-QUARTER_DAYS: Final = 91
-"""Days from one earnings date to the next: companies report by the quarter."""
 
 
 class Leg(NamedTuple):
@@ -89,6 +87,9 @@ class PremiumParams:
     entry_day: str = param("every", Choice(("every", *WEEKDAYS)), help="every session, or one weekday")
     earnings_blackout_days: int = param(
         0, minimum=0, maximum=45, help="no entry this near to earnings, past or expected; 0 is off"
+    )
+    earnings_shift_days: int = param(
+        SHIFT_DAYS, minimum=0, maximum=30, help="days around earnings that are expected, not announced"
     )
     profit_target_pct: float = param(
         50.0, Float(25.0, 75.0, 12.5), minimum=0.0, maximum=100.0, help="of the credit, to keep; 0 is never"
@@ -231,8 +232,7 @@ class PremiumStrategy(Strategy):
         if not bars.options.volatility.size:
             raise StrategyError(
                 f"{self.name} enters by IV rank, and the option market of {bars!r} has stored quotes but no "
-                "implied volatility; add it as fractions of shape (bars, symbols): "
-                "dataclasses.replace(market, volatility=...)",
+                "implied volatility; `OptionMarket.from_chains` derives it, or takes volatility=",
                 code="STRATEGY_NO_OPTIONS",
             )
         if not bars.daily:
@@ -254,7 +254,8 @@ class PremiumStrategy(Strategy):
             # 1970-01-01 was a Thursday
             allowed &= (bars.session + 3) % 7 == WEEKDAYS.index(self.params.entry_day)
         if self.params.earnings_blackout_days:
-            allowed &= ~near_earnings(bars, column, self.params.earnings_blackout_days)
+            near, shift = self.params.earnings_blackout_days, self.params.earnings_shift_days
+            allowed &= ~near_earnings(bars, column, near, shift)
         return np.asarray(allowed, bool)
 
     def _rules(self, selection: Selection) -> dict[str, float]:
@@ -267,21 +268,6 @@ class PremiumStrategy(Strategy):
             "american": shares,
             "physical": shares,
         }
-
-
-def near_earnings(bars: Bars, column: int, days: int) -> Mask:
-    """Return the bars of a symbol within `days` calendar days of earnings, as known at each bar, (T,).
-
-    After an earnings date it counts from that date. Before one it counts to the date expected, a quarter
-    after the last: bars tell of earnings on the day itself, and looking further would be looking ahead.
-    """
-    actions = bars.actions
-    rows = actions["row"][(actions["kind"] == codes.ACTION_EARNINGS) & (actions["sym"] == column)]
-    dates = bars.session[np.sort(rows)]
-    at = np.searchsorted(dates, bars.session, side="right") - 1
-    since = bars.session - np.append(dates, 0)[at]
-    near = (since <= days) | (np.abs(since - QUARTER_DAYS) <= days)
-    return np.asarray((at >= 0) & near, bool)
 
 
 def check_rule(holds: bool, rule: str, params: PremiumParams) -> None:

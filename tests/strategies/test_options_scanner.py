@@ -143,7 +143,8 @@ def test_every_strategy_by_hand(name: str) -> None:
 
 
 def test_every_shipped_strategy_is_worked() -> None:
-    assert set(WORKED) - {"wide-lizard"} == set(SCAN_STRATEGIES) - {"jade-lizard"}
+    # calendars have two expiries, and tests of their own
+    assert set(WORKED) - {"wide-lizard"} == set(SCAN_STRATEGIES) - {"jade-lizard", "calendar"}
     shipped = SCAN_STRATEGIES["jade-lizard"]
     assert [(rule.side, rule.kind, rule.beyond) for rule in shipped.legs] == [
         (rule.side, rule.kind, rule.beyond) for rule in LIZARD.legs
@@ -222,6 +223,7 @@ REJECTED: dict[str, tuple[pd.DataFrame | None, dict[str, Any], tuple[float, floa
     "iv_rank": (None, {"rank": 49.9}, (49.9, 50.0)),
     "dte": (quotes(EXPIRY + 28), {}, (78.0, 60.0)),
     "earnings": (None, {"earnings": {"XYZ": ["2020-02-21"]}}, (50.0, 50.0)),
+    "back_dte": (None, {"strategies": ("calendar",)}, (math.nan, 49.0)),
     "delta": (without(-1, 95.0), {}, (0.482, 0.40)),
     "width": (None, {"widths": (1.0,)}, (5.0, 1.0)),
     "quote": (changed(90.0, bid=0.0), {}, (0.0, 0.0)),
@@ -258,7 +260,7 @@ def test_every_filter_rejects_and_is_on_record(name: str) -> None:
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [name for name in REJECTED if name not in ("upside", "dte")])
+@pytest.mark.parametrize("name", [name for name in REJECTED if name not in ("upside", "dte", "back_dte")])
 def test_the_same_candidate_passes_without_its_obstacle(name: str) -> None:
     assert only(strategies="short-put-spread").strikes == (90.0, 95.0)
     lifted: dict[str, Any] = {"iv_rank": {"rank": 50.0}, "earnings": {"earnings": {"XYZ": ["2020-02-22"]}}}
@@ -271,6 +273,42 @@ def test_earnings_after_expiry_count_within_the_buffer_and_past_ones_do_not() ->
             strategies="short-put", earnings={"XYZ": [day]}, earnings_buffer_days=buffer
         )  # fmt: skip
         assert len(looking.scan_for_opportunities()) == count, day
+
+
+def test_earnings_count_from_when_they_were_announced_and_are_expected_where_none_is() -> None:
+    def first(earnings: Any, **options: Any) -> str:
+        looking = scanner(strategies="short-put", earnings=earnings, **options)
+        looking.scan_for_opportunities()
+        return str(looking.candidates.iloc[0]["filter"])
+
+    # expiry is 2020-02-21, the scan of 2020-01-02
+    assert first({"XYZ": [("2020-02-10", "2020-01-02")]}) == "earnings"
+    assert first({"XYZ": [("2020-02-10", "2020-01-03")]}) == ""
+    # moved behind the expiry before the scan, and after it
+    moved = [("2020-02-10", "2019-12-01"), ("2020-02-25", "2020-01-02")]
+    assert first({"XYZ": moved}) == ""
+    assert first({"XYZ": [moved[0], ("2020-02-25", "2020-01-10")]}) == "earnings"
+    # two dates of one list are two dates
+    assert first({"XYZ": ["2020-02-10", "2020-02-25"]}) == "earnings"
+    # a quarter after 2019-11-28 is 2020-02-27, a week either way begins on the 20th
+    assert first({"XYZ": ["2019-11-28"]}) == "earnings"
+    assert first({"XYZ": ["2019-11-28"]}, earnings_shift_days=5) == ""
+    assert first({"XYZ": ["2019-11-28", "2020-02-26"]}) == ""
+    table = pd.DataFrame(
+        {"symbol": ["XYZ", "ABC"], "date": ["2020-02-10", "2020-02-10"], "known_at": ["2020-01-02", ""]}
+    )
+    assert first(table) == "earnings"
+    assert first(table.assign(known_at=["2020-01-03", ""])) == ""
+    with pytest.raises(DataError, match="lacks date"):
+        first(table.drop(columns="date"))
+
+
+def test_an_expected_date_is_named_as_such() -> None:
+    looking = scanner(strategies="short-put", earnings={"XYZ": ["2019-11-28"]})
+    looking.scan_for_opportunities()
+    row = looking.candidates.iloc[0]
+    assert "expected from 2020-02-20 to 2020-03-05" in row["reason"]
+    assert (row["measure"], row["limit"]) == (49.0, 50.0)
 
 
 def test_an_unknown_iv_rank_rejects_unless_it_is_allowed_or_none_is_asked_for() -> None:

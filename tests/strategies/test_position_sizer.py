@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError, SignalError, TwinstepError, TwinstepWarning
+from simulator.risk_limits import RiskLimits
 from simulator.types import Opportunity, OptionLeg, Sizing
-from strategies import PositionSizer
+from strategies import OptionsScanner, PositionSizer
 
 EXPIRY = dt.date(2020, 2, 21)
 
@@ -37,8 +38,35 @@ def sized(sizer: PositionSizer | None = None, **changes: Any) -> Sizing:
     return (sizer or PositionSizer(account_size=46000)).calculate_position_details(opportunity(**changes))
 
 
-def test_seven_of_the_spread_fit_the_account_of_the_quick_start() -> None:
-    sizing = sized()
+FIVE = PositionSizer(account_size=46000, risk_per_trade_pct=5.0, max_portfolio_heat_pct=25.0)
+
+
+def test_the_defaults_are_those_of_the_risk_manager() -> None:
+    sizer, limits = PositionSizer(account_size=46000), RiskLimits()
+    assert sizer.risk_per_trade_pct == limits.risk_per_trade_pct
+    assert sizer.max_portfolio_heat_pct == limits.max_portfolio_heat_pct
+    assert sizer.max_position_pct == limits.max_sector_exposure_pct
+    # 2 % of 46,000 is 920, and 920 / 310 is 2.97
+    assert (sized().contracts, sized().rule) == (2, "risk_per_trade")
+
+
+def test_limits_that_are_given_replace_the_defaults_and_yield_to_single_ones() -> None:
+    limits = RiskLimits(risk_per_trade_pct=1.0, max_portfolio_heat_pct=150.0, max_position_size_pct=7.0)
+    sizer = PositionSizer(account_size=46000, limits=limits)
+    assert (sizer.risk_per_trade_pct, sizer.max_portfolio_heat_pct, sizer.max_position_pct) == (1, 100, 7)
+    assert PositionSizer(account_size=46000, limits=limits, risk_per_trade_pct=3.0).risk_per_trade_pct == 3.0
+
+
+def test_the_workflow_of_the_quick_start_gives_contracts_at_the_defaults() -> None:
+    with pytest.warns(TwinstepWarning, match="CONFIG_SCAN_SAMPLE"):
+        found = OptionsScanner().scan_for_opportunities()
+    sizes = [PositionSizer(account_size=46000).calculate_position_details(opp) for opp in found]
+    assert any(sizing.contracts >= 1 for sizing in sizes)
+    assert all(sizing.risk <= 920 for sizing in sizes)
+
+
+def test_the_seven_spreads_of_the_quick_start_need_five_percent() -> None:
+    sizing = sized(FIVE)
     # 5 % of 46,000 is 2,300, and 2,300 / 310 is 7.4
     assert (sizing.contracts, sizing.rule) == (7, "risk_per_trade")
     assert sizing.total_credit == pytest.approx(1330.0)
@@ -64,40 +92,47 @@ def test_seven_of_the_spread_fit_the_account_of_the_quick_start() -> None:
         ({}, {}, {"open_buying_power": 22000.0}, "buying_power", 3),
         ({"max_contracts": 2}, {}, {}, "max_contracts", 2),
         ({"risk_per_trade_pct": 2.0}, {}, {}, "risk_per_trade", 2),
+        ({"max_portfolio_heat_pct": None}, {}, {"open_risk": 2100.0}, "heat", 2),
     ],
 )
 def test_the_limit_that_binds_is_named(
     options: dict[str, Any], changes: dict[str, Any], open_: dict[str, float], rule: str, contracts: int
 ) -> None:
-    sizer = PositionSizer(account_size=46000, **options)
+    wide = {"risk_per_trade_pct": 5.0, "max_portfolio_heat_pct": 25.0}
+    sizer = PositionSizer(account_size=46000, **{**wide, **options})
     sizing = sizer.calculate_position_details(opportunity(**changes), **open_)
     assert (sizing.rule, sizing.contracts) == (rule, contracts)
     assert sizing.reasons[0].startswith(f"{rule}:")
 
 
 def test_sizes_are_rounded_down_but_not_for_a_last_binary_digit() -> None:
-    assert sized(risk=2300.0 / 7).contracts == 7
-    assert sized(risk=2300.0 / 7 + 0.01).contracts == 6
+    assert sized(FIVE, risk=2300.0 / 7).contracts == 7
+    assert sized(FIVE, risk=2300.0 / 7 + 0.01).contracts == 6
     # 5 % of 35 is 1.75, which 0.07 divides 25 times, and in binary almost
     assert 0.05 * 35 / 0.07 < 25
-    assert sized(PositionSizer(account_size=35.0), risk=0.07, buying_power=0.07).contracts == 25
+    assert (
+        sized(
+            PositionSizer(account_size=35.0, risk_per_trade_pct=5.0), risk=0.07, buying_power=0.07
+        ).contracts
+        == 25
+    )
 
 
 def test_one_too_many_is_none_with_a_reason() -> None:
-    sizing = sized(risk=2301.0)
+    sizing = sized(FIVE, risk=2301.0)
     assert (sizing.contracts, sizing.total_credit, sizing.max_loss, sizing.heat_percent) == (0, 0.0, 0.0, 0.0)
     assert sizing.rule == "risk_per_trade"
     assert "one is too many" in sizing.reasons[0]
-    used_up = PositionSizer(account_size=46000).calculate_position_details(opportunity(), open_risk=20000.0)
+    used_up = FIVE.calculate_position_details(opportunity(), open_risk=20000.0)
     assert (used_up.contracts, used_up.rule) == (0, "heat")
 
 
 def test_unlimited_loss_is_sized_by_its_risk_and_stays_unlimited() -> None:
-    sizing = sized(max_loss=math.inf, risk=250.0, buying_power=2000.0, risk_basis="2 sigma")
+    sizing = sized(FIVE, max_loss=math.inf, risk=250.0, buying_power=2000.0, risk_basis="2 sigma")
     assert (sizing.contracts, sizing.rule) == (5, "position_size")
     assert sizing.max_loss == math.inf
     assert "unlimited" in str(sizing)
-    assert sized(max_loss=math.inf, risk=9999.0).max_loss == 0.0
+    assert sized(FIVE, max_loss=math.inf, risk=9999.0).max_loss == 0.0
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ from simulator.options.market import OptionMarket
 from simulator.options.modelled import modelled_chain
 from simulator.results import Result
 from simulator.signals import Signals
-from strategies.lookahead import lookahead
-from strategies.premium import PremiumStrategy
-from strategies.premium.base import near_earnings
+from strategies.earnings import near_earnings
+from strategies.lookahead import lookahead, warmup_report
+from strategies.premium import PremiumStrategy, ShortPutSpread
 from strategies.registry import PREMIUM, strategy_class
 
 MakeOptions = Callable[..., Bars]
@@ -328,6 +328,96 @@ def test_every_strategy_passes_the_look_ahead_proof(name: str, make_options: Mak
     assert report.signals > 20
 
 
+class LegLeak(ShortPutSpread):
+    """Changes one thing about its packages by tomorrow's close, and nothing about its signals."""
+
+    kind = "strike"
+
+    def values(self, bars: Bars) -> dict[str, Any]:
+        return {}  # the series behind the signals would show it as well
+
+    def signals(self, bars: Bars) -> Signals:
+        made = super().signals(bars)
+        legs, packages = made.legs.copy(), made.packages.copy()
+        records = made.records
+        row, at = records["row"], records["package"] - 1
+        last = row == len(bars) - 1
+        tomorrow = bars.close[np.minimum(row + 1, len(bars) - 1), records["sym"]]
+        rises = ~last & (tomorrow > 1.01 * bars.close[row, records["sym"]])
+        if self.kind == "strike":
+            legs["strike"][at, 1] += 5.0 * rises
+        elif self.kind == "expiry":
+            legs["expiry"][at, 1] += 28 * rises
+        elif self.kind == "ratio":
+            legs["ratio"][at, 1] += rises
+        elif self.kind == "side":
+            legs["side"][at[rises], 1] *= -1
+        else:
+            packages["profit_target"][at[rises]] = 0.25
+        return Signals(
+            made.records, made.symbols, tags=made.tags, strategies=made.strategies, sectors=made.sectors,
+            packages=packages, legs=legs,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [
+        ("strike", "leg 2 strike"), ("expiry", "leg 2 expiry"), ("ratio", "leg 2 ratio"),
+        ("side", "leg 2 side"), ("rule", "package profit_target"),
+    ],
+)  # fmt: skip
+def test_a_leak_that_only_changes_a_leg_or_a_rule_is_caught(
+    kind: str, field: str, make_options: MakeOptions
+) -> None:
+    bars = make_options(90)
+    leak = LegLeak(rank_window=30)
+    leak.kind = kind
+    report = lookahead(leak, bars)
+    assert not report.passed
+    assert report.finding is not None
+    assert (report.finding.kind, report.finding.field) == ("changed", field)
+    # the finding is of the first bar whose tomorrow was another
+    assert report.finding.added == report.finding.row + 2
+    honest = make("short-put-spread", rank_window=30)
+    assert lookahead(honest, bars).passed
+
+
+class Renumbered(ShortPutSpread):
+    """Stores its packages the other way round: the same trades under other numbers."""
+
+    def signals(self, bars: Bars) -> Signals:
+        made = super().signals(bars)
+        records = made.records.copy()
+        records["package"] = len(made.packages) + 1 - records["package"]
+        return Signals(
+            records, made.symbols, tags=made.tags, strategies=made.strategies, sectors=made.sectors,
+            packages=made.packages[::-1].copy(), legs=made.legs[::-1].copy(),
+        )  # fmt: skip
+
+
+def test_the_number_of_a_package_is_only_where_it_stands(make_options: MakeOptions) -> None:
+    report = lookahead(Renumbered(rank_window=30), make_options(60))
+    assert report.passed, report.summary()
+    assert report.signals > 10
+
+
+def test_warm_up_counts_signals_whose_legs_change(make_options: MakeOptions) -> None:
+    class Parity(ShortPutSpread):
+        def signals(self, bars: Bars) -> Signals:
+            made = super().signals(bars)
+            made.legs["strike"][:, 0] += len(bars) % 2
+            return made
+
+    bars = make_options(120)
+    assert warmup_report(make("short-put-spread", rank_window=30), bars).rows[-1].signals_changed == 0
+    kind = Parity(rank_window=30)
+    rows = warmup_report(kind, bars, multiples=(2.0, 3.0)).rows  # 60 and 90 of 100 bars, and 20 more
+    assert [row.signals_changed for row in rows] == [0, 0]
+    odd = warmup_report(kind, bars[1:], multiples=(2.0, 3.0)).rows
+    assert all(row.signals_changed > 0 for row in odd)
+
+
 @pytest.mark.parametrize("name", PREMIUM)
 def test_legs_and_rules_keep_the_prefix_rule_too(name: str, bars: Bars) -> None:
     strategy = make(name)
@@ -378,9 +468,12 @@ def test_stored_quotes_trade_with_a_volatility_beside_them(make_options: MakeOpt
     assert options is not None
     closes, index = (pd.Series(v, days) for v in (bars.close[:, 0], 100 * options.volatility[:, 0]))
     market = OptionMarket.from_chains(bars, modelled_chain("U0", closes, index, dte=(1, 70)))
-    quoted = bars.with_options(market)
+    # the quotes' own 30-day volatility is ranked
+    own = make("iron-condor", width_pct=5.0).signals(bars.with_options(market))
+    assert len(own) > 0
+    bare = bars.with_options(replace(market, volatility=np.zeros((0, 0))))
     with pytest.raises(StrategyError, match=r"volatility=") as caught:
-        make("iron-condor").signals(quoted)
+        make("iron-condor").signals(bare)
     assert caught.value.code == "STRATEGY_NO_OPTIONS"
     quoted = bars.with_options(replace(market, volatility=options.volatility))
     result = backtest(quoted, make("iron-condor", width_pct=5.0), risk=LIMITS)
