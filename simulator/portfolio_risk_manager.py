@@ -22,7 +22,7 @@ import numpy.typing as npt
 from simulator.conventions import Conventions
 from simulator.costs import Costs
 from simulator.engine import Run, prepare
-from simulator.kernel.inspect import correlations, judge_once, portfolio_measures
+from simulator.kernel.inspect import correlations, judge_once, portfolio_greeks, portfolio_measures
 from simulator.kernel.state import Market, State, allocate_logs
 from simulator.kernel.views import lanes_of, view_of
 from simulator.risk_limits import RiskLimits
@@ -71,7 +71,12 @@ class PositionRisk:
 
 @dataclass(frozen=True, slots=True)
 class PortfolioRisk:
-    """What the whole account has at risk, working entries and planned adds included; percents of equity."""
+    """What the whole account has at risk, working entries and planned adds included; percents of equity.
+
+    The Greeks are those that `RiskLimits` caps: dollar delta (plain, and weighted by the betas of the bars),
+    its change for a move of 1 %, theta per calendar day (above 0: received), and vega per percentage point of
+    volatility. They need bars, and are NaN without them.
+    """
 
     equity: float
     cash: float
@@ -81,10 +86,16 @@ class PortfolioRisk:
     net_exposure_pct: float
     drawdown_pct: float
     daily_loss_pct: float
+    delta_pct: float
+    beta_delta_pct: float
+    gamma_pct: float
+    theta_pct: float
+    vega_pct: float
     open_positions: int
     working_entries: int
     halt_state: HaltState
     positions: tuple[PositionRisk, ...]
+    limits: RiskLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +139,19 @@ class PortfolioRiskManager:
         self.limits = limits or RiskLimits()
         self._params = params_of(1.0, self.limits, Costs.of(costs), Conventions.of(conventions), raw=False)
 
-    def portfolio_risk(self, account: HasState) -> PortfolioRisk:
-        """Measure an account as it stands."""
+    def portfolio_risk(self, account: HasState, bars: Bars | None = None, *, row: int = -1) -> PortfolioRisk:
+        """Measure an account as it stands.
+
+        Parameters
+        ----------
+        account
+            A run or a stepper.
+        bars, row
+            The bars, with their options, and the row of the last bar that the account has seen: Greeks are
+            worked out there. A run knows its own; a stepper keeps none.
+        """
+        if bars is None and isinstance(account, Run):
+            bars, row = account.bars, account.at - 1
         state = account.state
         heats = np.zeros(len(state.positions))
         heat, gross, net, _ = portfolio_measures(view_of(state), self._params, -1, heats)
@@ -139,6 +161,7 @@ class PortfolioRiskManager:
             self._position(state, int(slot), account.symbols, heats, equity)
             for slot in state.open_slots["slot"][: int(record["n_positions"])]
         )
+        greeks = _greeks(state, bars, row)
         return PortfolioRisk(
             equity=equity,
             cash=float(record["cash"]),
@@ -148,10 +171,12 @@ class PortfolioRiskManager:
             net_exposure_pct=100.0 * net / equity,
             drawdown_pct=100.0 * (1.0 - equity / float(record["peak_equity"])),
             daily_loss_pct=100.0 * (1.0 - equity / float(record["baseline"])),
+            **{f"{name}_pct": 100.0 * value / equity for name, value in greeks.items()},
             open_positions=int(record["n_positions"]),
             working_entries=int(record["n_orders"]),
             halt_state=HaltState(int(record["state"])),
             positions=positions,
+            limits=self.limits,
         )
 
     def evaluate(self, run: Run, signals: Signals) -> list[Verdict]:
@@ -196,6 +221,16 @@ class PortfolioRiskManager:
             risk_pct=100.0 * float(heats[slot]) / equity,
             sector=int(record["sector"]),
         )
+
+
+def _greeks(state: State, bars: Bars | None, row: int) -> dict[str, float]:
+    names = ("delta", "beta_delta", "gamma", "theta", "vega")
+    if bars is None:
+        return dict.fromkeys(names, float("nan"))
+    copied = State(*(array.copy() for array in state))
+    at = max(row % len(bars) if row < 0 else row, 0) if len(bars) else 0
+    values = portfolio_greeks(view_of(copied), view_of(market_of(bars)), at)
+    return dict(zip(names, map(float, values), strict=True))
 
 
 def _verdict(row: np.void, symbols: tuple[str, ...]) -> Verdict:

@@ -33,6 +33,7 @@ POLICIES: Final[dict[str, dict[str, int]]] = {
     "on_heat": {"shrink": codes.POLICY_SHRINK, "reject": codes.POLICY_REJECT},
     "on_sector": {"shrink": codes.POLICY_SHRINK, "reject": codes.POLICY_REJECT},
     "on_exposure": {"shrink": codes.POLICY_SHRINK, "reject": codes.POLICY_REJECT},
+    "on_greeks": {"shrink": codes.POLICY_SHRINK, "reject": codes.POLICY_REJECT},
 }
 """Named policies and the codes that the kernel reads, default first."""
 
@@ -46,6 +47,10 @@ _FRACTION_SUSPECTS: Final = {
     "max_gross_exposure_pct": 3.0,
     "max_net_exposure_pct": 3.0,
     "max_drawdown_pct": 1.0,
+    "max_net_delta_pct": 3.0,
+    "max_gamma_pct": 0.05,
+    "max_theta_pct": 0.01,
+    "max_vega_pct": 0.01,
 }
 _POSITIVE: Final = (
     "risk_per_trade_pct",
@@ -56,6 +61,10 @@ _POSITIVE: Final = (
     "max_gross_exposure_pct",
     "max_net_exposure_pct",
     "max_drawdown_pct",
+    "max_net_delta_pct",
+    "max_gamma_pct",
+    "max_theta_pct",
+    "max_vega_pct",
     "leverage",
 )
 _COUNTS: Final = (
@@ -99,6 +108,14 @@ class RiskLimits:
         "admit" (the verdict says that it was unknown) or "reject".
     max_position_size_pct, max_gross_exposure_pct, max_net_exposure_pct
         Notional of one position, of all, and long minus short, percent of equity; None: no limit.
+    max_net_delta_pct
+        Beta-weighted dollar delta of shares and options, long or short, percent of equity; None: no limit.
+    max_gamma_pct
+        Change of dollar delta for a move of 1 %, long or short, percent of equity; None: no limit.
+    max_theta_pct
+        Theta received per calendar day, percent of equity; theta paid has no limit. None: no limit.
+    max_vega_pct
+        Gain or loss per percentage point of volatility, long or short, percent of equity; None: no limit.
     max_drawdown_pct
         Fall from the highest equity that halts entries until a person arms again; None: no limit.
     cooldown_losses, cooldown_bars
@@ -113,7 +130,7 @@ class RiskLimits:
         On breach "halt" entries, or also "flatten" at the next open.
     heat_basis
         Open risk from the "entry" to the stop, or from the "mark".
-    on_risk, on_heat, on_sector, on_exposure
+    on_risk, on_heat, on_sector, on_exposure, on_greeks
         A rule on size may "shrink" the order to what is left, or "reject" it.
     """
 
@@ -133,6 +150,10 @@ class RiskLimits:
     max_position_size_pct: float | None = None
     max_gross_exposure_pct: float | None = None
     max_net_exposure_pct: float | None = None
+    max_net_delta_pct: float | None = None
+    max_gamma_pct: float | None = None
+    max_theta_pct: float | None = None
+    max_vega_pct: float | None = None
     max_drawdown_pct: float | None = None
     cooldown_losses: int = 0
     cooldown_bars: int = 0
@@ -147,6 +168,7 @@ class RiskLimits:
     on_heat: str = "shrink"
     on_sector: str = "shrink"
     on_exposure: str = "shrink"
+    on_greeks: str = "shrink"
 
     def __post_init__(self) -> None:
         for name, choices in POLICIES.items():

@@ -205,6 +205,7 @@ def _risk(record: np.void, risk: RiskLimits | None) -> None:
     record["policy_heat"] = risk.policy("on_heat")
     record["policy_sector"] = risk.policy("on_sector")
     record["policy_exposure"] = risk.policy("on_exposure")
+    record["policy_greeks"] = risk.policy("on_greeks")
     record["cooldown_losses"] = risk.cooldown_losses
     record["cooldown_bars"] = risk.cooldown_bars
     record["risk_per_trade"] = risk.risk_per_trade_pct / 100.0
@@ -217,6 +218,10 @@ def _risk(record: np.void, risk: RiskLimits | None) -> None:
     record["gross"] = _fraction(risk.max_gross_exposure_pct)
     record["net"] = _fraction(risk.max_net_exposure_pct)
     record["drawdown"] = _fraction(risk.max_drawdown_pct)
+    greeks = {name: getattr(risk, f"max_{name}_pct") for name in ("net_delta", "gamma", "theta", "vega")}
+    for name, percent in greeks.items():
+        record[name] = _fraction(percent)
+    record["greeks_on"] = int(any(percent is not None for percent in greeks.values()))
 
 
 def check_bars(bars: Bars) -> Bars:

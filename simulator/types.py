@@ -13,8 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from simulator.brokerage import BrokerPositions, Execution, Holding
 from simulator.kernel import codes
 from simulator.opportunity import (
     Opportunity,
@@ -28,15 +29,19 @@ from simulator.opportunity import (
 if TYPE_CHECKING:
     from simulator.bars import Bars
     from simulator.context import Context
+    from simulator.results import Result
     from simulator.signals import Signals
 
 __all__ = [
     "ActionKind",
+    "BrokerPositions",
     "CommandKind",
     "Entry",
+    "Execution",
     "ExitReason",
     "FillKind",
     "HaltState",
+    "Holding",
     "OnBarStrategy",
     "Opportunity",
     "OptionLeg",
@@ -45,6 +50,7 @@ __all__ = [
     "PastPerformance",
     "PriceRule",
     "Reason",
+    "ResultSink",
     "Side",
     "SignalStrength",
     "Sizing",
@@ -205,6 +211,10 @@ class Reason(_Labelled):
     NO_QUOTE = codes.REASON_NO_QUOTE
     MIN_CREDIT = codes.REASON_MIN_CREDIT
     NOT_COVERED = codes.REASON_NOT_COVERED
+    NET_DELTA = codes.REASON_NET_DELTA
+    GAMMA = codes.REASON_GAMMA
+    THETA = codes.REASON_THETA
+    VEGA = codes.REASON_VEGA
     NONE = codes.REASON_NONE
     GAPPED_STOP = codes.REASON_GAPPED_STOP
     TIF_EXPIRED = codes.REASON_TIF_EXPIRED
@@ -371,4 +381,13 @@ class OnBarStrategy(Protocol):
 
     def on_bar(self, context: Context) -> None:
         """Look at the bar that has just closed and place orders through `context`."""
+        ...
+
+
+@runtime_checkable
+class ResultSink(Protocol):
+    """Whoever keeps results of runs: the journal."""
+
+    def store_result(self, result: Result, *, source: str = "backtest", label: str = "") -> Any:
+        """Store a run with its trades and verdicts, and return what was stored."""
         ...

@@ -27,6 +27,8 @@ from simulator import (
     Signals,
     backtest,
 )
+from simulator.options.market import OptionMarket
+from simulator.options.packages import LegSpec, make_legs, make_rules, package_signals
 from simulator.risk_limits import POLICIES
 from simulator.types import HaltState
 from twinstep.reference_tables import Columns, Prices, number, table, tiny
@@ -80,10 +82,31 @@ def _wavy() -> Bars:
     return tiny({name: [(p, p, p, p) for p in path] for name, path in paths.items()}, {})
 
 
+@lru_cache(maxsize=1)
+def _weighted() -> Bars:
+    """Four symbols at 100, with options on A at a volatility of 20 %, and betas."""
+    bars = _flat().with_betas({"A": 1.5, "C": 0.5})
+    return bars.with_options(OptionMarket.modelled(bars, {"A": 0.2}))
+
+
 WIDE: Final = RiskLimits(
     risk_per_trade_pct=100.0, max_portfolio_heat_pct=1000.0, max_sector_exposure_pct=1000.0, leverage=10.0
 )
 """Limits that leave room for the one that an example is about."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """Packages of options on A, opened at the second close: side, legs and quantity."""
+
+    side: int
+    legs: tuple[LegSpec, ...]
+    qty: float
+
+    def signals(self, bars: Bars) -> Signals:
+        """Return the signal that opens it, 45 days before expiry."""
+        legs = make_legs([self.legs], expiry=int(bars.session[1]) + 45)
+        return package_signals(bars, [1], "A", self.side, legs, make_rules(1), qty=self.qty)
 
 
 @dataclass(frozen=True)
@@ -95,11 +118,15 @@ class Case:
     signals: tuple[Columns, ...]
     market: Callable[[], Bars] = _flat
     rules: Columns = field(default_factory=dict)
+    packages: tuple[Package, ...] = ()
 
 
 def _buy(symbol: str = "A", *, row: int = 1, side: int = 1, **columns: Any) -> Columns:
     return {"row": row, "symbol": symbol, "side": side, "stop": 95.0, **columns}
 
+
+PUT_SPREADS: Final = Package(-1, ((-1, "put", 95.0), (1, "put", 90.0)), 20.0)
+STRADDLES: Final = Package(1, ((1, "put", 100.0), (1, "call", 100.0)), 20.0)
 
 VERDICTS: Final = [
     Case("buy at 100, stop 95, sized by 2 % of 100,000", WIDE.replace(risk_per_trade_pct=2.0), (_buy(),)),
@@ -111,6 +138,16 @@ VERDICTS: Final = [
     Case("500 of A; 800 of C asked, 100 % gross", WIDE.replace(max_gross_exposure_pct=100.0), (_buy(qty=500.0), _buy("C", qty=800.0))),
     Case("500 of A; 800 of C asked, 80 % net", WIDE.replace(max_net_exposure_pct=80.0), (_buy(qty=500.0), _buy("C", qty=800.0))),
     Case("the same, C sold short: net falls", WIDE.replace(max_net_exposure_pct=80.0), (_buy(qty=500.0), _buy("C", side=-1, stop=105.0, qty=800.0))),
+    Case("300 of A, whose beta is 1.5, are 45 % delta", WIDE.replace(max_net_delta_pct=30.0), (_buy(qty=300.0),), _weighted),
+    Case("the same under `on_greeks=\"reject\"`", WIDE.replace(max_net_delta_pct=30.0, on_greeks="reject"), (_buy(qty=300.0),), _weighted),
+    Case("200 of A; 100 of C asked, whose beta is 0.5", WIDE.replace(max_net_delta_pct=32.0), (_buy(qty=200.0), _buy("C", qty=100.0)), _weighted),
+    Case("200 of A; 500 of C sold short: net delta falls", WIDE.replace(max_net_delta_pct=30.0), (_buy(qty=200.0), _buy("C", side=-1, stop=105.0, qty=500.0)), _weighted),
+    Case("20 put spreads 95/90 sold on A, 45 days, delta", WIDE.replace(max_net_delta_pct=20.0), (), _weighted, packages=(PUT_SPREADS,)),
+    Case("the same, gamma", WIDE.replace(max_gamma_pct=2.0), (), _weighted, packages=(PUT_SPREADS,)),
+    Case("the same, theta", WIDE.replace(max_theta_pct=0.01), (), _weighted, packages=(PUT_SPREADS,)),
+    Case("the same, vega", WIDE.replace(max_vega_pct=0.05), (), _weighted, packages=(PUT_SPREADS,)),
+    Case("20 straddles bought at 100: theta is paid", WIDE.replace(max_theta_pct=0.01), (), _weighted, packages=(STRADDLES,)),
+    Case("the same, vega: long counts like short", WIDE.replace(max_vega_pct=0.05), (), _weighted, packages=(STRADDLES,)),
     Case("1,500 asked, cash for 1,000", WIDE.replace(leverage=1.0), (_buy(qty=1500.0),)),
     Case("2 % of 200 is 4, one share risks 5", WIDE.replace(risk_per_trade_pct=2.0), (_buy(),), rules={"cash": 200.0}),
     Case("strength WEAK", WIDE, (_buy(strength="WEAK"),)),
@@ -146,6 +183,12 @@ def verdicts() -> str:
 
 def _placed(case: Case) -> Result:
     bars = case.market()
+    opened = [package.signals(bars) for package in case.packages]
+    signals = Signals.concat([*([_given(bars, case)] if case.signals else []), *opened])
+    return backtest(bars, signals, risk=case.limits, **case.rules)
+
+
+def _given(bars: Bars, case: Case) -> Signals:
     frame = pd.DataFrame(list(case.signals))
     columns = {
         name: [None if pd.isna(value) else value for value in frame[name]]
@@ -153,8 +196,7 @@ def _placed(case: Case) -> Result:
         else frame[name].to_numpy(float)
         for name in frame.columns.drop(["row", "symbol", "side"])
     }
-    signals = Signals.from_arrays(bars, frame["row"], frame["symbol"].tolist(), frame["side"], **columns)
-    return backtest(bars, signals, risk=case.limits, **case.rules)
+    return Signals.from_arrays(bars, frame["row"], frame["symbol"].tolist(), frame["side"], **columns)
 
 
 HEATS: Final[list[tuple[str, tuple[Columns, ...]]]] = [

@@ -194,7 +194,7 @@ class Bars:
         calendar : str
             Exchange calendar, ISO 10383 code or "24/7".
         instruments : mapping of symbol to fields
-            kind, tick, lot, multiplier, spread, borrow_rate, strike, expiry, right, underlying.
+            kind, tick, lot, multiplier, spread, borrow_rate, strike, expiry, right, underlying, beta.
         raw : bool
             True where prices are unadjusted.
         guard : "raise", "drop" or "note"

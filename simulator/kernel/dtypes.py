@@ -50,7 +50,8 @@ def _record(integers: str, floats: str) -> np.dtype[np.void]:
 INSTRUMENT: Final = _record(
     "kind sector calendar underlying expiry right",
     # spread: typical quoted spread in currency, used where a bar carries none
-    "tick lot multiplier spread borrow_rate strike",
+    # beta: slope on whatever deltas are weighted against
+    "tick lot multiplier spread borrow_rate strike beta",
 )
 
 BAR: Final = _record("", "open high low close volume")
@@ -112,7 +113,8 @@ ADD: Final = _record("state", "price qty fraction")
 
 # right: 1 call, -1 put, 0 the underlying itself; side: 1 bought, -1 sold; ratio: contracts per package;
 # expiry: session date in days since 1970
-LEG: Final = _record("right side ratio expiry", "strike entry_price mark delta")
+# volatility: the last that a price implied, 0 where none has yet; kept only under a limit on Greeks
+LEG: Final = _record("right side ratio expiry", "strike entry_price mark delta volatility")
 PACKAGE: Final = _record(
     # physical: 1 where shares change hands, 0 where cash does; covered: needs shares of its strategy
     # naked: ties up the exchange minimum, else what it can lose; hold: keep assigned shares, else sell them
@@ -155,13 +157,15 @@ PARAMS: Final = _record(
     # risk
     "risk_on max_open_positions max_per_symbol max_per_strategy min_strength max_days correlation_window "
     "correlation_minimum correlation_unknown halt_release daily_action drawdown_action heat_basis "
-    "policy_risk policy_heat policy_sector policy_exposure cooldown_losses cooldown_bars raw",
+    "policy_risk policy_heat policy_sector policy_exposure cooldown_losses cooldown_bars raw "
+    # greeks_on: whether any of the limits on Greeks is set
+    "greeks_on policy_greeks",
     # costs
     "per_share per_contract commission commission_min commission_max per_order leg_cap sec_rate taf taf_max "
     "slippage slippage_ticks slippage_range slippage_spread volume_cap borrow_rate margin_rate cash_rate "
     # risk, as fractions
     "risk_per_trade heat sector correlation daily_loss min_reward_risk min_score position_size gross net "
-    "drawdown leverage cash "
+    "drawdown leverage cash net_delta gamma theta vega "
     # share of the quoted spread that a package of so many legs gives away against the mid
     "share1 share2 share3 share4",
 )

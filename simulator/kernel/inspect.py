@@ -1,14 +1,18 @@
-"""Questions about a state, answered by the rules that trade it; none of them changes it."""
+"""Questions about a state, answered by the rules that trade it.
+
+None of them changes what a run does next; those that write anything say so, and want a copy.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from simulator.kernel._jit import kernel_jit
+from simulator.kernel.greeks import account_greeks, note_known_volatilities
 from simulator.kernel.risk import correlation, judge, measures, position_heat
 from simulator.kernel.views import account_of, open_at, signal_at
 
-__all__ = ["correlations", "judge_once", "portfolio_measures"]
+__all__ = ["correlations", "judge_once", "portfolio_greeks", "portfolio_measures"]
 
 
 @kernel_jit.entry
@@ -19,6 +23,16 @@ def portfolio_measures(state: Any, params: Any, sector: int, heats: Any) -> tupl
         heats[slot] = position_heat(state, params[0], slot)
     heat, gross, net, in_sector, _ = measures(state, params[0], sector, -1, 0)
     return heat, gross, net, in_sector
+
+
+@kernel_jit.entry
+def portfolio_greeks(state: Any, market: Any, t: int) -> tuple[float, float, float, float, float]:
+    """Dollar delta, beta-weighted delta, gamma, theta and vega of a state that stands at bar t.
+
+    The caller passes a copy: volatilities are noted on the way.
+    """
+    note_known_volatilities(state, market, t)
+    return account_greeks(state, market, t, -1, 0)
 
 
 @kernel_jit.entry

@@ -17,6 +17,7 @@ import numpy as np
 
 from simulator.kernel import codes
 from simulator.kernel._jit import kernel_jit
+from simulator.kernel.greeks import note_volatilities
 from simulator.kernel.money import log_event, log_fill, package_fee
 from simulator.kernel.positions import free_position, leave, shorter_days
 from simulator.kernel.quotes import (
@@ -218,6 +219,7 @@ def open_package(
     _, worth, spread, _, net = package_quote(state, market, t, sym, slot, codes.NO)
     position["mark"] = worth * side
     position["delta"] = net
+    symbol["last"] = bar_at(market, t, sym)["close"]
     fee = package_fee(state, params, slot, qty, account["session"])
     notional = qty * price * multiplier
     account["cash"] -= side * notional + fee
@@ -337,6 +339,8 @@ def _value_one(state: Any, logs: Any, market: Any, params: Any, slot: int, t: in
     position["worst"] = min(position["worst"], worth)
     spot = bar_at(market, t, sym)["close"]
     symbol_at(state, sym)["last"] = spot
+    if params["greeks_on"] == 1:
+        note_volatilities(state, market, t, sym, slot, codes.NO)
     if account["session"] >= package["expiry"]:
         _settle(state, logs, market, params, slot, t, spot, worth, spread, codes.NONE)
         return

@@ -13,6 +13,7 @@ import numpy as np
 
 from simulator.kernel import codes
 from simulator.kernel._jit import kernel_jit
+from simulator.kernel.greeks import account_greeks, note_volatilities, package_greeks
 from simulator.kernel.match import BAR_OK, bar_state, cancel_order
 from simulator.kernel.money import buying_power, log_event, unit_cost
 from simulator.kernel.packages import free_cover, package_cost, package_terms
@@ -79,7 +80,7 @@ def measures(
 ) -> tuple[float, float, float, float, float]:
     """Heat, gross, net, gross of `sector`, and buying power held by working entries, in currency.
 
-    Positions of `skip_sym` on side `skip_side` are about to be closed by a reversal and do not count.
+    Shares of `skip_sym` on side `skip_side` are about to be closed by a reversal and do not count.
     """
     account = account_of(state)
     heat = 0.0
@@ -90,7 +91,8 @@ def measures(
     for k in range(account["n_positions"]):
         slot = open_at(state, k)["slot"]
         position = position_at(state, slot)
-        if position["live"] == 0 or (position["sym"] == skip_sym and position["side"] == skip_side):
+        leaving = position["sym"] == skip_sym and position["side"] == skip_side and position["package"] == 0
+        if position["live"] == 0 or leaving:
             continue
         heat += position_heat(state, params, slot)
         value = position["qty"] * position["mark"] * position["multiplier"]
@@ -330,12 +332,14 @@ def _counts(state: Any, signal: Any, skip_side: int) -> tuple[int, int, int]:
     # Positions and working entries: all, of the symbol, of the strategy. An order that already has a
     # position counts once; orders of the signal's own OCO group do not count, since only one can fill.
     account = account_of(state)
+    package = 1 if signal["package"] > 0 else 0  # a reversal closes its own kind
     total = 0
     of_symbol = 0
     of_strategy = 0
     for k in range(account["n_positions"]):
         position = position_at(state, open_at(state, k)["slot"])
-        if position["live"] == 0 or (position["sym"] == signal["sym"] and position["side"] == skip_side):
+        leaving = position["sym"] == signal["sym"] and position["side"] == skip_side
+        if position["live"] == 0 or (leaving and position["package"] == package):
             continue
         total += 1
         if position["sym"] == signal["sym"]:
@@ -730,6 +734,8 @@ def _place_package(
         )
     if not price > 0.0:
         return _reject(logs, account, signal, codes.REASON_MIN_CREDIT, price, 0.0, asked, absent, price)
+    if params["greeks_on"] == 1:
+        note_volatilities(state, market, t, signal["sym"], slot, codes.YES)
     if package["covered"] == 1:
         free = np.floor(free_cover(state, signal["sym"], signal["strategy"], package["multiplier"]) + WHOLE)
         if free < 1.0:
@@ -905,6 +911,14 @@ def _grant_and_place(
                         granted = _shrunk(left, per, lot)
                     if not granted > 0.0:
                         break
+            if granted > 0.0 and params["greeks_on"] == 1:
+                granted, this, now, cap = _within_greeks(
+                    state, market, params, signal, slot, t, skip_side, unit_gross, asked, granted, lot
+                )
+                if this != codes.REASON_ADMITTED:
+                    rule = this
+                    value = now
+                    limit = cap
         else:
             rule = codes.REASON_MIN_QUANTITY
             value = asked
@@ -968,6 +982,65 @@ def _grant_and_place(
 
 
 @kernel_jit
+def _within_greeks(
+    state: Any,
+    market: Any,
+    params: Any,
+    signal: Any,
+    slot: int,
+    t: int,
+    skip_side: int,
+    unit_gross: float,
+    asked: float,
+    granted: float,
+    lot: float,
+) -> tuple[float, int, float, float]:
+    # What the limits on Greeks leave of an order, and the last rule that shrank it: reason, value and limit.
+    # Delta, gamma and vega may not grow away from zero on either side; of theta only what is received counts.
+    account = account_of(state)
+    sym = signal["sym"]
+    equity = account["equity"]
+    _, delta, gamma, theta, vega = account_greeks(state, market, t, sym, skip_side)
+    unit_delta = unit_gross * float(signal["side"])
+    unit_gamma = 0.0
+    unit_theta = 0.0
+    unit_vega = 0.0
+    if has_options(state) and signal["package"] > 0:
+        multiplier = plan_package_at(state, slot)["multiplier"]
+        unit_delta, unit_gamma, unit_theta, unit_vega = package_greeks(state, market, t, sym, slot, codes.YES)
+        unit_delta *= multiplier
+        unit_gamma *= multiplier
+        unit_theta *= multiplier
+        unit_vega *= multiplier
+    rule = codes.REASON_ADMITTED
+    value = np.nan
+    limit = np.nan
+    for k in range(4):
+        if k == 0:
+            this, now, cap = codes.REASON_NET_DELTA, delta, params["net_delta"]
+            per = unit_delta * instrument_at(market, sym)["beta"]
+        elif k == 1:
+            this, now, per, cap = codes.REASON_GAMMA, gamma, unit_gamma, params["gamma"]
+        elif k == 2:
+            this, now, per, cap = codes.REASON_THETA, theta, max(0.0, unit_theta), params["theta"]
+        else:
+            this, now, per, cap = codes.REASON_VEGA, vega, unit_vega, params["vega"]
+        if per < 0.0:
+            now = -now
+            per = -per
+        left = cap * equity - now
+        # an order without the Greek raises nothing, whatever is left
+        if per > 0.0 and granted * per > left:
+            rule = this
+            value = (now + asked * per) / equity
+            limit = cap
+            granted = 0.0 if params["policy_greeks"] == codes.POLICY_REJECT else _shrunk(left, per, lot)
+            if not granted > 0.0:
+                break
+    return granted, rule, value, limit
+
+
+@kernel_jit
 def _shrunk(left: float, per: float, lot: float) -> float:
     # Largest quantity whose measure stays within what is left; rounding never goes up.
     if not left > 0.0:
@@ -985,6 +1058,11 @@ def _released(state: Any, sym: int, side: int) -> float:
     value = 0.0
     for k in range(account["n_positions"]):
         position = position_at(state, open_at(state, k)["slot"])
-        if position["live"] == 1 and position["sym"] == sym and position["side"] == side:
+        if (
+            position["live"] == 1
+            and position["sym"] == sym
+            and position["side"] == side
+            and position["package"] == 0
+        ):
             value += position["qty"] * position["mark"] * position["multiplier"]
     return value

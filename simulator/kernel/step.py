@@ -514,6 +514,7 @@ def _act(state: Any, logs: Any, market: Any, params: Any, action: Any, t: int) -
 def _split(state: Any, logs: Any, params: Any, sym: int, ratio: float) -> None:
     # New shares for one old share: quantities grow, every price shrinks, the value stays.
     account = account_of(state)
+    symbol_at(state, sym)["last"] /= ratio
     for k in range(account["n_positions"]):
         slot = open_at(state, k)["slot"]
         position = position_at(state, slot)

@@ -99,6 +99,17 @@ def test_values_reach_the_classes(tmp_path: Path) -> None:
     assert settings.data.start == "2005-01-31"
 
 
+def test_limits_on_greeks_are_keys_of_the_file(tmp_path: Path) -> None:
+    text = (
+        '[risk]\nmax_net_delta_pct = 60\nmax_theta_pct = 0.3\nmax_vega_pct = "none"\non_greeks = "reject"\n'
+    )
+    risk = load(tmp_path, text).risk
+    assert risk == RiskLimits(max_net_delta_pct=60.0, max_theta_pct=0.3, on_greeks="reject")
+    error = refused(tmp_path, "[risk]\nmax_gamma_pct = 0\n")
+    assert error.code == "CONFIG_LIMIT_RANGE"
+    assert "max_gamma_pct" in str(error)
+
+
 def test_the_risk_manager_can_be_switched_off(tmp_path: Path) -> None:
     assert load(tmp_path, "[risk]\nenabled = false\n").risk is None
 

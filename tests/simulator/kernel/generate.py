@@ -126,6 +126,9 @@ def _bars(shape: Shape, random: np.random.Generator) -> Bars:
     ts, session = _times(shape, random)
     symbols = [f"S{column}" for column in range(shape.symbols)]
     instruments = {symbol: _instrument(random) for symbol in symbols}
+    weights = np.random.default_rng([shape.seed, 1])  # of their own, so that all else stays as it was
+    for fields in instruments.values():
+        fields["beta"] = float(weights.choice([1.0, 1.0, 0.5, 1.7, 0.0, -0.4]))
     bars = Bars.from_arrays(
         symbols,
         ts,
@@ -535,16 +538,33 @@ def _risk() -> st.SearchStrategy[dict[str, Any] | None]:
         "leverage": st.sampled_from([1.0, 1.0, 2.0]),
     }
     for name, choices in POLICIES.items():
-        if name != "unknown_correlation":
+        if name not in ("unknown_correlation", "on_greeks"):
             fields[name] = st.sampled_from(list(choices))
     return st.one_of(st.none(), st.just({}), st.fixed_dictionaries(fields), st.fixed_dictionaries(fields))
+
+
+def _greeks(seed: int) -> dict[str, Any]:
+    # From the seed and not drawn, so that all that is drawn stays as it was.
+    random = np.random.default_rng([seed, 2])
+    if random.random() < 0.5:
+        return {}
+    limits: dict[str, list[float | None]] = {
+        "max_net_delta_pct": [None, 3.0, 30.0],
+        "max_gamma_pct": [None, None, 0.2, 3.0],
+        "max_theta_pct": [None, None, 0.02, 0.3],
+        "max_vega_pct": [None, None, 0.02, 0.5],
+    }
+    drawn: dict[str, Any] = {
+        name: values[int(random.integers(len(values)))] for name, values in limits.items()
+    }
+    return {**drawn, "on_greeks": str(random.choice(list(POLICIES["on_greeks"])))}
 
 
 @st.composite
 def shapes(draw: st.DrawFn, *, most_bars: int = 120) -> Shape:
     """Draw a shape."""
     risk = draw(_risk())
-    return Shape(
+    shape = Shape(
         risk=risk,
         conventions=draw(_conventions()),
         costs=draw(_costs()),
@@ -567,6 +587,7 @@ def shapes(draw: st.DrawFn, *, most_bars: int = 120) -> Shape:
         volume=draw(st.sampled_from([30.0, 1_000.0, 1e6])),
         cuts=draw(st.lists(st.integers(0, 1_000), max_size=6)),
     )
+    return dataclasses.replace(shape, risk={**risk, **_greeks(shape.seed)}) if risk else shape
 
 
 def configurations(*, most_bars: int = 120) -> st.SearchStrategy[Configuration]:

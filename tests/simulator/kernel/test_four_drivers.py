@@ -48,6 +48,7 @@ EXPECTED = {
         *("correlation", "correlation_unknown", "heat", "sector", "position_size", "gross_exposure"),
         *("buying_power", "min_quantity", "capacity", "nothing_to_close", "close_accepted", "delisted"),
     },
+    "rules": {"net_delta"},
     "events": {
         *("gapped_stop", "tif_expired", "oco", "sibling_filled", "halt", "fill_buying_power", "volume_cap"),
         *("triggered", "command", "split", "dividend", "session_release", "armed", "deposit", "reversed"),
@@ -111,6 +112,7 @@ def _count(seen: Counter[str], c: Configuration, answer: Answer) -> None:
         ("fills rule", "fills", "rule", PriceRule),
         ("trades", "trades", "exit_reason", ExitReason),
         ("verdicts", "verdicts", "reason", Reason),
+        ("rules", "verdicts", "rule", Reason),
         ("events", "events", "reason", Reason),
         ("states", "events", "state", OrderState),
     ):

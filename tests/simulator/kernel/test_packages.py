@@ -494,3 +494,10 @@ def test_a_call_whose_shares_are_sold_is_closed_at_that_close() -> None:
     result = covering("w", qty=2.0, max_bars=2)
     call = result.trades[result.trades["side"] == -1].iloc[0]
     assert call["exit_reason"] == "uncovered"
+
+
+def test_a_call_sold_on_the_evening_before_the_ex_date_is_assigned() -> None:
+    # 10.50 for a call that is 10.00 in the money: half a dollar of time is less than the dividend
+    bars = market([110.0] * 4, last=3, time_value=0.5, dividend=(1, 3.0))
+    trade = traded(bars, opened(bars, 3, [(-1, "call", 100.0)], naked=1)).trades.iloc[0]
+    assert (trade["exit_reason"], trade["bars_held"]) == ("assignment", 0)
