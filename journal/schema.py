@@ -8,7 +8,8 @@ One set of definitions serves SQLite and PostgreSQL. Conventions that hold in ev
 - `side` is +1 for what was bought (stock long, debit package) and -1 for what was sold (stock short, credit
   package); `entry_price` is never negative. So one line of arithmetic serves all: gross profit is
   `side * (exit_price - entry_price) * quantity * multiplier`.
-- NULL is unknown. Infinite and NaN are refused, by the boundary (`journal.values`) and by the tables.
+- NULL is unknown. Infinite and NaN are refused, by the boundary (`journal.values`), by the columns when a
+  value is bound (`journal._columns`), and by the tables.
 - One trade is one position group: a spread is one row in `trades`, and its legs are rows in `legs`.
 
 `fills` is the record of what happened; the columns of `trades` that sum it up (`open_quantity`, `exit_price`,
@@ -19,24 +20,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    Column,
-    Double,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    Table,
-    Text,
-    UniqueConstraint,
-)
-from sqlalchemy.dialects.sqlite import REAL
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, MetaData, Table, UniqueConstraint, text
+
+from journal._columns import Big, Real, Words
+from journal.values import LARGEST
 
 __all__ = [
     "APPLICATION_ID",
     "SCHEMA_VERSION",
+    "commands",
     "fills",
     "insights",
     "iv_history",
@@ -67,10 +59,6 @@ RECOMMENDATION_STATES = ("recommended", "executed", "ignored", "expired")
 TRADE_STATES = ("open", "closed")
 KINDS = ("stock", "option")
 
-_LARGEST = "1e300"
-_BIG = BigInteger().with_variant(Integer(), "sqlite")
-_REAL = Double().with_variant(REAL(), "sqlite")
-
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -83,42 +71,44 @@ metadata = MetaData(
 
 
 def _key() -> Column[Any]:
-    return Column("id", _BIG, primary_key=True)
+    return Column("id", Big("id"), primary_key=True)
 
 
 def _integer(name: str, *, required: bool = False, default: int | None = None) -> Column[Any]:
     server = None if default is None else str(default)
-    return Column(name, _BIG, nullable=not required, server_default=server)
+    return Column(name, Big(name), nullable=not required, server_default=server)
 
 
 def _number(name: str, *, required: bool = False, default: float | None = None) -> Column[Any]:
     # NaN is NULL in SQLite and above every number in PostgreSQL: the range refuses it there, NOT NULL here.
-    check = CheckConstraint(f"{name} BETWEEN -{_LARGEST} AND {_LARGEST}", name=f"{name}_finite")
+    check = CheckConstraint(f"{name} BETWEEN -{LARGEST!r} AND {LARGEST!r}", name=f"{name}_finite")
     server = None if default is None else repr(default)
-    return Column(name, _REAL, check, nullable=not required, server_default=server)
+    return Column(name, Real(name), check, nullable=not required, server_default=server)
 
 
 def _text(name: str, *, required: bool = False, default: str | None = None) -> Column[Any]:
-    return Column(name, Text, nullable=not required, server_default=default)
+    return Column(name, Words(name), nullable=not required, server_default=default)
 
 
 def _flag(name: str, *, default: int | None = None) -> Column[Any]:
     check = CheckConstraint(f"{name} IN (0, 1)", name=f"{name}_flag")
     server = None if default is None else str(default)
-    return Column(name, _BIG, check, nullable=default is None, server_default=server)
+    return Column(name, Big(name), check, nullable=default is None, server_default=server)
 
 
 def _choice(name: str, choices: tuple[str, ...], *, required: bool = True) -> Column[Any]:
     among = ", ".join(f"'{choice}'" for choice in choices)
-    return Column(name, Text, CheckConstraint(f"{name} IN ({among})", name=name), nullable=not required)
+    return Column(
+        name, Words(name), CheckConstraint(f"{name} IN ({among})", name=name), nullable=not required
+    )
 
 
 def _side(*, required: bool = True) -> Column[Any]:
-    return Column("side", _BIG, CheckConstraint("side IN (-1, 1)", name="side"), nullable=not required)
+    return Column("side", Big("side"), CheckConstraint("side IN (-1, 1)", name="side"), nullable=not required)
 
 
 def _reference(name: str, target: str, *, required: bool = False) -> Column[Any]:
-    return Column(name, _BIG, ForeignKey(target), nullable=not required)
+    return Column(name, Big(name), ForeignKey(target), nullable=not required)
 
 
 def _table(name: str, *parts: Any) -> Table:
@@ -127,7 +117,7 @@ def _table(name: str, *parts: Any) -> Table:
 
 schema_history = _table(
     "schema_history",
-    Column("version", _BIG, primary_key=True, autoincrement=False),
+    Column("version", Big("version"), primary_key=True, autoincrement=False),
     _integer("applied_ts", required=True),
     _text("program", required=True),  # name and version of the program that applied it
 )
@@ -158,6 +148,13 @@ parameters = _table(
     _text("reason", required=True, default=""),
     _reference("parent_id", "parameters.id"),
     UniqueConstraint("component", "version"),
+    Index(
+        "ix_parameters_one_in_force",  # at most one set of a component is in force
+        "component",
+        unique=True,
+        sqlite_where=text("status = 'in_force'"),
+        postgresql_where=text("status = 'in_force'"),
+    ),
 )
 
 recommendations = _table(
@@ -451,8 +448,8 @@ lessons = _table(
 
 tags = _table(
     "tags",
-    Column("trade_id", _BIG, ForeignKey("trades.id"), primary_key=True),
-    Column("tag", Text, primary_key=True),
+    Column("trade_id", Big("trade_id"), ForeignKey("trades.id"), primary_key=True),
+    Column("tag", Words("tag"), primary_key=True),
     Index(None, "tag"),
 )
 
@@ -474,11 +471,21 @@ verdicts = _table(
     Index(None, "symbol", "ts"),
 )
 
+commands = _table(
+    "commands",  # of other processes, which arrived through the inbox; the row is stored with what it did
+    Column("id", Words("id"), primary_key=True),
+    _text("name", required=True),
+    _integer("dropped_ts", required=True),
+    _integer("decided_ts", required=True),
+    _choice("outcome", ("applied", "rejected")),
+    _text("reason", required=True, default=""),  # why it was rejected
+)
+
 iv_history = _table(
     "iv_history",
-    Column("symbol", Text, primary_key=True),
-    Column("session", Text, primary_key=True),
-    Column("definition", Text, primary_key=True),  # "30-day ATM", "VIX", a broker's own
+    Column("symbol", Words("symbol"), primary_key=True),
+    Column("session", Words("session"), primary_key=True),
+    Column("definition", Words("definition"), primary_key=True),  # "30-day ATM", "VIX", a broker's own
     _number("iv", required=True),  # fraction
     _number("iv_rank"),
     _text("provider", required=True, default=""),

@@ -28,6 +28,7 @@ __all__ = ["amount", "as_json", "from_nanoseconds", "integer", "nanoseconds", "n
 LARGEST = 1e300
 """Numbers beyond it are refused: no price, quantity or amount is that large."""
 
+_LARGEST_INTEGER = 2**63 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -66,13 +67,17 @@ def unknown(name: str, value: Any) -> float | None:
 
 
 def integer(name: str, value: Any) -> int:
-    """Return `value` as an int; a float must be whole."""
+    """Return `value` as an int of at most 64 bits; a float must be whole."""
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        return int(value)
-    result = number(name, value)
-    if result != math.floor(result):
-        raise DataError(f"{name} is {result!r}; it must be a whole number", code="JOURNAL_VALUE")
-    return int(result)
+        whole = int(value)
+    else:
+        result = number(name, value)
+        if result != math.floor(result):
+            raise DataError(f"{name} is {result!r}; it must be a whole number", code="JOURNAL_VALUE")
+        whole = int(result)
+    if not -_LARGEST_INTEGER - 1 <= whole <= _LARGEST_INTEGER:
+        raise DataError(f"{name} is {whole}; it must fit into 64 bits", code="JOURNAL_VALUE")
+    return whole
 
 
 def text(name: str, value: Any) -> str:
@@ -81,6 +86,10 @@ def text(name: str, value: Any) -> str:
         raise DataError(f"{name} is {value!r}; it must be text", code="JOURNAL_VALUE")
     if "\x00" in value:
         raise DataError(f"{name} holds a NUL character, which SQL text cannot store", code="JOURNAL_VALUE")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{name} is {value!r}, which is no valid Unicode", code="JOURNAL_VALUE") from error
     return str(value)
 
 
@@ -93,7 +102,7 @@ def nanoseconds(when: datetime | int, name: str = "time") -> int:
         JOURNAL_NAIVE_TIME for a time without a zone.
     """
     if isinstance(when, numbers.Integral) and not isinstance(when, bool):
-        return int(when)
+        return integer(name, when)
     if not isinstance(when, datetime):
         raise DataError(f"{name} is {when!r}; it must be a time with its zone", code="JOURNAL_VALUE")
     if when.tzinfo is None or when.utcoffset() is None:

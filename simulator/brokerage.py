@@ -49,7 +49,8 @@ class Execution:
     Attributes
     ----------
     execution_id
-        The broker's own id, unique within the account for ever.
+        The broker's own id, unique within the account for ever; the one that its statements show, so that a
+        statement imported later is recognised (Interactive Brokers: ibExecID of fills, tradeID of bookings).
     order_id
         The broker's order; legs of one order share it. "" if unknown.
     time

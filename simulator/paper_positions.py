@@ -62,7 +62,7 @@ class PaperPositions:
 
         `fees` is for the whole order; it is shared by the legs according to their quantities.
         """
-        total = sum(abs(quantity) for _, quantity, _ in legs)
+        total = sum(abs(quantity) for _, quantity, _ in legs) or 1.0  # a leg of 0 is refused below
         order = f"O{self._next()}"
         made = [
             self._execution(

@@ -43,6 +43,8 @@ from simulator.results.tables import group_packages, group_trades, monthly_table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simulator.types import ResultSink
+
     Benchmark = pd.Series[float] | Bars | str | None
 
 __all__ = ["Result"]
@@ -304,6 +306,14 @@ class Result:
         from simulator.results.handover import to_quantstats
 
         return to_quantstats(self)
+
+    def to_journal(self, journal: ResultSink, source: str = "backtest", *, label: str = "") -> Any:
+        """Store the run with its trades and verdicts in a `TradeJournal`, and return what was stored.
+
+        The same result a second time adds nothing. Positions that were open when the data ended are stored as
+        closed at their mark.
+        """
+        return journal.store_result(self, source=source, label=label)
 
     # Inner arrays, over the bars that the run has seen
 
