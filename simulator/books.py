@@ -58,6 +58,7 @@ class Books:
         self._view = view_of(state)
         self._rows = [rows[name] if rows else 0 for name in LOG_NAMES]
         self._parts: dict[str, list[Records]] = {name: [] for name in LOG_NAMES}
+        self._handed_over: list[str] = []
         self._set_logs(allocate_logs(*self._rows))
         if fresh:
             self._call(self._view, self._logs_view, market, _NO_LANES, _NO_COMMANDS, _NO_STARTS, 0, 0, OPEN)
@@ -68,6 +69,7 @@ class Books:
         """Advance over bars `begin` to `end` of a market's view in the compiled loop; returns a step code."""
         at, code = begin, codes.STEP_OK
         while at < end:
+            self._renew()
             code, at = self._call(
                 self._view, self._logs_view, market, lanes, commands, command_start, at, end, GO_ON
             )
@@ -149,18 +151,24 @@ class Books:
                 self._set_logs(allocate_logs(*self._rows))
 
     def _empty(self) -> None:
-        # A large log is handed over as it is, and a new one takes its place; a small one is copied.
-        fresh: dict[str, Records] = {}
+        # A large log is handed over as it is, a small one is copied.
         for name in LOG_NAMES:
             count, log = int(self.logs.counts[name][0]), getattr(self.logs, name)
             if count > _COPIED_ROWS:
                 self._parts[name].append(log[:count])
-                fresh[name] = np.empty(len(log), log.dtype)
+                self._handed_over.append(name)
             elif count:
                 self._parts[name].append(log[:count].copy())
         self.logs.counts[0] = 0
-        if fresh:
-            self._set_logs(self.logs._replace(**fresh))
+
+    def _renew(self) -> None:
+        # Logs that were handed over get successors when something is to be written, which may be never.
+        if self._handed_over:
+            old = {name: getattr(self.logs, name) for name in self._handed_over}
+            self._set_logs(
+                self.logs._replace(**{name: np.empty(len(log), log.dtype) for name, log in old.items()})
+            )
+            self._handed_over.clear()
 
 
 _COPIED_ROWS = 4096

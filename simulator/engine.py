@@ -27,7 +27,7 @@ from simulator.costs import Costs
 from simulator.errors import ConfigError, SignalError, StrategyError
 from simulator.kernel._jit import ENGINE_HASH, kernel_jit, self_healing
 from simulator.kernel.history import average_true_range
-from simulator.kernel.state import LOG_NAMES, State, joined
+from simulator.kernel.state import LOG_NAMES, State
 from simulator.kernel.views import lanes_of, view_of
 from simulator.risk_limits import RiskLimits
 from simulator.setup import check_bars, market_of, params_of, slots_of, state_of
@@ -207,8 +207,7 @@ class Run:
         metrics, open_trades = self.books.close()
         logs = {name: self.books.written(name) for name in LOG_NAMES}
         equity_runs = logs.pop("equity")
-        if self.books.keeps_logs:
-            logs["trades"] = joined([logs["trades"], open_trades])
+        closed_trades = logs.pop("trades")
         raw = RawRun(
             bars=self.bars,
             signals=self.signals,
@@ -217,6 +216,8 @@ class Run:
             costs=self.costs,
             conventions=self.conventions,
             **logs,
+            closed_trades=closed_trades,
+            open_trades=open_trades if self.books.keeps_logs else open_trades[:0],
             equity_runs=equity_runs,
             metrics=metrics,
             account=self.state.account.copy(),

@@ -51,6 +51,8 @@ __all__ = ["correlation", "judge", "measures", "position_heat"]
 
 # 0.29 / 0.01 is 28.999...96: so much of a lot is rounding, not a fraction.
 WHOLE = 1e-9
+# Share of the squares below which their sum about the mean is rounding.
+NO_VARIATION = 1e-12
 
 
 @kernel_jit
@@ -134,35 +136,33 @@ def correlation(market: Any, t: int, a: int, b: int, window: int) -> tuple[float
     """
     last = clock_at(market, t)["day_row"] - 1
     stop = max(0, last - 2 * window)
+    # Sums of one pass: daily returns lie around zero, so that taking their means off loses no digits.
     n = 0
-    mean_a = 0.0
-    mean_b = 0.0
-    first = last
-    while first > stop and n < window:
-        ra = return_at(market, a, first)["value"]
-        rb = return_at(market, b, first)["value"]
-        if ra == ra and rb == rb:
-            mean_a += ra
-            mean_b += rb
-            n += 1
-        first -= 1
-    if n < 2:
-        return np.nan, n
-    mean_a /= n
-    mean_b /= n
+    sa = 0.0
+    sb = 0.0
     saa = 0.0
     sbb = 0.0
     sab = 0.0
-    for d in range(last, first, -1):
-        da = return_at(market, a, d)["value"] - mean_a
-        db = return_at(market, b, d)["value"] - mean_b
-        if da == da and db == db:
-            saa += da * da
-            sbb += db * db
-            sab += da * db
-    if not saa > 0.0 or not sbb > 0.0:
+    day = last
+    while day > stop and n < window:
+        ra = return_at(market, a, day)["value"]
+        rb = return_at(market, b, day)["value"]
+        if ra == ra and rb == rb:
+            sa += ra
+            sb += rb
+            saa += ra * ra
+            sbb += rb * rb
+            sab += ra * rb
+            n += 1
+        day -= 1
+    if n < 2:
+        return np.nan, n
+    of_a = saa - sa * sa / n
+    of_b = sbb - sb * sb / n
+    # returns that are all alike leave only what rounding left
+    if not of_a > NO_VARIATION * saa or not of_b > NO_VARIATION * sbb:
         return np.nan, 0
-    return sab / np.sqrt(saa * sbb), n
+    return (sab - sa * sb / n) / np.sqrt(of_a * of_b), n
 
 
 @kernel_jit
@@ -827,34 +827,6 @@ def _grant_and_place(
         equity = account["equity"]
         if not equity > 0.0:
             return _reject(logs, account, signal, codes.REASON_NO_EQUITY, equity, 0.0, asked, absent, ref)
-        if params["correlation"] < np.inf:
-            highest, unknown = _highest_correlation(state, market, params, signal, t, skip_side)
-            if highest > params["correlation"]:
-                return _reject(
-                    logs,
-                    account,
-                    signal,
-                    codes.REASON_CORRELATION,
-                    highest,
-                    params["correlation"],
-                    asked,
-                    absent,
-                    ref,
-                )
-            if unknown > 0:
-                absent |= codes.ABSENT_CORRELATION
-                if params["correlation_unknown"] == codes.UNKNOWN_REJECT:
-                    return _reject(
-                        logs,
-                        account,
-                        signal,
-                        codes.REASON_CORRELATION_UNKNOWN,
-                        float(unknown),
-                        0.0,
-                        asked,
-                        absent,
-                        ref,
-                    )
         sized = not asked == asked
         if sized:
             asked = _floor_lot(params["risk_per_trade"] * equity / unit_risk, lot)
@@ -927,6 +899,35 @@ def _grant_and_place(
             return _verdict(
                 logs, account, signal, rule, rule, value, limit, asked, 0.0, absent, codes.NONE, ref
             )
+        # last, because it looks at sixty returns of every pair
+        if params["correlation"] < np.inf:
+            highest, unknown = _highest_correlation(state, market, params, signal, t, skip_side)
+            if highest > params["correlation"]:
+                return _reject(
+                    logs,
+                    account,
+                    signal,
+                    codes.REASON_CORRELATION,
+                    highest,
+                    params["correlation"],
+                    asked,
+                    absent,
+                    ref,
+                )
+            if unknown > 0:
+                absent |= codes.ABSENT_CORRELATION
+                if params["correlation_unknown"] == codes.UNKNOWN_REJECT:
+                    return _reject(
+                        logs,
+                        account,
+                        signal,
+                        codes.REASON_CORRELATION_UNKNOWN,
+                        float(unknown),
+                        0.0,
+                        asked,
+                        absent,
+                        ref,
+                    )
     elif not asked == asked:
         return _reject(logs, account, signal, codes.REASON_INVALID_QUANTITY, asked, 0.0, asked, absent, ref)
 

@@ -52,7 +52,7 @@ from simulator.kernel.packages import (
 )
 from simulator.kernel.positions import compact, count_trade, leave, next_levels, set_stop_now, write_trade
 from simulator.kernel.quotes import package_quote
-from simulator.kernel.risk import fallen, judge, measures
+from simulator.kernel.risk import fallen, judge, measures, position_heat
 from simulator.kernel.views import (
     account_of,
     action_at,
@@ -235,7 +235,8 @@ def coast(state: Any, logs: Any, market: Any, params: Any, t: int, until: int) -
     metrics = metrics_of(state)
     if account["daily_halt"] == 1 or account["n_packages"] > 0 or has_parts(market):
         return 0
-    if equity_room(logs) > 0:
+    logs_equity = equity_room(logs) > 0
+    if logs_equity:
         until = min(until, t + equity_room(logs) - counts_of(logs)["equity"])
     earns = params["cash_rate"] != 0.0 or params["margin_rate"] != 0.0 or account["short_value"] != 0.0
     moving = params["trail_rule"] == codes.TRAIL_RAISE_FIRST or params["trail_rule"] == codes.TRAIL_PATH
@@ -252,8 +253,10 @@ def coast(state: Any, logs: Any, market: Any, params: Any, t: int, until: int) -
             _next_session(account, metrics, clock)
         long_value = 0.0
         short_value = 0.0
+        heat = 0.0
         for k in range(n):
-            position = position_at(state, open_at(state, k)["slot"])
+            slot = open_at(state, k)["slot"]
+            position = position_at(state, slot)
             position["tradable"] = 1
             position["bars_held"] += 1
             _hold_one(account, params, position, bar_at(market, t, position["sym"]))
@@ -261,14 +264,18 @@ def coast(state: Any, logs: Any, market: Any, params: Any, t: int, until: int) -
             is_long = position["side"] > 0
             long_value += value if is_long else 0.0
             short_value += 0.0 if is_long else value
+            if logs_equity:
+                heat += position_heat(state, params, slot)
         _settle(account, metrics, long_value, short_value)
         _count_exposure(account, metrics)
         t += 1
-        if params["risk_on"] == 1 and _near_limits(account, params):
+        near = params["risk_on"] == 1 and _near_limits(account, params)
+        if near:
             _check_limits(state, logs, params)
-            _log_equity(state, logs, params)
+        if logs_equity:
+            append_equity(logs, account, _share(heat, account), codes.YES)
+        if near:
             break
-        _log_equity(state, logs, params)
     return t - first
 
 
@@ -325,8 +332,13 @@ def _log_equity(state: Any, logs: Any, params: Any) -> None:
         heat = 0.0
         if account["n_positions"] + account["n_orders"] > 0:
             heat, _, _, _, _ = measures(state, params, codes.NONE, codes.NONE, codes.NO)
-            heat = heat / account["equity"] if account["equity"] > 0.0 else np.inf
+            heat = _share(heat, account)
         append_equity(logs, account, heat, codes.YES)
+
+
+@kernel_jit.inlined
+def _share(amount: float, account: Any) -> float:
+    return amount / account["equity"] if account["equity"] > 0.0 else np.inf
 
 
 @kernel_jit

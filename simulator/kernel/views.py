@@ -40,16 +40,16 @@ def view_of(bundle: State | Logs | Market | Lane) -> Any:
     if jit_disabled():
         return bundle
     stocks_only = isinstance(bundle, State) and not len(bundle.packages)
-    record = np.zeros(1, _STOCKS_ONLY if stocks_only else _DTYPES[type(bundle)])[0]
+    numbers = []
     for name, array in zip(bundle._fields, bundle, strict=True):
         if stocks_only and name in OPTION_FIELDS:
             continue
         if not array.flags.c_contiguous:
             raise ValueError(f"{name} is not contiguous")
-        record[name] = array.ctypes.data
-        record[f"{name}_rows"] = array.shape[0]
-        record[f"{name}_columns"] = array.shape[1] if array.ndim > 1 else 1
-    return record
+        numbers += [array.ctypes.data, len(array), array.shape[1] if array.ndim > 1 else 1]
+    if stocks_only:
+        numbers += [0, 0, 0]
+    return np.array(numbers, np.int64).view(_STOCKS_ONLY if stocks_only else _DTYPES[type(bundle)])[0]
 
 
 def has_options(state: Any) -> bool:

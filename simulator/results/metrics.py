@@ -346,7 +346,8 @@ def _from_accumulators(
 def _ratio(above: npt.ArrayLike, below: npt.ArrayLike) -> Floats:
     # What is divided by nothing is not defined, not infinite.
     divisor = np.asarray(below, np.float64)
-    return np.asarray(np.where(divisor > 0, np.asarray(above, np.float64) / divisor, np.nan))
+    ratio: Floats = np.divide(above, divisor, out=np.full(divisor.shape, np.nan), where=divisor > 0)
+    return ratio
 
 
 def _deviation(total: Floats, squares: Floats, n: Floats) -> Floats:

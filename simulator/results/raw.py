@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from simulator.kernel.state import each_bar
+from simulator.kernel.state import each_bar, joined
 
 if TYPE_CHECKING:
     from simulator.bars import Bars
@@ -43,9 +43,11 @@ class RawRun:
         Limits of the risk manager; None where it was off.
     costs, conventions
         By which rules orders filled.
-    fills, trades, verdicts, events
-        Records of the dtypes `FILL`, `TRADE`, `VERDICT`, `EVENT`. `trades` ends with the positions that were
-        open when the data ended, at their last mark (`EXIT_END_OF_DATA`).
+    fills, closed_trades, verdicts, events
+        Records of the dtypes `FILL`, `TRADE`, `VERDICT`, `EVENT`.
+    open_trades
+        `TRADE` records of the positions that were open when the data ended, at their last mark
+        (`EXIT_END_OF_DATA`); empty where the run kept no log.
     equity_runs
         `EQUITY` records in the order of the bars, each for as many bars as its `bars` says; they end where
         the run stopped. None where it kept no log.
@@ -66,7 +68,8 @@ class RawRun:
     costs: Costs
     conventions: Conventions
     fills: Records
-    trades: Records
+    closed_trades: Records
+    open_trades: Records
     verdicts: Records
     events: Records
     equity_runs: Records
@@ -76,6 +79,11 @@ class RawRun:
     strategies: tuple[str, ...]
     engine_hash: str
     interval_runner: Callable[[], IntervalReport] | None = None
+
+    @cached_property
+    def trades(self) -> Records:
+        """`TRADE` records: the closed trades, then the open ones."""
+        return joined([self.closed_trades, self.open_trades])
 
     @cached_property
     def seen(self) -> int:

@@ -23,12 +23,12 @@ import numpy.typing as npt
 from simulator.bars.arrays import DAY
 from simulator.bars.panel import Bars
 from simulator.errors import EngineError
+from simulator.kernel import codes
 from simulator.results import curves
 from simulator.results.frames import (
     OUTCOMES,
     events_frame,
     fills_frame,
-    outcomes_of,
     trades_frame,
     verdicts_frame,
 )
@@ -397,5 +397,7 @@ class Result:
     def _verdict_counts(self) -> dict[str, float]:
         if len(self.raw.verdicts) != self.raw.metrics["signals"][0]:
             return {}
-        counts = np.bincount(outcomes_of(self.raw.verdicts), minlength=len(OUTCOMES))
-        return {"shrunk": int(counts[1]), "rejected": int(counts[2])}
+        counts = np.bincount(self.raw.verdicts["reason"], minlength=codes.REASON_CLOSE_ACCEPTED + 1)
+        shrunk = int(counts[codes.REASON_SHRUNK])
+        accepted = int(counts[codes.REASON_ADMITTED]) + int(counts[codes.REASON_CLOSE_ACCEPTED])
+        return {"shrunk": shrunk, "rejected": len(self.raw.verdicts) - accepted - shrunk}

@@ -26,7 +26,8 @@ TRADE_COLUMNS = [
 def without_log(result: Result) -> Result:
     empty: dict[str, Any] = {
         "fills": np.zeros(0, FILL),
-        "trades": np.zeros(0, TRADE),
+        "closed_trades": np.zeros(0, TRADE),
+        "open_trades": np.zeros(0, TRADE),
         "verdicts": np.zeros(0, VERDICT),
         "events": np.zeros(0, EVENT),
         "equity_runs": np.zeros(0, EQUITY),
@@ -253,7 +254,7 @@ def test_equal_runs_have_equal_fingerprints(daily: Result) -> None:
 
 
 @pytest.mark.parametrize(
-    "field", ["cash", "engine_hash", "fills", "trades", "verdicts", "events", "equity_runs", "costs"]
+    "field", ["cash", "engine_hash", "fills", "closed_trades", "verdicts", "events", "equity_runs", "costs"]
 )
 def test_any_difference_changes_the_fingerprint(field: str, daily: Result) -> None:
     raw = daily.raw
