@@ -87,7 +87,8 @@ ORDER: Final = _record(
     "strategy tag sector signal "
     "reversal born_row package",
     # trigger, limit: mirrored. reference: the price that heat and exposure assume, real
-    "qty filled trigger limit reference unit_risk unit_gross",
+    # unit_gross, unit_net: exposure, of an option package by its delta; unit_cash: buying power
+    "qty filled trigger limit reference unit_risk unit_gross unit_net unit_cash",
 )
 
 POSITION: Final = _record(
@@ -113,7 +114,7 @@ ADD: Final = _record("state", "price qty fraction")
 
 # right: 1 call, -1 put, 0 the underlying itself; side: 1 bought, -1 sold; ratio: contracts per package;
 # expiry: session date in days since 1970
-# volatility: the last that a price implied, 0 where none has yet; kept only under a limit on Greeks
+# volatility: the last that a price implied, 0 where none has yet
 LEG: Final = _record("right side ratio expiry", "strike entry_price mark delta volatility")
 PACKAGE: Final = _record(
     # physical: 1 where shares change hands, 0 where cash does; covered: needs shares of its strategy

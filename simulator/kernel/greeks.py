@@ -6,7 +6,8 @@ alone. An option is priced at the volatility of its last good quote, at this clo
 has no quote today, or one whose price implies nothing, the last known volatility stands in. An option that
 never had one moves with the underlying or not at all.
 
-The volatilities are kept with the legs while a limit on Greeks is set; without one nothing here runs.
+The volatilities are kept with the legs at entry, and on every bar while a limit on Greeks is set or the loss
+of the package has no bound but a move of the market.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ from simulator.kernel.views import (
     yields_room,
 )
 
-__all__ = ["account_greeks", "note_known_volatilities", "note_volatilities", "package_greeks"]
+__all__ = ["account_greeks", "leg_delta", "note_known_volatilities", "note_volatilities", "package_greeks"]
 
 DAYS_PER_YEAR = 365.0
 ONE_PERCENT = 0.01
@@ -187,6 +188,13 @@ def _leg_greeks(
         black_scholes_theta(sign, spot, strike, years, rate, volatility, carry),
         black_scholes_vega(sign, spot, strike, years, rate, volatility, carry),
     )
+
+
+@kernel_jit
+def leg_delta(leg: Any, american: int, spot: float, years: float, rate: float, carry: float) -> float:
+    """Delta of one bought option at the volatility of its last good quote; 1 for a share."""
+    delta, _, _, _ = _leg_greeks(leg, american, spot, years, rate, carry)
+    return delta
 
 
 @kernel_jit

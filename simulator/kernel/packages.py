@@ -19,6 +19,7 @@ from simulator.kernel import codes
 from simulator.kernel._jit import kernel_jit
 from simulator.kernel.greeks import note_volatilities
 from simulator.kernel.money import log_event, log_fill, package_fee
+from simulator.kernel.open_loss import is_defined, net_delta, stressed_loss
 from simulator.kernel.positions import free_position, leave, shorter_days
 from simulator.kernel.quotes import (
     QUOTE_NONE,
@@ -73,16 +74,18 @@ WHOLE = 1e-9
 @kernel_jit
 def package_terms(
     state: Any, market: Any, params: Any, t: int, sym: int, slot: int, side: int
-) -> tuple[int, float, float, float, float]:
-    """Return quality of the quotes, price, loss, margin and premium of a new order's package.
+) -> tuple[int, float, float, float, float, float]:
+    """Return quality of the quotes, price, loss, margin, premium and exposure of a new order's package.
 
-    The price is the one that it would fill at, per share; loss and margin are in currency per package, both
-    infinite where nothing bounds them.
+    The price is the one that it would fill at, per share; loss, margin and exposure are in currency per
+    package. The loss is what heat counts (see `open_loss`), the exposure is the value of its delta, signed.
     """
     package = plan_package_at(state, slot)
     quality, worth, spread, _, _ = package_quote(state, market, t, sym, slot, codes.YES)
     if quality == QUOTE_NONE:
-        return quality, np.nan, np.nan, np.nan, np.nan
+        return quality, np.nan, np.nan, np.nan, np.nan, np.nan
+    note_volatilities(state, market, t, sym, slot, codes.YES)
+    exposure = net_delta(state, market, t, sym, slot, codes.YES) * bar_at(market, t, sym)["close"]
     worth += share_of(params, package["legs"]) * spread
     premium = _premium(state, slot, worth)
     multiplier = package["multiplier"]
@@ -91,12 +94,21 @@ def package_terms(
     loss = (worth - lowest) * multiplier if bounded else margin
     if package["covered"] == 0 and not loss > 0.0:
         # a spread for its width or more: such quotes cannot be
-        return QUOTE_NONE, worth * float(side), loss, margin, premium
-    if package["covered"] == 1:
+        quality = QUOTE_NONE
+    elif package["covered"] == 1:
         loss = 0.0
-    elif package["stop_loss"] > 0.0:
-        loss = min(loss, package["stop_loss"] * premium * multiplier)
-    return quality, worth * float(side), loss, margin, premium
+    elif not is_defined(state, slot, codes.YES):
+        loss = _open_loss(state, market, t, sym, slot, codes.YES, loss, multiplier)
+    return quality, worth * float(side), loss, margin, premium, exposure * multiplier
+
+
+@kernel_jit
+def _open_loss(
+    state: Any, market: Any, t: int, sym: int, slot: int, working: int, most: float, multiplier: float
+) -> float:
+    # What a package without defined risk can lose; all of `most` where no volatility is known.
+    stressed = stressed_loss(state, market, t, sym, slot, working) * multiplier
+    return min(stressed, most) if stressed == stressed else most
 
 
 @kernel_jit
@@ -151,7 +163,7 @@ def open_package(
     plan = plan_at(state, order_slot)
     sym = order["sym"]
     side = float(order["side"])
-    quality, price, loss, margin, premium = package_terms(
+    quality, price, loss, margin, premium, _ = package_terms(
         state, market, params, t, sym, order_slot, order["side"]
     )
     if quality != 0:
@@ -209,16 +221,18 @@ def open_package(
     position["premium"] = premium
     position["unit_loss"] = loss
     position["unit_margin"] = margin
-    position["r_unit"] = loss / multiplier
-    position["initial_risk"] = loss * qty
+    # R is what a stop lets go, where there is one; heat is what can be lost in spite of it
+    risk = min(loss, package["stop_loss"] * premium * multiplier) if package["stop_loss"] > 0.0 else loss
+    position["r_unit"] = risk / multiplier
+    position["initial_risk"] = risk * qty
     position["entry_price"] = price
     position["qty"] = qty
     position["entry_qty"] = qty
     position["first_qty"] = qty
     # valued at the mid at once: what the fill gave away is a loss already
-    _, worth, spread, _, net = package_quote(state, market, t, sym, slot, codes.NO)
+    _, worth, spread, _, _ = package_quote(state, market, t, sym, slot, codes.NO)
     position["mark"] = worth * side
-    position["delta"] = net
+    position["delta"] = net_delta(state, market, t, sym, slot, codes.NO)
     symbol["last"] = bar_at(market, t, sym)["close"]
     fee = package_fee(state, params, slot, qty, account["session"])
     notional = qty * price * multiplier
@@ -328,25 +342,34 @@ def _value_one(state: Any, logs: Any, market: Any, params: Any, slot: int, t: in
     package = package_at(state, slot)
     sym = position["sym"]
     side = float(position["side"])
-    quality, worth, spread, sold, net = package_quote(state, market, t, sym, slot, codes.NO)
+    quality, worth, spread, sold, delta = package_quote(state, market, t, sym, slot, codes.NO)
     position["tradable"] = 0
     if quality == QUOTE_NONE:
         return
     position["tradable"] = 1
     position["mark"] = worth * side
-    position["delta"] = net
     position["best"] = max(position["best"], worth)
     position["worst"] = min(position["worst"], worth)
     spot = bar_at(market, t, sym)["close"]
     symbol_at(state, sym)["last"] = spot
-    if params["greeks_on"] == 1:
+    stressed = package["covered"] == 0 and not is_defined(state, slot, codes.NO)
+    if stressed or params["greeks_on"] == 1 or not delta == delta:
         note_volatilities(state, market, t, sym, slot, codes.NO)
+        delta = net_delta(state, market, t, sym, slot, codes.NO)
+    position["delta"] = delta
     if account["session"] >= package["expiry"]:
         _settle(state, logs, market, params, slot, t, spot, worth, spread, codes.NONE)
         return
-    if package["naked"] == 1:
+    if stressed or package["naked"] == 1:
         lowest, bounded = worst_payoff(state, slot, codes.NO)
-        position["unit_margin"] = _margin(state, slot, codes.NO, spot, worth, lowest, bounded)
+        margin = _margin(state, slot, codes.NO, spot, worth, lowest, bounded)
+        if package["naked"] == 1:
+            position["unit_margin"] = margin
+        if stressed:
+            most = (worth - lowest) * package["multiplier"] if bounded else margin
+            position["unit_loss"] = _open_loss(
+                state, market, t, sym, slot, codes.NO, max(most, 0.0), package["multiplier"]
+            )
     reason = _exit_reason(account, params, package, position, worth, spread, sold)
     if reason == codes.EXIT_NONE and package["covered"] == 1:
         if free_cover(state, sym, position["strategy"], package["multiplier"]) < -WHOLE:

@@ -13,7 +13,7 @@ import numpy as np
 
 from simulator.kernel import codes
 from simulator.kernel._jit import kernel_jit
-from simulator.kernel.greeks import account_greeks, note_volatilities, package_greeks
+from simulator.kernel.greeks import account_greeks, package_greeks
 from simulator.kernel.match import BAR_OK, bar_state, cancel_order
 from simulator.kernel.money import buying_power, log_event, unit_cost
 from simulator.kernel.packages import free_cover, package_cost, package_terms
@@ -98,8 +98,12 @@ def measures(
             continue
         heat += position_heat(state, params, slot)
         value = position["qty"] * position["mark"] * position["multiplier"]
-        if position["package"] == 1 and position["side"] < 0:
-            value = position["qty"] * position["unit_margin"]
+        side = float(position["side"])
+        if has_options(state) and position["package"] == 1:
+            value = position["qty"] * position["delta"] * position["multiplier"]
+            value *= symbol_at(state, position["sym"])["last"]
+            side = 1.0 if value > 0.0 else -1.0
+            value = abs(value)
         if position["next_add"] < np.inf:
             for j in range(2):
                 add = add_at(state, slot, j)
@@ -108,7 +112,7 @@ def measures(
                     value += extra
                     held += extra
         gross += value
-        net += value * float(position["side"])
+        net += value * side
         if position["sector"] == sector:
             in_sector += value
     for k in range(account["n_orders"]):
@@ -121,8 +125,8 @@ def measures(
         heat += rest * order["unit_risk"]
         value = rest * order["unit_gross"]
         gross += value
-        net += value * float(order["side"])
-        held += value
+        net += rest * order["unit_net"]
+        held += rest * order["unit_cash"]
         if order["sector"] == sector:
             in_sector += value
     return heat, gross, net, in_sector, held
@@ -696,6 +700,7 @@ def _size_and_place(
         reward,
         unit_risk,
         unit_gross,
+        unit_gross * side,
         unit_cost(params, instrument, ref) + (unit_gross - ref * multiplier),
         lot,
         asked,
@@ -725,7 +730,7 @@ def _place_package(
     asked = signal["qty"]
     if asked == asked and not asked > 0.0:
         return _reject(logs, account, signal, codes.REASON_INVALID_QUANTITY, asked, 0.0, asked, absent, nan)
-    quality, price, loss, margin, premium = package_terms(
+    quality, price, loss, margin, premium, exposure = package_terms(
         state, market, params, t, signal["sym"], slot, signal["side"]
     )
     if quality != 0:
@@ -734,8 +739,6 @@ def _place_package(
         )
     if not price > 0.0:
         return _reject(logs, account, signal, codes.REASON_MIN_CREDIT, price, 0.0, asked, absent, price)
-    if params["greeks_on"] == 1:
-        note_volatilities(state, market, t, signal["sym"], slot, codes.YES)
     if package["covered"] == 1:
         free = np.floor(free_cover(state, signal["sym"], signal["strategy"], package["multiplier"]) + WHOLE)
         if free < 1.0:
@@ -755,7 +758,6 @@ def _place_package(
             absent,
             price,
         )
-    gross = margin if signal["side"] < 0 else price * package["multiplier"]
     return _grant_and_place(
         state,
         logs,
@@ -770,7 +772,8 @@ def _place_package(
         nan,
         nan,
         loss,
-        gross,
+        abs(exposure),
+        exposure,
         package_cost(state, params, slot, price, margin, signal["side"]),
         1.0,
         asked,
@@ -793,6 +796,7 @@ def _grant_and_place(
     reward: float,
     unit_risk: float,
     unit_gross: float,
+    unit_net: float,
     cost: float,
     lot: float,
     asked: float,
@@ -831,7 +835,8 @@ def _grant_and_place(
         if sized:
             asked = _floor_lot(params["risk_per_trade"] * equity / unit_risk, lot)
         elif asked == np.inf:
-            asked = _floor_lot(equity * params["leverage"] / unit_gross, lot)
+            paid = cost if signal["package"] > 0 else unit_gross
+            asked = _floor_lot(equity * params["leverage"] / paid, lot)
         granted = _floor_lot(asked, lot)
         if granted > 0.0:
             sector = signal["sector"]
@@ -842,7 +847,7 @@ def _grant_and_place(
             if skip_side != 0:
                 room += _released(state, sym, skip_side)
             room -= max(params["per_order"], params["commission_min"])
-            net_now = net * side
+            net_now = net if unit_net > 0.0 else -net
             for k in range(7):
                 if k == 0:
                     this, now, per, cap = (
@@ -873,7 +878,8 @@ def _grant_and_place(
                     this, now, per, cap = codes.REASON_BUYING_POWER, equity - room, cost, 1.0
                     policy = codes.POLICY_SHRINK
                 left = cap * equity - now
-                if granted * per > left:
+                # what raises no measure may pass, whatever is left of it
+                if per > 0.0 and granted * per > left:
                     rule = this
                     value = (now + asked * per) / equity
                     limit = cap
@@ -960,6 +966,8 @@ def _grant_and_place(
     order["reference"] = ref
     order["unit_risk"] = unit_risk
     order["unit_gross"] = unit_gross
+    order["unit_net"] = unit_net
+    order["unit_cash"] = cost if signal["package"] > 0 else unit_gross
     working_at(state, account["n_orders"])["slot"] = slot
     account["n_orders"] += 1
     symbol_at(state, sym)["n_orders"] += 1

@@ -587,6 +587,8 @@ def _split(state: Any, logs: Any, params: Any, sym: int, ratio: float) -> None:
         order["reference"] /= ratio
         order["unit_risk"] /= ratio
         order["unit_gross"] /= ratio
+        order["unit_net"] /= ratio
+        order["unit_cash"] /= ratio
         plan = plan_at(state, slot)
         plan["stop"] /= ratio
         plan["target"] /= ratio

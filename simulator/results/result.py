@@ -26,7 +26,6 @@ from simulator.errors import EngineError
 from simulator.kernel import codes
 from simulator.results import curves
 from simulator.results.frames import (
-    OUTCOMES,
     events_frame,
     fills_frame,
     trades_frame,

@@ -136,6 +136,21 @@ def _print_verdicts(canvas: Canvas, result: Result) -> None:
             str(rule), *(f"{row[name]:,}" if row[name] else "" for name in ("admitted", "shrunk", "rejected"))
         )
     canvas.print(table)
+    if len(result.raw.verdicts) and not m["admitted"]:
+        canvas.print(_nothing_admitted(result), style="bold yellow")
+
+
+def _nothing_admitted(result: Result) -> str:
+    """Say which rule most signals met, and what it measured; often the account is too small."""
+    verdicts = result.verdicts
+    rule = str(verdicts["rule"].value_counts().index[0])
+    met = verdicts[verdicts["rule"] == rule]
+    value, limit = met["value"].median(), met["limit"].median()
+    measured = "" if math.isnan(value + limit) else f", typically {value:.3g} against a limit of {limit:.3g}"
+    return (
+        f"Nothing was admitted: {len(met):,} of {len(verdicts):,} signals met {rule}{measured}. More cash, a "
+        "smaller instrument or another limit would let some through; docs/risk.md has every rule."
+    )
 
 
 def _print_exits(canvas: Canvas, result: Result) -> None:

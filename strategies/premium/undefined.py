@@ -1,8 +1,8 @@
 """Premium with undefined risk: strangle, straddle and jade lizard.
 
 These packages tie up what the exchange asks for naked options and can lose more. The risk manager counts the
-loss at the stop, and a gap does not stop there: sizes from these strategies are too large for anyone who
-takes the stop for a promise. With `stop_multiple=0` it counts the exchange's margin.
+loss at two deviations of the underlying over five sessions, whatever the stop: a gap does not stop there. A
+larger move loses more than was counted.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def stored(tmp_path: Path) -> Path:
 def test_a_premium_strategy_trades_options_modelled_from_an_index(cli: Cli) -> None:
     answer = cli(
         "backtest", "short-put-spread", "--underlying", "sample:spx", "--iv", "sample:vix", "--start",
-        "2014-01-01", "--end", "2016-12-31", "--json",
+        "2014-01-01", "--end", "2016-12-31", "--cash", "1000000", "--json",
     )  # fmt: skip
     assert answer.code == 0
     found = answer.json

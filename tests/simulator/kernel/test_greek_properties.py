@@ -271,19 +271,6 @@ def _largest(a: Admission, name: str, limits: RiskLimits) -> None:
     assert a.verdict["value"] == pytest.approx(told, rel=1e-6, abs=1e-9)
 
 
-def test_without_a_limit_nothing_is_kept() -> None:
-    @many(10)
-    @given(st.integers(0, 2**31))
-    def hold(seed: int) -> None:
-        bars = walk(seed)
-        run = Run(bars, mixed(bars, seed), risk=ROOMY, cash=200_000.0, costs=AT_MID, conventions=BOTH)
-        run.advance()
-        assert not run.state.legs["volatility"].any()
-        assert not run.state.plan_legs["volatility"].any()
-
-    hold()
-
-
 def modelled(bars: Bars, seed: int) -> OptionMarket:
     """A surface over an index that is missing on some days."""
     random = np.random.default_rng([seed, 5])

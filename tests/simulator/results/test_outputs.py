@@ -389,3 +389,11 @@ def test_quantstats_agrees(daily: Result) -> None:
     assert stats.volatility(returns) == pytest.approx(daily.metrics["volatility"])
     assert stats.cagr(returns) == pytest.approx(daily.metrics["cagr"])
     assert not math.isnan(stats.max_drawdown(returns))
+
+
+def test_a_summary_says_what_kept_every_signal_out() -> None:
+    bars = load_bars("synthetic:1x60?seed=1")
+    signals = Signals.from_arrays(bars, [10, 20], 0, 1, stop_percent=5.0)
+    text = backtest(bars, signals, cash=10.0).summary(color=False)
+    assert "Nothing was admitted: 2 of 2 signals met min_quantity" in text
+    assert "Nothing was admitted" not in backtest(bars, signals).summary(color=False)
