@@ -65,7 +65,8 @@ class OptionsScanner:
     journal
         Who remembers closed trades, for ranking and for `Opportunity.past`.
     parameters
-        Who has learned settings; they replace defaults, and what is given here goes before both.
+        Who has learned settings; they replace defaults, and what is given here goes before both. Learned
+        favourites come first among symbols whose own record says nothing.
     blacklist
         Symbols to leave out.
     earnings
@@ -103,6 +104,7 @@ class OptionsScanner:
         learned = dict(parameters.parameters_for(PARAMETERS_NAME)) if parameters is not None else {}
         excluded = {blacklist} if isinstance(blacklist, str) else set(blacklist)
         self.blacklist = frozenset(excluded | set(learned.pop("blacklist", ())))
+        self.favourites = frozenset(learned.pop("favourites", ()))
         known = {spec.name for spec in fields(ScanSettings)}
         self.learned = {name: value for name, value in learned.items() if name in known - set(settings)}
         self.settings = ScanSettings(**{**self.learned, **settings})
@@ -177,7 +179,7 @@ class OptionsScanner:
         # the symbol and the legs make the order one and the same on every run
         found.sort(
             key=lambda opp: (
-                -self._standing(opp.past),
+                -self._standing(opp),
                 -opp.score,
                 opp.symbol,
                 opp.strategy,
@@ -228,8 +230,9 @@ class OptionsScanner:
     def _past(self, symbol: str) -> TrackRecord | None:
         return None if self.journal is None else self.journal.past_performance(symbol)
 
-    def _standing(self, past: TrackRecord | None) -> int:
-        return 0 if past is None else past.standing(self.settings.min_track_trades)
+    def _standing(self, opp: Opportunity) -> int:
+        own = 0 if opp.past is None else opp.past.standing(self.settings.min_track_trades)
+        return own or int(opp.symbol in self.favourites)
 
 
 def _markets(source: Source | None) -> tuple[ScanMarket, ...]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from simulator.errors import ConfigError, SignalError
-from simulator.types import SignalStrength, TradingSignal
+from simulator.types import ParameterSource, SignalStrength, TradingSignal
 from strategies.patterns.scan import PatternScan
 from strategies.risk_calculator import RiskCalculator, reward_risk
 
@@ -26,6 +26,9 @@ __all__ = [
     "TradingSignal",
     "create_manual_signal",
 ]
+
+PARAMETERS_NAME = "signal_generator"
+"""By which a `ParameterSource` knows what was learned for it."""
 
 _ROUNDING = 1e-9
 """Relative slack in comparing a ratio with its limit: 2.0 passes 2.0, whatever binary prices do to it."""
@@ -72,9 +75,11 @@ class SignalGenerator:
     thresholds
         Score to strength.
     min_risk_reward_ratio
-        Smallest reward per unit of risk; 2.0 passes 2.0.
+        Smallest reward per unit of risk (2.0); 2.0 passes 2.0.
     min_pattern_score
-        Smallest score, 0 to 100.
+        Smallest score, 0 to 100 (60).
+    parameters
+        Who has learned these two; what is learned replaces a default, and what is given goes before both.
     """
 
     def __init__(
@@ -82,9 +87,15 @@ class SignalGenerator:
         risk_calc: RiskCalculator | None = None,
         *,
         thresholds: StrengthThresholds | None = None,
-        min_risk_reward_ratio: float = 2.0,
-        min_pattern_score: float = 60.0,
+        min_risk_reward_ratio: float | None = None,
+        min_pattern_score: float | None = None,
+        parameters: ParameterSource | None = None,
     ) -> None:
+        learned = {} if parameters is None else parameters.parameters_for(PARAMETERS_NAME)
+        if min_risk_reward_ratio is None:
+            min_risk_reward_ratio = float(learned.get("min_risk_reward_ratio", 2.0))
+        if min_pattern_score is None:
+            min_pattern_score = float(learned.get("min_pattern_score", 60.0))
         if not min_risk_reward_ratio >= 0 or not math.isfinite(min_risk_reward_ratio):
             raise ConfigError(
                 f"min_risk_reward_ratio is {min_risk_reward_ratio!r}; it must be 0 or more",

@@ -61,6 +61,11 @@ class Outcome:
                 running.update(connection, trade)
         if again and not few:
             running.rebuild(connection, source)
+        for number in set(again) - {trade.id for trade in closed}:  # open again: a late fill belonged to it
+            found, said = schema.insights.c, schema.mistakes.c
+            connection.execute(delete(schema.insights).where(found.trade_id == number))
+            automatic = said.trade_id == number, said.automatic == 1
+            connection.execute(delete(schema.mistakes).where(*automatic))
 
 
 def stored_row(

@@ -720,3 +720,18 @@ def test_deltas_and_probabilities_on_real_quotes() -> None:
         chance = (mids[high] - mids[low]) / (strikes[high] - strikes[low])
         # the spread's own average lies between its strikes, and puts are curved
         assert strip.below(np.array([middle]))[0] == pytest.approx(chance, abs=0.025)
+
+
+def test_learned_favourites_come_first_unless_their_own_record_speaks_against_them() -> None:
+    markets = [
+        ScanMarket.from_chain(chain(symbol=name), iv_rank=rank)
+        for name, rank in {"HIGH": 90.0, "SPY": 60.0, "QQQ": 55.0}.items()
+    ]
+    found = OptionsScanner(
+        markets,
+        costs=AT_MID,
+        strategies=("short-put",),
+        parameters=Learned(favourites=["SPY", "QQQ"]),
+        journal=Journal(QQQ=TrackRecord(4, 25.0, -120.0)),
+    ).scan_for_opportunities()
+    assert [opp.symbol for opp in found] == ["SPY", "HIGH", "QQQ"]
