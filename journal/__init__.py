@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from journal.parameters import ParameterSet, ParameterStore
     from journal.performance_report import PerformanceReport
     from journal.performance_tracker import PerformanceTracker, TradeRecord
-    from journal.position_tracker import PositionTracker, SyncReport
+    from journal.position_tracker import Difference, PositionTracker, SyncReport
     from journal.records import Campaign, Fill, Leg, Recommendation, Trade, TradeOutcome
     from journal.tax_lots import TaxReport
     from journal.trade_journal import TradeJournal
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Campaign",
     "Database",
+    "Difference",
     "Fill",
     "JournalContract",
     "LearningAnalysis",
@@ -52,6 +53,7 @@ __all__ = [
 _HOMES = {
     "Campaign": "records",
     "Database": "database",
+    "Difference": "position_tracker",
     "Fill": "records",
     "JournalContract": "contract",
     "LearningAnalysis": "learning_system",

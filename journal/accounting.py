@@ -66,8 +66,28 @@ class Sums(NamedTuple):
     pnl: float
 
 
-def summarise(side: int, multiplier: float, fills: Iterable[Cash], *, open_quantity: float) -> Sums:
+def summarise(
+    side: int,
+    multiplier: float,
+    fills: Iterable[Cash],
+    *,
+    open_quantity: float,
+    quantity: float | None = None,
+) -> Sums:
     """Return prices and profit of a trade from its fills.
+
+    Parameters
+    ----------
+    side, multiplier
+        Those of the trade.
+    fills
+        All of them. Opening fills may be of packages or of single legs: only their cash counts.
+    open_quantity
+        Packages or shares that are still open.
+    quantity
+        Packages or shares that were entered, in the units of `open_quantity`; None where every opening fill
+        is of whole packages, and then it is their sum. Fills of single legs, and shares that were split
+        since, cannot be added up to it.
 
     Gross profit is the cash of closing fills and of those with no effect on the position (dividends), less
     the entry value of what is closed. Legs that were closed singly count their cash at once, and their share
@@ -88,7 +108,8 @@ def summarise(side: int, multiplier: float, fills: Iterable[Cash], *, open_quant
             closing.append(-fill.side * value)
         else:
             other.append(-fill.side * value)
-    quantity = math.fsum(entered)
+    if quantity is None:
+        quantity = math.fsum(entered)
     closed = quantity - open_quantity
     entry_value = math.fsum(paid)
     if was_all(closed, 0.0, quantity):
@@ -159,13 +180,13 @@ def package_bounds(
 
 
 def occ_symbol(root: str, expiry: str, kind: str, strike: float) -> str:
-    """Return the canonical symbol of an option: root, date, C or P, strike in thousandths.
+    """Return the canonical symbol of an option: root, date, C or P, strike in thousandths, without padding.
 
     >>> occ_symbol("SPY", "2020-02-21", "put", 95.0)
-    'SPY   200221P00095000'
+    'SPY200221P00095000'
     """
     date = expiry.replace("-", "")[2:]
-    return f"{root:<6}{date}{kind[0].upper()}{round(strike * 1000):08d}"
+    return f"{root}{date}{kind[0].upper()}{round(strike * 1000):08d}"
 
 
 def close_code(text: str) -> str:

@@ -67,7 +67,7 @@ def add_to(
         order_id=order_id,
     )  # fmt: skip
     open_quantity = trade.open_quantity + more
-    sums = sums_of(connection, trade, open_quantity)
+    sums = sums_of(connection, trade, open_quantity, trade.quantity + more)
     size = more * trade.multiplier
     mid = trade.mid_price if mid_price is None else amount("mid_price", mid_price)
     lost = slippage(trade.side, price, mid, more, trade.multiplier)

@@ -254,7 +254,8 @@ def leg_of_trade(trade: Trade, leg: int | str) -> Leg:
         JOURNAL_LEGS where the trade has none such.
     """
     if isinstance(leg, str):
-        found = [part for part in trade.legs if leg in (part.symbol, str(part))]
+        plain = leg.replace(" ", "")  # a broker may pad the root: "SPY   260220P00095000"
+        found = [part for part in trade.legs if plain in (part.symbol.replace(" ", ""), str(part))]
     else:
         found = [part for part in trade.legs if part.position == integer("leg", leg)]
     if len(found) != 1:

@@ -103,13 +103,18 @@ def find(trade: Trade, plan: Planned | None = None, before: Iterable[Recent] = (
 
 
 def days_left(trade: Trade) -> int | None:
-    """Return calendar days from exit to expiry; None where there is no expiry or no exit.
+    """Return calendar days from exit to expiry; None where they are unknown or the times contradict.
 
     The day of the exit is the UTC day, which is the session's day during the regular hours of US markets.
+    What a broker books within `thresholds.SETTLEMENT_DAYS` after expiry was held to expiry: 0. An expiry
+    longer ago than that, and an exit further from expiry than the entry was, cannot be true.
     """
     if trade.expiry is None or trade.exit_ts is None:
         return None
-    return (date.fromisoformat(trade.expiry) - from_nanoseconds(trade.exit_ts).date()).days
+    left = (date.fromisoformat(trade.expiry) - from_nanoseconds(trade.exit_ts).date()).days
+    if left < -at.SETTLEMENT_DAYS or (trade.dte is not None and left > trade.dte + 1):
+        return None
+    return max(left, 0)
 
 
 def stop_overshoot(trade: Trade) -> float | None:
@@ -221,8 +226,25 @@ def _stop(trade: Trade) -> Finding | None:
         text = f"Filled beyond the stop by {100 * over:.0f}% of the planned risk (gap or slippage)"
         return Finding("gap_beyond_stop", -1, over, text)
     if trade.pnl > 0:
-        return Finding("stop_kept_profit", 1, over, "The stop that was moved up kept a profit")
+        if _secures_profit(trade):
+            text = f"The stop that was moved {'up' if trade.side > 0 else 'down'} kept a profit"
+            return Finding("stop_kept_profit", 1, over, text)
+        return Finding(
+            "stop_respected", 1, over, "Respected the stop, and the trade made a profit as a whole"
+        )
     return Finding("stop_respected", 1, over, "Respected the stop: the loss stayed as planned")
+
+
+def _secures_profit(trade: Trade) -> bool:
+    """Tell whether the stop was moved from where it was planned to the entry or beyond it.
+
+    A trade that ends at any other stop may have won by what was closed before: the stop kept nothing then.
+    """
+    planned_stop, stop = trade.stop_price, trade.current_stop_price
+    if planned_stop is None or stop is None:
+        return False
+    tiny = at.EPSILON * max(abs(planned_stop), abs(stop))
+    return trade.side * (stop - planned_stop) > tiny and trade.side * (stop - trade.entry_price) >= -tiny
 
 
 def _excursion(trade: Trade) -> Finding | None:

@@ -110,10 +110,17 @@ def inserted(result: CursorResult[Any]) -> int:
     return int(key[0])
 
 
-def sums_of(connection: Connection, trade: Trade, open_quantity: float) -> Sums:
-    """Return the sums of a trade from all its fills."""
-    fills = [Cash(*row) for row in connection.execute(_CASH, {"key": trade.id})]
-    return summarise(trade.side, trade.multiplier, fills, open_quantity=open_quantity)
+def sums_of(
+    connection: Connection, trade: Trade, open_quantity: float, quantity: float | None = None
+) -> Sums:
+    """Return the sums of a trade from all its fills.
+
+    A statement opens a package leg by leg, and shares may have been split since: how many packages were
+    entered is what the trade says, or `quantity` where that is about to change, never the sum of the fills.
+    """
+    fills = [Cash._make(row) for row in connection.execute(_CASH, {"key": trade.id})]
+    entered = trade.quantity if quantity is None else quantity
+    return summarise(trade.side, trade.multiplier, fills, open_quantity=open_quantity, quantity=entered)
 
 
 def write_trade(connection: Connection, trade_id: int, values: dict[str, Any]) -> None:

@@ -32,6 +32,9 @@ DTE_RULE_DAYS = 21
 DTE_RULE_TOLERANCE_DAYS = 3
 """Days around the expiry rule that still count as following it: a weekend."""
 
+SETTLEMENT_DAYS = 4
+"""Days after expiry in which brokers book what became of an option: a long weekend."""
+
 FAST_SHARE_OF_DTE = 1 / 3
 """A winner that met the profit rule within this share of its days to expiry was fast."""
 

@@ -212,5 +212,5 @@ def test_days_are_those_of_the_calendar() -> None:
 
 
 def test_symbols_of_options() -> None:
-    assert occ_symbol("SPY", "2026-02-20", "call", 7.5) == "SPY   260220C00007500"
-    assert occ_symbol("GOOGL", "2026-12-18", "put", 1234.56) == "GOOGL 261218P01234560"
+    assert occ_symbol("SPY", "2026-02-20", "call", 7.5) == "SPY260220C00007500"
+    assert occ_symbol("GOOGL", "2026-12-18", "put", 1234.56) == "GOOGL261218P01234560"

@@ -148,7 +148,34 @@ def test_stops_of_sold_premium_lie_above_the_entry() -> None:
 
 def test_a_stop_that_was_moved_up_kept_a_profit() -> None:
     found = said(stock(exit_price=52.0, current_stop_price=52.0, pnl=200.0, close_code="trail"))
-    assert "stop_kept_profit" in found
+    assert found["stop_kept_profit"] == (1, "The stop that was moved up kept a profit")
+    sold = stock(
+        side=-1, stop_price=52.0, current_stop_price=49.0, exit_price=49.0, pnl=100.0, close_code="stop"
+    )
+    assert said(sold)["stop_kept_profit"] == (1, "The stop that was moved down kept a profit")
+
+
+@pytest.mark.parametrize("stop", [None, 48.0, 49.0])
+def test_a_stop_on_the_losing_side_kept_no_profit(stop: float | None) -> None:
+    # 60 of 100 shares sold at 56, the rest at a stop below the entry: 60 x 6 - 40 x 2 is a profit of 280
+    price = (60 * 56.0 + 40 * 48.0) / 100
+    found = said(stock(exit_price=price, current_stop_price=stop, pnl=280.0, close_code="stop"))
+    assert found["stop_respected"] == (1, "Respected the stop, and the trade made a profit as a whole")
+    assert "stop_kept_profit" not in found
+
+
+@pytest.mark.parametrize(("expiry", "left"), [
+    ("2024-03-16", 0), ("2024-03-15", 0), ("2024-03-12", 0),  # booked up to four days after expiry
+    ("2024-03-11", None), ("2016-06-10", None),  # expired long before the trade was closed
+    ("2024-03-20", 4), ("2024-05-01", 46), ("2024-05-02", None),  # further away than at the entry
+])  # fmt: skip
+def test_days_left_are_unknown_where_times_contradict(expiry: str, left: int | None) -> None:
+    trade = spread(expiry=expiry, dte=45, close_code="manual", close_reason="", pnl=-70.0)
+    assert insights.days_left(trade) == left
+    late = said(trade).get("dte_rule_late")
+    assert (late is not None) == (left is not None and left < 18)
+    if left is not None and late is not None:
+        assert late == (-1, f"Held to {left} days before expiry, past the 21 DTE rule")
 
 
 def test_excursions() -> None:

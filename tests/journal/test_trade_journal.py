@@ -78,7 +78,7 @@ def test_what_was_recommended_is_kept_whole(desk: Desk) -> None:
     assert json.loads(kept.break_evens or "") == [93.15]
     assert json.loads(kept.details or "")["sizing_reasons"] == ["5 % of 46,000 is 2,300"]
     assert [str(leg) for leg in kept.legs] == ["-95P", "+90P"]
-    assert [leg.symbol for leg in kept.legs] == ["SPY   260220P00095000", "SPY   260220P00090000"]
+    assert [leg.symbol for leg in kept.legs] == ["SPY260220P00095000", "SPY260220P00090000"]
     assert [leg.open_quantity for leg in kept.legs] == [None, None]
 
 

@@ -147,7 +147,7 @@ def test_a_roll_continues_the_trade_in_one_campaign(desk: Desk) -> None:
     assert (old.close_code, old.campaign_id) == ("roll", trade_id)
     assert (new.rolled_from_id, new.campaign_id, new.quantity) == (trade_id, trade_id, 2.0)
     assert (new.symbol, new.strategy, new.iv_rank, new.recommendation_id) == ("SPY", old.strategy, 70.0, None)
-    assert [leg.symbol for leg in new.legs] == ["SPY   260320P00095000", "SPY   260320P00090000"]
+    assert [leg.symbol for leg in new.legs] == ["SPY260320P00095000", "SPY260320P00090000"]
     assert new.dte == 54
     assert new.max_loss == pytest.approx(2 * 290.0)
     outcome, third = journal.log_roll(

@@ -60,8 +60,8 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         },
     ],
     "legs": [
-        {"trade_id": 1, "position": 0, "side": -1, "kind": "put", "symbol": "SPY   240216P00470000"},
-        {"trade_id": 1, "position": 1, "side": 1, "kind": "put", "symbol": "SPY   240216P00465000"},
+        {"trade_id": 1, "position": 0, "side": -1, "kind": "put", "symbol": "SPY240216P00470000"},
+        {"trade_id": 1, "position": 1, "side": 1, "kind": "put", "symbol": "SPY240216P00465000"},
     ],
     "statements": [
         {"id": 1, "broker": "tastytrade", "digest": "ab", "imported_ts": TS, "rows_read": 2, "rows_new": 2}
