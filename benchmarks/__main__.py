@@ -29,6 +29,7 @@ SECTIONS = {
     "chunked": "scenarios.chunked_section",
     "premium": "premium.premium_section",
     "startup": "startup.startup_section",
+    "journal": "journal.journal_section",
     "scaling": "scaling.scaling_section",
 }
 PEERS = {"sweep": ("vectorbt",), "portfolio": ("vectorbt", "backtrader"), "long": ("vectorbt",)}

@@ -2,8 +2,8 @@
 
 A bracket (a pullback with a stop and a target) and a trailing stop (a breakout without a target), on the five
 technology stocks of `sample:stocks`. Each prints its summary with the interval over the conventions and
-leaves an HTML report. Then the breakout runs again without the sector cap, because five stocks of one
-sector are what that cap is for.
+leaves an HTML report, and its trades in a journal. Then the breakout runs again without the sector cap,
+because five stocks of one sector are what that cap is for.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from journal import TradeJournal
 from simulator import Bars, Result, RiskLimits, backtest, load_bars
 from strategies import load_strategy
 
@@ -39,6 +40,10 @@ def main() -> None:
     print(f"\nAll of it took {time.perf_counter() - began:.1f} s. Reports, to open in a browser:")
     for name in results:
         print(f"  {out / f'{name}.html'}")
+    with TradeJournal(out / "demo.db", source="backtest") as journal:
+        for name, result in results.items():
+            result.to_journal(journal, label=name)
+    print(f"What the trades teach: twinstep learn --source backtest --journal {out / 'demo.db'}")
 
 
 def run(bars: Bars, name: str, risk: RiskLimits, out: Path) -> Result:

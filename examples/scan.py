@@ -11,6 +11,7 @@ import warnings
 from rich.console import Console
 
 from simulator.errors import TwinstepWarning
+from simulator.opportunity import describe_legs
 from strategies import OptionsScanner, PositionSizer
 
 ACCOUNT = 46_000
@@ -30,7 +31,7 @@ def main() -> None:
     print(f"\nSizes for an account of {ACCOUNT:,}:")
     for opp in opportunities:
         sizing = sizer.calculate_position_details(opp)
-        print(f"{opp.strategy:18} {' '.join(map(str, opp.legs)):28} {sizing}")
+        print(f"{opp.strategy:18} {describe_legs(opp.legs):28} {sizing}")
         if not sizing.contracts:
             print(f"{'':18} {sizing.reasons[0]}")
 

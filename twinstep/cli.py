@@ -26,6 +26,8 @@ from twinstep.commands import (
     data,
     doctor,
     iv,
+    journal,
+    learn,
     lookahead,
     scan,
     strategies,
@@ -65,6 +67,7 @@ def front(
 
 
 RUN: Final = "Run"
+REMEMBER: Final = "Remember"
 LOOK: Final = "Look"
 SETUP: Final = "Set up"
 
@@ -78,6 +81,9 @@ app.add_typer(data.app, name="data", rich_help_panel=LOOK)
 app.command("scan", epilog=scan.EXAMPLES, rich_help_panel=LOOK)(scan.scan)
 app.command("iv", epilog=iv.EXAMPLES, rich_help_panel=LOOK)(iv.iv)
 app.add_typer(chain.app, name="chain", rich_help_panel=LOOK)
+app.add_typer(journal.app, name="journal", rich_help_panel=REMEMBER)
+app.command("learn", epilog=learn.LEARN_EXAMPLES, rich_help_panel=REMEMBER)(learn.learn)
+app.command("report", epilog=learn.REPORT_EXAMPLES, rich_help_panel=REMEMBER)(learn.report)
 app.command("new-strategy", epilog=strategies.EXAMPLES, rich_help_panel=SETUP)(strategies.new_strategy)
 app.add_typer(config.app, name="config", rich_help_panel=SETUP)
 

@@ -23,7 +23,7 @@ from simulator.conventions import Conventions
 from simulator.costs import Costs
 from simulator.errors import ConfigError, TwinstepError, did_you_mean
 from simulator.risk_limits import RiskLimits
-from twinstep.schema import Account, Data, Key, Report, Section, schema
+from twinstep.schema import Account, Data, Journal, Key, Report, Section, schema
 
 __all__ = ["FILE_NAME", "Settings", "find_file", "load_settings"]
 
@@ -40,6 +40,7 @@ class Settings:
     conventions: Conventions
     data: Data
     report: Report
+    journal: Journal
     path: Path | None
     given: Mapping[str, Any]
     """Values that somebody gave, by dotted key; the others are defaults."""

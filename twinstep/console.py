@@ -43,8 +43,12 @@ _PIPE_WIDTH: Final = 200
 
 
 def emit(text: str = "") -> None:
-    """Write a line of the result."""
-    print(text)
+    """Write a line of the result; signs that the terminal does not know become question marks."""
+    try:
+        print(text)
+    except UnicodeEncodeError:
+        encoding = sys.stdout.encoding
+        print(text.encode(encoding, "replace").decode(encoding))
 
 
 def emit_json(value: object) -> None:

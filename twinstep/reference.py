@@ -100,9 +100,8 @@ def _row(parameter: Any) -> str:
     default = parameter.default
     if default is not None and not isinstance(default, (bool, list, tuple)) and not callable(default):
         meaning += f" Default: {default}."
-    return f"| `{name}{value}` | {meaning} |".replace("1d|1h|…", "1d\\|1h\\|…").replace(
-        "csv|parquet|json", "csv\\|parquet\\|json"
-    )
+    value = value.replace("|", "\\|")
+    return f"| `{name}{value}` | {meaning} |"
 
 
 def main(folder: Path) -> None:

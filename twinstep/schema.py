@@ -30,6 +30,7 @@ __all__ = [
     "SECTIONS",
     "Account",
     "Data",
+    "Journal",
     "Key",
     "Report",
     "Section",
@@ -137,6 +138,26 @@ class Report:
         _one_of("export_format", self.export_format, FORMATS, code="CONFIG_FORMAT")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journal:
+    """The journal that `twinstep journal`, `learn` and `report` open.
+
+    Parameters
+    ----------
+    path
+        File, or the address of a PostgreSQL database.
+    source
+        Which trades they log and look at: "live", "paper" or "backtest".
+    """
+
+    path: str = "trade_journal.db"
+    source: str = "live"
+
+    def __post_init__(self) -> None:
+        _one_of("source", self.source, TRADE_SOURCES, code="CONFIG_JOURNAL_SOURCE")
+
+
+TRADE_SOURCES: Final = ("live", "paper", "backtest")
 GUARDS: Final = ("raise", "drop", "note")
 ADJUSTMENTS: Final = ("all", "splits", "none")
 FORMATS: Final = ("csv", "parquet", "json")
@@ -321,4 +342,5 @@ SECTIONS: Final = (
     ),
     Section("data", Data, "Bars"),
     Section("report", Report, "What a run leaves behind"),
+    Section("journal", Journal, "The trade journal"),
 )

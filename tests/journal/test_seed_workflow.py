@@ -578,6 +578,37 @@ def test_an_entry_is_logged_from_one_line(tmp_path: Path) -> None:
         assert journal.trade("TRADE_001").quantity == 7.0
 
 
+def test_the_shell_does_the_same_in_a_file_and_on_a_server(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from twinstep.cli import run
+
+    monkeypatch.chdir(tmp_path)
+
+    def shell(*words: str) -> str:
+        capsys.readouterr()
+        assert run(["journal", *words, "--journal", where]) == 0, capsys.readouterr().err
+        return capsys.readouterr().out
+
+    shell("log", "--symbol", "SPY", "--strategy", "short-put-spread", "--legs", "-480P +475P",
+          "--expiry", "2030-02-15", "--contracts", "7", "--credit", "1.90", "--iv-rank", "68.5")  # fmt: skip
+    assert "P&L +665.00" in shell("close", "TRADE_001", "--debit", "0.95", "--reason", "50% profit rule")
+    assert "50% profit rule" in shell("show", "--status", "closed")
+    assert "1" in shell("sql", "SELECT count(*) FROM trades WHERE close_reason LIKE '50% %'")
+    assert "+665.00" in shell("show", "1")
+    assert "1 trade" in shell("search", "spy")
+    shell("tag", "1", "shell")
+    shell("lesson", "1", "wait")
+    shell("export", "trades.csv")
+    assert "good" in shell("check")
+    assert "0 parameter sets" in shell("params", "history")
+    assert "+665.00" in shell("tax")
+    for words in (["learn"], ["report", "--weekly"], ["report", "--days", "3"]):
+        assert run([*words, "--journal", where]) == 0
+    assert run(["journal", "sql", "WITH a AS (SELECT 1) DELETE FROM trades", "--journal", where]) == 2
+    assert "1 trade" in shell("search", "spy")
+
+
 def test_signals_of_shares_are_remembered_like_options(journal: TradeJournal, clock: Clock) -> None:
     rec_id = journal.log_recommendation(signal(), reason="breakout")
     number = journal.log_trade_entry(rec_id=rec_id, quantity=100, entry_price=50.0)

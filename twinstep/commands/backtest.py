@@ -9,6 +9,7 @@ import typer
 
 from simulator.errors import ConfigError
 from twinstep.console import emit, emit_json, note, working
+from twinstep.journals import StoreIn, check_journal, store_result, stored_words
 from twinstep.option_market import Iv, RatePct, SurfaceName, with_options
 from twinstep.options import (
     OUTPUT,
@@ -39,6 +40,7 @@ EXAMPLES: Final = (
     "  twinstep backtest sma-cross --param fast=10 --costs ibkr-fixed\n"
     "  twinstep backtest my_idea.py:MyIdea --data prices/ --start 2015-01-01 --json\n"
     "  twinstep backtest short-put-spread --underlying sample:spx --iv sample:vix --start 2014-01-01\n"
+    "  twinstep backtest sma-cross --journal trade_journal.db\n"
     "  twinstep backtest atr-channel --interval --set risk.max_open_positions=8"
 )
 
@@ -102,6 +104,7 @@ def backtest(
             show_default=False,
         ),
     ] = None,
+    journal: StoreIn = None,
     open_report: Annotated[
         bool, typer.Option("--open", help="Open the report in a browser.", rich_help_panel=OUTPUT)
     ] = False,
@@ -128,6 +131,7 @@ def backtest(
     )
     if open_report and settings.report.path is None:
         raise ConfigError("--open has nothing to open; name a report with --report FILE", code="CLI_OPEN")
+    check_journal(journal)
     chosen = find_strategy(strategy, parse_parameters(param or ()))
     bars = with_options(read_bars(settings), iv, surface, rate_pct, settings)
     head = describe_bars(bars)
@@ -144,6 +148,7 @@ def backtest(
             emit()
             emit(str(spread))
     written = write_outputs(result, settings)
+    stored = None if journal is None else store_result(result, journal)
     if as_json:
         document: dict[str, Any] = {
             "strategy": repr(chosen),
@@ -154,10 +159,13 @@ def backtest(
             "interval": None if spread is None else spread.to_dict(),
             "fingerprint": result.fingerprint,
             "files": written,
+            "journal": stored,
         }
         emit_json(document)
     else:
         for file in written:
             note(f"wrote {file}")
+        if stored is not None:
+            note(stored_words(stored))
     if open_report:
         typer.launch(str(Path(str(settings.report.path)).resolve()))

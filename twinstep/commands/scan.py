@@ -1,14 +1,25 @@
-"""`twinstep scan`: premium opportunities of a chain, best first, each with a size."""
+"""`twinstep scan`: premium opportunities of a chain, best first, each with a size.
+
+With `--journal` the scan remembers: it uses the learned settings in force, shows how past trades in each
+symbol went and ranks by it, and logs what it recommends.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any, Final
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from twinstep.console import emit, emit_json, print_table
+from simulator.errors import ConfigError, JournalError
+from simulator.opportunity import describe_legs
+from twinstep.console import emit, emit_json, note, print_table
+from twinstep.journals import JournalSource, leave, place, writing
 from twinstep.options import Json
+
+if TYPE_CHECKING:
+    from journal.trade_journal import TradeJournal
 
 __all__ = ["EXAMPLES", "scan"]
 
@@ -16,6 +27,7 @@ EXAMPLES: Final = (
     "Examples:\n\n\b\n"
     "  twinstep scan\n"
     "  twinstep scan chain.parquet --iv-rank 62 --account-size 46000\n"
+    "  twinstep scan chain.parquet --iv-rank 62 --journal trade_journal.db\n"
     "  twinstep scan snapshots/ --symbol SPX --min-iv-rank 30 --rejected"
 )
 
@@ -50,30 +62,73 @@ def scan(
     rejected: Annotated[
         bool, typer.Option("--rejected", help="List what was rejected too, with the filter that did it.")
     ] = False,
+    journal: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH|URL",
+            help="Use what this journal has learned, show past trades, and log every recommendation in it.",
+            rich_help_panel="Journal",
+            show_default=False,
+        ),
+    ] = None,
+    trades: JournalSource = None,
     as_json: Json = False,
 ) -> None:
     """Scan option chains for premium to sell."""
     from strategies import OptionsScanner, PositionSizer
 
-    scanner = OptionsScanner(_market(source, symbol, iv_rank), min_iv_rank=min_iv_rank, target_dte=target_dte)
-    found = scanner.scan_for_opportunities()
-    sizer = PositionSizer(account_size=account_size)
-    sizes = [sizer.calculate_position_details(opportunity) for opportunity in found]
+    if trades is not None and journal is None:
+        raise ConfigError(
+            "--source says whose trades of a journal; name one with --journal", code="CLI_SOURCE"
+        )
+    market = _market(source, symbol, iv_rank)
+    with nullcontext() if journal is None else writing(place(journal, trades), begin=True) as memory:
+        scanner = OptionsScanner(
+            market, min_iv_rank=min_iv_rank, target_dte=target_dte, journal=memory, parameters=memory
+        )
+        found = scanner.scan_for_opportunities()
+        sizer = PositionSizer(account_size=account_size)
+        sizes = [sizer.calculate_position_details(opportunity) for opportunity in found]
+        logged = None if memory is None else _log(memory, found, sizes)
+        if logged and memory is not None and memory.source == "live" and scanner.grade == "modelled":
+            note("modelled quotes were logged as live; --source paper keeps them apart")
     candidates = scanner.candidates
     refused = candidates[~candidates["accepted"].astype(bool)]
     if as_json:
-        emit_json(_document(scanner, found, sizes, candidates if rejected else None))
+        emit_json(_document(scanner, found, sizes, candidates if rejected else None, logged))
         return
     emit(f"{scanner!r}")
     for line in scanner.notes:
         emit(line)
     if found:
         print_table(scanner.table())
-        for opportunity, size in zip(found, sizes, strict=True):
-            emit(f"{opportunity.strategy:18} {' '.join(map(str, opportunity.legs))}: {size}")
+        for number, (opportunity, size) in enumerate(zip(found, sizes, strict=True)):
+            rec = "" if not logged else f"rec {logged[number]:<4} "
+            emit(f"{rec}{opportunity.strategy:18} {describe_legs(opportunity.legs)}: {size}")
+            if opportunity.past is not None:
+                emit(f"{'':18} past trades in {opportunity.symbol}: {opportunity.past}")
     emit(f"{len(found)} opportunities of {len(candidates)} candidates, quotes {scanner.grade}")
     if rejected and len(refused):
         emit(refused[["symbol", "strategy", "legs", "filter", "reason"]].to_string(index=False))
+
+
+def _log(journal: TradeJournal, found: list[Any], sizes: list[Any]) -> list[int | str]:
+    """Log recommendations, or leave them in the inbox, and return their numbers or the ids of commands."""
+    logged: list[int | str] = []
+    for opportunity, size in zip(found, sizes, strict=True):
+        arguments = {
+            "opp": opportunity, "sizing": size, "reason": "Scanner auto-generated", "source": journal.source,
+        }  # fmt: skip
+        try:
+            logged.append(journal.apply("log_recommendation", arguments))
+        except JournalError as error:
+            if error.code != "JOURNAL_LOCKED":
+                raise
+            logged.append(leave(journal, "log_recommendation", arguments))
+    queued = sum(isinstance(one, str) for one in logged)
+    if queued:
+        note(f"another process writes to {journal.database.name}: left {queued} commands in its inbox")
+    return logged
 
 
 def _market(source: str | None, symbol: str | None, iv_rank: float | None) -> Any:
@@ -87,15 +142,19 @@ def _market(source: str | None, symbol: str | None, iv_rank: float | None) -> An
     return ScanMarket.from_chain(load_chain(source), iv_rank=iv_rank)
 
 
-def _document(scanner: Any, found: list[Any], sizes: list[Any], candidates: Any) -> dict[str, Any]:
+def _document(
+    scanner: Any, found: list[Any], sizes: list[Any], candidates: Any, logged: list[int | str] | None
+) -> dict[str, Any]:
     document: dict[str, Any] = {
         "grade": scanner.grade,
         "settings": dataclasses.asdict(scanner.settings),
+        "learned": scanner.learned,
         "notes": list(scanner.notes),
         "opportunities": [
             {**dataclasses.asdict(opportunity), "sizing": dataclasses.asdict(size)}
             for opportunity, size in zip(found, sizes, strict=True)
         ],
+        "logged": logged,
     }
     if candidates is not None:
         document["candidates"] = candidates.to_dict(orient="records")

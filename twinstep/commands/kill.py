@@ -1,0 +1,122 @@
+"""`twinstep kill`, `arm` and `status`: the kill switch from the shell.
+
+`kill` is usually answered before this module is imported, by `twinstep.entry`; both do the same.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import typer
+
+from simulator.errors import ConfigError
+from twinstep.console import emit, emit_json, note
+from twinstep.options import Json
+
+__all__ = ["ARM_EXAMPLES", "KILL_EXAMPLES", "STATUS_EXAMPLES", "arm", "kill", "status"]
+
+KILL_EXAMPLES: Final = (
+    "Examples:\n\n\b\n"
+    "  twinstep kill\n"
+    '  twinstep kill --reason "quotes are frozen"\n'
+    "  twinstep kill --folder trade_journal.db.switch"
+)
+ARM_EXAMPLES: Final = (
+    'Examples:\n\n\b\n  twinstep arm --by ada --reason "the feed is back"\n'
+    '  twinstep arm --by ada --reason "the feed is back" --confirm'
+)
+STATUS_EXAMPLES: Final = "Examples:\n\n\b\n  twinstep status\n  twinstep status --json"
+
+Folder = Annotated[
+    str | None,
+    typer.Option(
+        "--folder", metavar="FOLDER", help="Folder of the kill switch; without it, that of the journal."
+    ),
+]
+Journal = Annotated[
+    str | None,
+    typer.Option(
+        "--journal",
+        metavar="PATH",
+        help="The journal beside which the switch lies; without it, what the configuration says, else "
+        "trade_journal.db.",
+        show_default=False,
+    ),
+]
+
+
+def kill(
+    folder: Folder = None,
+    journal: Journal = None,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why.", show_default=False)] = "",
+    by: Annotated[
+        str, typer.Option(metavar="NAME", help="Who; the user by default.", show_default=False)
+    ] = "",
+) -> None:
+    """Halt trading at once, until a person arms it again.
+
+    Without a folder or journal, every switch of this folder and the configured one is engaged. Works on a
+    full disk and without the journal. Exit code 1 where a token could not be removed, 3 where the named
+    folder had no switch.
+    """
+    from twinstep.switches import kill as halt
+
+    code = halt(folder=folder, journal=journal, reason=reason, by=by)
+    if code:
+        raise typer.Exit(code)
+
+
+def arm(
+    by: Annotated[str, typer.Option(metavar="NAME", help="The person who answers for it.")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why trading may go on.")],
+    folder: Folder = None,
+    journal: Journal = None,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Do it; without, only what it would end is shown.")
+    ] = False,
+) -> None:
+    """End a halt or a reduction, in the name of a person."""
+    from twinstep import switches
+
+    place = switches.folder_of(folder, journal)
+    scope = switches.scope_of(place)
+    found = switches.look(place)
+    if not confirm:
+        emit(f"{found['state']}: {place}: {found['why']}")
+        raise ConfigError(
+            f"arming lets {'REAL' if scope == 'live' else 'paper'} orders pass again; drawdown and daily "
+            "loss stay as they are. Add --confirm to do it",
+            code="CLI_CONFIRM",
+        )
+    switch = switches.arm(place, by, reason)
+    emit(f"{switch.state}: {place}: armed for {scope} by {by}")
+
+
+def status(folder: Folder = None, journal: Journal = None, as_json: Json = False) -> None:
+    """Show whether trading is halted, by whom, when and why, and what the journal says.
+
+    Needs no journal: figures that cannot be read are unknown.
+    """
+    from twinstep import switches
+    from twinstep.switch_figures import figures
+
+    place = switches.folder_of(folder, journal)
+    found = switches.look(place)
+    found["journal"] = figures(place, journal)
+    if as_json:
+        emit_json(found)
+        return
+    emit(f"{found['state']}: {found['folder']} ({found['scope']})")
+    emit(f"why: {found['why']}")
+    if found["armed_by"]:
+        emit(f"armed: by {found['armed_by']} at {found['armed_at']}: {found['arm_reason']}")
+    shown = found["journal"]
+    emit(f"journal: {shown['path'] or 'unknown'}")
+    emit(f"open trades: {_or_unknown(shown['open_trades'])}")
+    emit(f"session: {_or_unknown(shown['session'])}")
+    for problem in [*found["problems"], *shown["problems"]]:
+        note(f"warning: {problem}")
+
+
+def _or_unknown(value: object) -> str:
+    return "unknown" if value is None else str(value)

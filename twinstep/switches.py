@@ -1,0 +1,180 @@
+"""Kill switches from the shell: which ones, and what killing, arming and looking print.
+
+A kill has to work when little else does, and soon: this module imports nothing but the switch itself, which
+rests on the standard library. What it can do without (the configuration, the journal, a name for the user)
+may fail, and is then left out.
+
+The switch of a journal lies beside it, in `<journal>.switch`. Whoever kills without naming one halts every
+switch of this folder and the configured one: halting too much is cheap.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from live.kill_files import ENDING, is_fresh, read_record, switch_folder
+from live.kill_switch import KillSwitch, KillSwitchError, Scope
+
+__all__ = [
+    "JOURNAL",
+    "arm",
+    "configured_journal",
+    "folder_of",
+    "kill",
+    "look",
+    "quick_kill",
+    "scope_of",
+]
+
+JOURNAL: Final = "trade_journal.db"
+DONE, FAILED, FOUND = 0, 1, 3
+
+_OPTIONS: Final = ("--folder", "--journal", "--reason", "--by")
+
+
+def quick_kill(arguments: Sequence[str]) -> int | None:
+    """Kill as `twinstep kill ARGUMENTS` does, or return None for a line that only the parser understands."""
+    given: dict[str, str] = {}
+    rest = list(arguments)
+    while rest:
+        name, equals, value = rest.pop(0).partition("=")
+        if name not in _OPTIONS or name in given or (not equals and not rest):
+            return None
+        given[name] = value if equals else rest.pop(0)
+    try:
+        return kill(
+            folder=given.get("--folder"),
+            journal=given.get("--journal"),
+            reason=given.get("--reason", ""),
+            by=given.get("--by", ""),
+        )
+    except Exception:
+        return None  # the ordinary way tries again, and prints it as every error is printed
+
+
+def kill(*, folder: str | None = None, journal: str | None = None, reason: str = "", by: str = "") -> int:
+    """Halt, print what was halted, and return the exit code.
+
+    It is 0, or 1 where a halt does not reach everybody, or 3 where the named folder had no switch.
+
+    Raises
+    ------
+    KillSwitchError
+        LIVE_NO_SWITCH where none is named and none is found.
+    """
+    folders = [folder_of(folder, journal)] if folder or journal else _all_here()
+    code = DONE
+    for place in folders:
+        was_fresh = is_fresh(place)
+        switch = KillSwitch(place, scope=scope_of(place), arm_fresh=False)
+        halt = switch.engage(reason or "killed from the command line", by or _user())
+        _say(f"{halt.state}: {place}")
+        for problem in halt.problems:
+            _complain(f"warning: {place}: {problem}")
+        if not halt.complete:
+            _complain(
+                f"error [LIVE_KILL_INCOMPLETE]: the token in {place} is still there, so other processes "
+                "trade on: end them by hand, or remove the file as a user who may"
+            )
+            code = FAILED
+        elif was_fresh and code == DONE:
+            _complain(f"warning: no switch was in {place}; one is there now, halted. Is that the right path?")
+            code = FOUND
+    return code
+
+
+def arm(place: Path, by: str, reason: str) -> KillSwitch:
+    """Arm a switch for its own scope; raises `KillSwitchError`."""
+    switch = KillSwitch(place, scope=scope_of(place), arm_fresh=False)
+    switch.arm(by, reason)
+    return switch
+
+
+def look(place: Path) -> dict[str, Any]:
+    """Return the status of a switch."""
+    return KillSwitch(place, scope=scope_of(place), arm_fresh=False).status
+
+
+def folder_of(folder: str | None, journal: str | None) -> Path:
+    """Return the folder of the switch that is meant: the one named, else that of the journal."""
+    if folder:
+        return Path(folder)
+    return switch_folder(journal or configured_journal())
+
+
+def scope_of(place: Path) -> Scope:
+    """Return the scope that a folder was begun for; paper where its record does not say."""
+    try:
+        scopes = [entry["scope"] for entry in read_record(place) if "scope" in entry]
+    except OSError:
+        scopes = []
+    return "live" if scopes and scopes[-1] == "live" else "paper"
+
+
+def configured_journal() -> str:
+    """Return the journal that twinstep.toml names, without checking the rest of it; else the default."""
+    try:
+        content = Path("twinstep.toml").read_bytes()
+    except OSError:
+        return JOURNAL
+    try:
+        import tomllib
+
+        path = tomllib.loads(content.decode())["journal"]["path"]
+    except (ValueError, KeyError, TypeError):
+        return JOURNAL
+    return path if isinstance(path, str) and "://" not in path else JOURNAL
+
+
+def _all_here() -> list[Path]:
+    try:
+        here = sorted(name for name in os.listdir() if name.endswith(ENDING) and os.path.isdir(name))
+    except OSError:
+        here = []
+    found = {os.path.realpath(name): Path(name) for name in here}
+    try:
+        configured = switch_folder(configured_journal())
+        if configured.is_dir():
+            found[os.path.realpath(configured)] = configured
+    except (OSError, RuntimeError):
+        configured = Path(JOURNAL + ENDING)  # no working directory, or a ~ that means nobody
+    if not found:
+        raise KillSwitchError(
+            f"no switch is in this folder, and none at {configured}: nothing was halted. Name it with "
+            "--folder or --journal",
+            code="LIVE_NO_SWITCH",
+        )
+    return list(found.values())
+
+
+def _user() -> str:
+    for name in ("USER", "LOGNAME"):
+        if os.environ.get(name):
+            return os.environ[name]
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_name
+    except (ImportError, KeyError):
+        return f"user {os.getuid()}"
+
+
+def _say(text: str) -> None:
+    _write(sys.stdout, text)
+
+
+def _complain(text: str) -> None:
+    _write(sys.stderr, text)
+
+
+def _write(stream: Any, text: str) -> None:
+    # a closed pipe or a full disk behind the output is no reason not to halt the next one
+    try:
+        stream.write(text + "\n")
+        stream.flush()
+    except (OSError, ValueError, AttributeError):
+        pass
