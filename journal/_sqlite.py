@@ -228,6 +228,8 @@ def _connect(uri: str, *, write: bool, busy_seconds: float) -> sqlite3.Connectio
         uri, uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False
     )
     try:
+        # SQLite's own knows no letters beyond ASCII
+        connection.create_function("lower", 1, _lower, deterministic=True)
         execute: Any = connection.execute
         execute("PRAGMA foreign_keys = ON")
         if write:
@@ -243,6 +245,10 @@ def _connect(uri: str, *, write: bool, busy_seconds: float) -> sqlite3.Connectio
         connection.close()
         raise
     return connection
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
 
 
 def _new_connection(draft: Path) -> sqlite3.Connection:

@@ -69,7 +69,7 @@ def add_to(
     open_quantity = trade.open_quantity + more
     sums = sums_of(connection, trade, open_quantity, trade.quantity + more)
     size = more * trade.multiplier
-    mid = trade.mid_price if mid_price is None else amount("mid_price", mid_price)
+    mid = None if mid_price is None else amount("mid_price", mid_price)
     lost = slippage(trade.side, price, mid, more, trade.multiplier)
     values: dict[str, Any] = {
         **sums._asdict(),

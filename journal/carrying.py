@@ -73,6 +73,7 @@ def roll(
         kind="option",
         legs=legs,
         multiplier=trade.multiplier,
+        width=trade.width if entry.width is None and not legs else entry.width,
         actual_contracts=closing if entry.actual_contracts is None else entry.actual_contracts,
         sector=trade.sector if entry.sector is None else entry.sector,
         signal_type=trade.signal_type if entry.signal_type is None else entry.signal_type,
@@ -202,6 +203,12 @@ def lapse(
     trade = get_trade(connection, trade_id)
     if trade.kind != "option":
         raise DataError(f"trade {trade.id} is in shares, which do not expire", code="JOURNAL_EXPIRY")
+    day = from_nanoseconds(stamp_of(when, now)).date().isoformat()
+    if trade.expiry is not None and day < trade.expiry:
+        raise DataError(
+            f"trade {trade.id} expires on {trade.expiry}, not on {day}; log_trade_exit closes it before",
+            code="JOURNAL_EXPIRY",
+        )
     return leave(
         connection, trade.id, exit_debit=None, exit_price=settlement, quantity=None, close_reason="expiry",
         notes=notes, when=when, fees=fees, mae=None, mfe=None, now=now, code="expiry", kind="expiry",

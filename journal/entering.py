@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from journal import schema
 from journal.accounting import DAY, slippage
 from journal.entry import Entry
-from journal.lookup import chosen, get_recommendation, get_trade, resolve
+from journal.lookup import chosen, get_recommendation, get_trade
 from journal.plan import bounds_of, check_legs, mid_price_of, option_legs, snapshot_of
 from journal.recommending import decide, leg_values
 from journal.records import Leg, Recommendation
@@ -28,6 +28,11 @@ __all__ = ["enter", "join_campaign", "one_price", "stamp_of", "tag", "whole", "w
 _INSERT: Final = insert(schema.trades)
 _INSERT_LEGS: Final = insert(schema.legs)
 _NAMED: Final = select(schema.trades.c.id).where(schema.trades.c.name == bindparam("key"))
+_OPEN_LEG: Final = (
+    update(schema.legs)
+    .where(schema.legs.c.id == bindparam("key"))
+    .values(open_quantity=bindparam("contracts"))
+)
 
 
 def enter(connection: Connection, entry: Entry, *, source: str, now: int, fill_kind: str = "trade") -> int:
@@ -35,7 +40,7 @@ def enter(connection: Connection, entry: Entry, *, source: str, now: int, fill_k
     recommendation = None
     if entry.rec_id is not None:
         recommendation = get_recommendation(connection, entry.rec_id, now)
-    given = option_legs(entry.legs, entry.expiry)
+    given = option_legs(entry.legs or (), entry.expiry)
     check_legs(given)
     legs: Sequence[Leg | OptionLeg] = given or (() if recommendation is None else recommendation.legs)
     symbol, strategy = _names(entry, recommendation)
@@ -49,7 +54,9 @@ def enter(connection: Connection, entry: Entry, *, source: str, now: int, fill_k
     if recommendation is not None:
         _check_standing(recommendation, entry, ts, details)
     values = snapshot_of(entry, recommendation, legs)
-    _check_stop(entry.stop_price, side, price, kind)
+    if kind == "stock":
+        _check_stop(entry.stop_price, side, price)
+        _check_target(entry.target_price, side, price)
     _check_expiry(values["expiry"], ts, recommendation)
     if values["dte"] is None and values["expiry"] is not None:
         values["dte"] = (date.fromisoformat(values["expiry"]) - from_nanoseconds(ts).date()).days
@@ -96,10 +103,10 @@ def enter(connection: Connection, entry: Entry, *, source: str, now: int, fill_k
     if rows:
         connection.execute(_INSERT_LEGS, [row | {"trade_id": trade_id} for row in rows])
     _first_fill(connection, trade_id, values, entry, fill_kind)
-    for word in entry.tags:
+    for word in _words(entry.tags):
         tag(connection, trade_id, word)
     if recommendation is not None and recommendation.status != "executed":
-        _execute(connection, recommendation, trade_id, ts, now)
+        decide(connection, recommendation.id, "executed", decision=f"trade {trade_id}", now=now)
     return trade_id
 
 
@@ -170,7 +177,7 @@ def tag(connection: Connection, trade_id: int, word: str) -> None:
 
 def join_campaign(connection: Connection, trade_id: int | str) -> int:
     """Return the campaign of a trade, which begins one where it has none."""
-    trade = get_trade(connection, resolve(connection, trade_id))
+    trade = get_trade(connection, trade_id)
     if trade.campaign_id is None:
         write_trade(connection, trade.id, {"campaign_id": trade.id})
         return trade.id
@@ -182,13 +189,6 @@ def write_legs(connection: Connection, open_quantities: Mapping[int, float]) -> 
     if open_quantities:
         rows = [{"key": number_, "contracts": contracts} for number_, contracts in open_quantities.items()]
         connection.execute(_OPEN_LEG, rows)
-
-
-_OPEN_LEG: Final = (
-    update(schema.legs)
-    .where(schema.legs.c.id == bindparam("key"))
-    .values(open_quantity=bindparam("contracts"))
-)
 
 
 def _names(entry: Entry, recommendation: Recommendation | None) -> tuple[str, str]:
@@ -278,15 +278,23 @@ def _check_standing(recommendation: Recommendation, entry: Entry, ts: int, detai
     details["override"] = status
 
 
-def _check_stop(stop: float | None, side: int, price: float, kind: str) -> None:
-    if stop is None or kind != "stock":
-        return
-    if side * (price - stop) <= 0:
+def _check_stop(stop: float | None, side: int, price: float) -> None:
+    if stop is not None and side * (price - stop) <= 0:
         where = "below" if side > 0 else "above"
         raise DataError(
             f"stop_price is {stop:g} with an entry at {price:g}; the stop of this trade must be {where} its "
             "entry",
             code="JOURNAL_STOP",
+        )
+
+
+def _check_target(target: float | None, side: int, price: float) -> None:
+    if target is not None and side * (target - price) < 0:
+        where = "above" if side > 0 else "below"
+        raise DataError(
+            f"target_price is {target:g} with an entry at {price:g}; the target of this trade must be "
+            f"{where} its entry",
+            code="JOURNAL_TARGET",
         )
 
 
@@ -359,6 +367,12 @@ def _own_legs(
     ]
 
 
+def _words(tags: Sequence[str] | None) -> Sequence[str]:
+    if isinstance(tags, str):
+        raise DataError(f"tags is {tags!r}; it must be a list of words", code="JOURNAL_VALUE")
+    return tags or ()
+
+
 def _first_fill(
     connection: Connection, trade_id: int, values: dict[str, Any], entry: Entry, kind: str
 ) -> None:
@@ -370,9 +384,3 @@ def _first_fill(
         price=values["entry_price"], fees=values["fees"], mid_price=values["mid_price"], execution_key=key,
         broker=entry.broker, order_id=entry.order_id,
     )  # fmt: skip
-
-
-def _execute(
-    connection: Connection, recommendation: Recommendation, trade_id: int, ts: int, now: int
-) -> None:
-    decide(connection, recommendation.id, "executed", decision=f"trade {trade_id}", now=now)

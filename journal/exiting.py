@@ -16,6 +16,7 @@ from journal import insights, mistakes, running, schema
 from journal.accounting import capture_percent, close_code, days_between, was_all
 from journal.entering import stamp_of, whole, write_legs
 from journal.lookup import get_trade
+from journal.recent import background
 from journal.records import Leg, Trade, TradeOutcome
 from journal.sums import add_fill, owner_of, sums_of
 from journal.values import amount, from_nanoseconds, number, text
@@ -68,6 +69,7 @@ def leave(
     )  # fmt: skip
     left = 0.0 if was_all(closing, trade.open_quantity, trade.quantity) else trade.open_quantity - closing
     if trade.legs:
+        _check_parts(trade, left)
         share = left / trade.open_quantity
         write_legs(connection, {leg.id: (leg.open_quantity or 0.0) * share for leg in trade.legs})
     return settle(
@@ -128,8 +130,9 @@ def settle(
 
 def analyse(connection: Connection, trade: Trade) -> tuple[str, ...]:
     """Store what a closed trade teaches and return it in words."""
-    found = insights.analyse(connection, trade)
-    mistakes.detect(connection, trade)
+    known = background(connection, trade)
+    found = insights.analyse(connection, trade, known)
+    mistakes.detect(connection, trade, known)
     running.update(connection, trade)
     return tuple(one.text for one in found)
 
@@ -218,6 +221,16 @@ def legs_gone(trade: Trade) -> bool:
 
 def _regular(leg: Leg, trade: Trade) -> bool:
     return was_all(leg.open_quantity or 0.0, leg.ratio * trade.open_quantity, leg.ratio * trade.quantity)
+
+
+def _check_parts(trade: Trade, left: float) -> None:
+    if left and any(leg.open_quantity and not _regular(leg, trade) for leg in trade.legs):
+        has = ", ".join(f"{leg.open_quantity:g} of {leg}" for leg in trade.legs)
+        raise DataError(
+            f"trade {trade.id} has {has} open, which are no whole packages; close all of it, or single "
+            "contracts by log_leg_exit",
+            code="JOURNAL_LEGS",
+        )
 
 
 def _excursions(trade: Trade, mae: float | None, mfe: float | None) -> dict[str, float]:

@@ -110,7 +110,7 @@ def _learn(connection: Connection, run_id: int, source: str) -> None:
         del past[:-RECENT_TRADES]
     _insert(connection, schema.insights, found)
     _insert(connection, schema.mistakes, tagged)
-    running.rebuild(connection, source)
+    running.extend(connection, source, members)
 
 
 def _configuration(result: Result) -> dict[str, Any]:

@@ -15,12 +15,12 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import delete, insert
+from sqlalchemy import bindparam, delete, insert
 
 from journal import thresholds as at
-from journal.recent import Planned, Recent, planned, recent
+from journal.recent import Background, Planned, Recent, background
 from journal.schema import insights
 from journal.values import from_nanoseconds
 
@@ -54,7 +54,7 @@ class Finding:
     text: str
 
 
-def analyse(connection: Connection, trade: Trade) -> list[Finding]:
+def analyse(connection: Connection, trade: Trade, known: Background | None = None) -> list[Finding]:
     """Find what a closed trade teaches and store it, in place of what was found for it before.
 
     Parameters
@@ -63,11 +63,14 @@ def analyse(connection: Connection, trade: Trade) -> list[Finding]:
         Inside a write transaction.
     trade
         The closed trade; an open one teaches nothing yet and gives an empty list.
+    known
+        What the trade is compared with; None reads it.
     """
     if trade.status != "closed" or trade.exit_ts is None:
         return []
-    found = find(trade, planned(connection, trade), recent(connection, trade))
-    connection.execute(delete(insights).where(insights.c.trade_id == trade.id))
+    plan, before = background(connection, trade) if known is None else known
+    found = find(trade, plan, before)
+    connection.execute(_DELETE, {"key": trade.id})
     if found:
         rows = [
             {
@@ -80,7 +83,7 @@ def analyse(connection: Connection, trade: Trade) -> list[Finding]:
             }
             for one in found
         ]
-        connection.execute(insert(insights), rows)
+        connection.execute(_INSERT, rows)
     return found
 
 
@@ -339,6 +342,8 @@ def _number_in(text: str | None, pattern: str, otherwise: float) -> float:
     return value if value > 0 else otherwise
 
 
+_DELETE: Final = delete(insights).where(insights.c.trade_id == bindparam("key"))
+_INSERT: Final = insert(insights)
 _BY_HAND = ("manual", "other", "signal", None)
 _STOPS = ("stop", "trail", "breakeven")
 _RULES: tuple[Callable[[Trade], Finding | None], ...] = (

@@ -102,7 +102,11 @@ class Recommendation:
         """How much it is worth, in words."""
         if self.evidence is None:
             return f"not significant: not tested, {counted(self.trades)}"
-        p = f"p = {self.evidence.adjusted_p:.2g} over {counted(self.evidence.trades)}"
+        tested = self.evidence.trades
+        if not tested:
+            return f"not significant: too few to test, {counted(self.trades)}"
+        part = f"{tested:,} of " if tested < self.trades else ""
+        p = f"p = {self.evidence.adjusted_p:.2g} over {part}{counted(self.trades if part else tested)}"
         if self.significant:
             return f"significant: {p}"
         more = self.evidence.more_trades

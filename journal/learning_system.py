@@ -92,6 +92,10 @@ class LearningAnalysis:
             if one.setting in ("blacklist", "favourites"):
                 listed = settings.get(one.setting, ())
                 settings[one.setting] = sorted({*listed, one.proposed})
+                # what is ahead now may have lost before, and the other way round
+                other = "favourites" if one.setting == "blacklist" else "blacklist"
+                if one.proposed in settings.get(other, ()):
+                    settings[other] = [name for name in settings[other] if name != one.proposed]
             else:
                 settings[one.setting] = one.proposed
         return {name: values for name, values in found.items() if values != dict(self.learned[name])}

@@ -49,13 +49,11 @@ def headline(analysis: LearningAnalysis) -> str:
     if rate is None:
         return "No closed trades yet."
     even = record.break_even
-    if (
-        record.average_pnl is not None
-        and even is not None
-        and rate >= LOW_WIN_RATE
-        and record.average_pnl < 0
-    ):
+    losing = record.average_pnl is not None and record.average_pnl < 0
+    if even is not None and losing and rate >= LOW_WIN_RATE:
         return f"⚠ Win rate {rate:.0f}% is below its break-even of {even:.0f}% - Consider:"
+    if even is not None and even < rate < LOW_WIN_RATE:
+        return f"• Win rate {rate:.0f}% is above its break-even of {even:.0f}% - Consider:"
     if rate >= HIGH_WIN_RATE:
         return f"✓ Excellent win rate ({rate:.0f}%) - Consider:"
     if rate < LOW_WIN_RATE:
@@ -66,13 +64,15 @@ def headline(analysis: LearningAnalysis) -> str:
 def advice_lines(analysis: LearningAnalysis) -> list[str]:
     """Return all advice with reasons, figures and marks."""
     lines = [headline(analysis)]
+    if not analysis.examination.records["all"].trades:
+        return lines
     for one in analysis.recommendations:
         lines.append(f"  - {one.text}")
         lines.append(f"      [{one.mark}]")
         lines += [f"      {reason}" for reason in one.reasons]
         lines += [f"      {estimate_text(estimate)}" for estimate in one.estimates]
     if not analysis.recommendations:
-        lines.append("  - Nothing yet: too few closed trades, or nothing that differs")
+        return [*lines, "  - Nothing yet: too few closed trades, or nothing that differs"]
     sure = sum(one.significant for one in analysis.recommendations)
     lines += [
         "",

@@ -81,11 +81,11 @@ def resolve(connection: Connection, trade_id: TradeId) -> int:
         JOURNAL_VALUE for what is neither a number nor a text.
     """
     if isinstance(trade_id, str):
-        name = text("trade_id", trade_id)
+        name = text("trade_id", trade_id).strip()
         named = connection.execute(_TRADE_NAMED, {"key": name}).scalar()
         if named is not None:
             return int(named)
-        numbered = _NUMBERED.fullmatch(name.strip())
+        numbered = _NUMBERED.fullmatch(name)
         number = int(numbered.group(1)) if numbered else None
     else:
         number = integer("trade_id", trade_id)
@@ -161,7 +161,7 @@ def campaign_of(connection: Connection, trade_id: int) -> Campaign:
     trade = get_trade(connection, trade_id)
     first = trade.id if trade.campaign_id is None else trade.campaign_id
     table = schema.trades.c
-    members = _with_legs(connection, [or_(table.campaign_id == first, table.id == first)], None)
+    members = trades_where(connection, [or_(table.campaign_id == first, table.id == first)], None)
     return Campaign(first, tuple(members))
 
 
@@ -172,7 +172,12 @@ def trades_where(
 
     With a limit, the last ones.
     """
-    return _with_legs(connection, conditions, limit)
+    table = schema.trades
+    query = select(table).where(*conditions)
+    query = query.order_by(table.c.entry_ts.desc(), table.c.id.desc()).limit(limit)
+    rows = connection.execute(query).all()[::-1]
+    legs = _legs_by_owner(connection, "trade_id", [row.id for row in rows])
+    return [trade_of(row, legs[row.id]) for row in rows]
 
 
 def recommendations_where(
@@ -217,23 +222,13 @@ def chosen(name: str, value: str, choices: Iterable[str]) -> str:
     """
     options = tuple(choices)
     if value not in options:
+        near = did_you_mean(value.lower(), options) if isinstance(value, str) else ""
         raise DataError(
             f"{name} is {value!r}; it must be one of {', '.join(options)}."
-            + (did_you_mean(value, options) if isinstance(value, str) else ""),
+            + (near if near.startswith(" Did") else ""),
             code="JOURNAL_CHOICE",
         )
     return value
-
-
-def _with_legs(
-    connection: Connection, conditions: Sequence[ColumnElement[bool]], limit: int | None
-) -> list[Trade]:
-    table = schema.trades
-    query = select(table).where(*conditions)
-    query = query.order_by(table.c.entry_ts.desc(), table.c.id.desc()).limit(limit)
-    rows = connection.execute(query).all()[::-1]
-    legs = _legs_by_owner(connection, "trade_id", [row.id for row in rows])
-    return [trade_of(row, legs[row.id]) for row in rows]
 
 
 def _legs_by_owner(connection: Connection, owner: str, ids: Sequence[int]) -> dict[int, list[Leg]]:

@@ -12,13 +12,13 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 
 from journal import thresholds as at
 from journal.insights import stop_overshoot
-from journal.recent import Planned, Recent, planned, recent
+from journal.recent import Background, Planned, Recent, background
 from journal.schema import mistakes, parameters
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Mistake:
     description: str
 
 
-def detect(connection: Connection, trade: Trade) -> list[Mistake]:
+def detect(connection: Connection, trade: Trade, known: Background | None = None) -> list[Mistake]:
     """Find the mistakes that a closed trade's record shows and store them as automatic.
 
     Automatic mistakes that were stored for the trade before are replaced; those added by hand stay.
@@ -74,16 +74,14 @@ def detect(connection: Connection, trade: Trade) -> list[Mistake]:
         Inside a write transaction.
     trade
         The closed trade; an open one gives an empty list.
+    known
+        What the trade is compared with; None reads it.
     """
     if trade.status != "closed" or trade.exit_ts is None:
         return []
-    found = find(
-        trade,
-        planned(connection, trade),
-        recent(connection, trade) if trade.source != "backtest" else (),
-        _least_iv_rank(connection, trade),
-    )
-    connection.execute(delete(mistakes).where(mistakes.c.trade_id == trade.id, mistakes.c.automatic == 1))
+    plan, before = background(connection, trade) if known is None else known
+    found = find(trade, plan, before if trade.source != "backtest" else (), _least_iv_rank(connection, trade))
+    connection.execute(_DELETE, {"key": trade.id})
     if found:
         rows = [
             {
@@ -95,7 +93,7 @@ def detect(connection: Connection, trade: Trade) -> list[Mistake]:
             }
             for one in found
         ]
-        connection.execute(insert(mistakes), rows)
+        connection.execute(_INSERT, rows)
     return found
 
 
@@ -233,9 +231,7 @@ def _least_iv_rank(connection: Connection, trade: Trade) -> float | None:
     """Return the threshold of the parameter set that the trade was made under, None where none is known."""
     if trade.kind != "option" or trade.side > 0 or trade.iv_rank is None or trade.parameter_set_id is None:
         return None
-    stored = connection.execute(
-        select(parameters.c.settings).where(parameters.c.id == trade.parameter_set_id)
-    ).scalar()
+    stored = connection.execute(_SETTINGS, {"key": trade.parameter_set_id}).scalar()
     settings = json.loads(stored) if stored else {}
     value = settings.get("min_iv_rank") if isinstance(settings, dict) else None
     return float(value) if isinstance(value, int | float) else None
@@ -250,4 +246,7 @@ def _duration(nanoseconds: int) -> str:
     return f"{minutes / 1440:.1f} days"
 
 
+_DELETE: Final = delete(mistakes).where(mistakes.c.trade_id == bindparam("key"), mistakes.c.automatic == 1)
+_INSERT: Final = insert(mistakes)
+_SETTINGS: Final = select(parameters.c.settings).where(parameters.c.id == bindparam("key"))
 _BY_HAND = ("manual", "other", None)

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -22,6 +21,8 @@ from typing import Any, Final, Self
 from sqlalchemy import Connection, delete, insert, select
 
 from journal import lookup
+from journal._files import write_whole
+from journal.accounting import DAY
 from journal.closed import Scope
 from journal.database import Database
 from journal.excursions import ExcursionMetrics
@@ -29,10 +30,12 @@ from journal.metrics import PerformanceMetrics
 from journal.mistakes import MistakeCategory
 from journal.performance_report import MistakeCost, PerformanceReport, read_report
 from journal.readable import plain
+from journal.reading import Sources, TradeId
 from journal.records import Trade, trade_of
-from journal.schema import insights, lessons, mistakes, performance_metrics, tags, trades
+from journal.schema import SOURCES, insights, lessons, mistakes, performance_metrics, tags, trades
 from journal.trade_journal import TradeJournal
 from journal.values import amount, from_nanoseconds, text
+from simulator.errors import DataError
 
 __all__ = [
     "ExcursionMetrics",
@@ -44,11 +47,11 @@ __all__ = [
     "TradeRecord",
 ]
 
-TradeId = int | str
-Sources = str | Sequence[str] | None
-
 EXPORT_VERSION: Final = 1
 """Layout of the JSON file."""
+
+_FOREVER: Final = 100_000.0
+"""Days beyond any trade; more would leave the range of stored times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +196,10 @@ class PerformanceTracker:
 
     def add_lesson(self, trade_id: TradeId, lesson: str) -> int:
         """Store what was learned from a trade, open or closed, and return its number."""
-        return self._insert(lessons, trade_id, {"lesson": text("lesson", lesson), "ts": self.journal.now()})
+        words = text("lesson", lesson).strip()
+        if not words:
+            raise DataError("a lesson is empty; say what was learned", code="JOURNAL_VALUE")
+        return self._insert(lessons, trade_id, {"lesson": words, "ts": self.journal.now()})
 
     def _insert(self, table: Any, trade_id: TradeId, values: dict[str, Any]) -> int:
         with self.journal.database.write() as connection:
@@ -248,8 +254,11 @@ class PerformanceTracker:
         sources = self.source if source is None else (source,)
         table = performance_metrics
         if len(sources) != 1:
-            lookup.chosen("source", "all", ("backtest", "paper", "live"))
-        name = lookup.chosen("source", sources[0], ("backtest", "paper", "live"))
+            raise DataError(
+                f"running figures are kept for each source, not for {', '.join(sources)} together; name one",
+                code="JOURNAL_CHOICE",
+            )
+        name = lookup.chosen("source", sources[0], SOURCES)
         query = select(table).where(table.c.source == name, table.c.scope == scope).order_by(table.c.id)
         with self.journal.database.read() as connection:
             return [
@@ -273,10 +282,7 @@ class PerformanceTracker:
         PerformanceReport, which also reads as a mapping: `report["recommendations"]`,
         `report["common_mistakes"].items()`; `print(report)` shows it.
         """
-        if days is not None:
-            back = timedelta(days=amount("days", days, above=True))
-            wanted = {"since": from_nanoseconds(self.journal.now()) - back, **wanted}
-        return self._report(self._scope(source, wanted))
+        return self._report(self._scope(source, self._since(days, wanted)))
 
     def export_json(
         self,
@@ -289,11 +295,13 @@ class PerformanceTracker:
         """Write the report and its trades as one JSON file and return its path; what exists is replaced.
 
         Unknown values are null, times UTC text in ISO form. Arguments as in `generate_report`.
+
+        Raises
+        ------
+        DataError
+            JOURNAL_EXPORT where the file cannot be written.
         """
-        if days is not None:
-            back = timedelta(days=amount("days", days, above=True))
-            wanted = {"since": from_nanoseconds(self.journal.now()) - back, **wanted}
-        scope = self._scope(source, wanted)
+        scope = self._scope(source, self._since(days, wanted))
         with self.journal.database.read() as connection:
             report = read_report(connection, scope, self.journal.now())
             records = _records_of(connection, scope)
@@ -303,10 +311,17 @@ class PerformanceTracker:
             "trades": [plain(record.plain()) for record in records],
         }
         target = Path(path)
-        part = target.with_name(f"{target.name}.part")
-        part.write_text(json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False), encoding="utf-8")
-        part.replace(target)
+        try:
+            write_whole(target, json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False).encode())
+        except OSError as error:
+            raise DataError(f"{target} cannot be written: {error.strerror}", code="JOURNAL_EXPORT") from error
         return target
+
+    def _since(self, days: float | None, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+        if days is None:
+            return wanted
+        back = min(amount("days", days, above=True), _FOREVER)
+        return {"since": self.journal.now() - round(back * DAY), **wanted}
 
     def _scope(self, source: Sources, wanted: Mapping[str, Any]) -> Scope:
         return Scope.of(self.source if source is None else self.journal.sources(source), **wanted)

@@ -127,7 +127,7 @@ def bounds_of(
         risk = amount("initial_risk", entry.initial_risk, above=True)
     elif kind == "option" and defined:
         risk = worst
-    elif stop_price is not None:
+    elif stop_price is not None and side * (price - stop_price) > 0:
         risk = abs(price - stop_price) * size
     elif recommendation is not None and recommendation.risk is not None:
         risk = recommendation.risk * (quantity if kind == "option" else size)
@@ -176,10 +176,12 @@ def check_legs(legs: Sequence[OptionLeg]) -> None:
     for leg in legs:
         if leg.side not in (-1, 1) or leg.kind not in ("call", "put", "shares"):
             raise DataError(
-                f"leg {leg} has side {leg.side!r} and kind {leg.kind!r}; a side is +1 or -1, a kind call, "
-                "put or shares",
+                f"a leg has side {leg.side!r} and kind {leg.kind!r}; a side is +1 or -1, a kind call, put or "
+                "shares",
                 code="JOURNAL_LEGS",
             )
+        amount("strike of a leg", leg.strike, above=leg.kind != "shares")
+        amount("ratio of a leg", leg.ratio, above=True)
 
 
 def _first(entry: Entry, recommendation: Recommendation | None, name: str) -> Any:

@@ -7,6 +7,7 @@ never mixed with what a backtest made of it unless the call says so.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
@@ -17,7 +18,8 @@ from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from journal import lookup, schema
 from journal.database import Database
 from journal.records import Campaign, Fill, Recommendation, StoredInsight, Trade
-from journal.values import amount, nanoseconds, text
+from journal.values import amount, integer, nanoseconds, text
+from simulator.errors import DataError
 from simulator.opportunity import TrackRecord
 
 __all__ = ["JournalReader", "Sources", "TradeId"]
@@ -116,11 +118,11 @@ class JournalReader:
         if tag is not None:
             conditions.append(table.id.in_(select(schema.tags.c.trade_id).where(schema.tags.c.tag == tag)))
         with self.database.read() as connection:
-            return lookup.trades_where(connection, conditions, limit)
+            return lookup.trades_where(connection, conditions, _limit(limit))
 
     def search(self, words: str, *, source: Sources = None, limit: int | None = 100) -> list[Trade]:
         """Return trades whose name, symbol, strategy, notes, reason or tags contain a text, in any case."""
-        pattern = "%" + text("words", words).lower().replace("%", r"\%").replace("_", r"\_") + "%"
+        pattern = "%" + re.sub(r"([\\%_])", r"\\\1", text("words", words).lower()) + "%"
         table = schema.trades.c
         columns = (
             table.name, table.symbol, table.strategy, table.entry_notes, table.exit_notes, table.close_reason
@@ -132,7 +134,7 @@ class JournalReader:
             *(func.lower(column).like(pattern, escape="\\") for column in columns), table.id.in_(tagged)
         )
         with self.database.read() as connection:
-            return lookup.trades_where(connection, [*self._conditions(source, None), found], limit)
+            return lookup.trades_where(connection, [*self._conditions(source, None), found], _limit(limit))
 
     def fills(self, trade_id: TradeId) -> list[Fill]:
         """Return the executions of a trade."""
@@ -171,7 +173,7 @@ class JournalReader:
                 status=status,
                 symbol=symbol,
                 source=self.sources(source),
-                limit=limit,
+                limit=_limit(limit),
             )
 
     def tags(self, trade_id: TradeId | None = None) -> list[str]:
@@ -201,6 +203,8 @@ class JournalReader:
         if source == "all":
             return schema.SOURCES
         several = (source,) if isinstance(source, str) else tuple(source)
+        if not several:
+            raise DataError("source is an empty list; a view needs one at least", code="JOURNAL_CHOICE")
         return tuple(lookup.chosen("source", one, schema.SOURCES) for one in several)
 
     def _one_source(self, source: str | None) -> str:
@@ -212,6 +216,10 @@ class JournalReader:
         if symbol is not None:
             conditions.append(table.symbol == symbol)
         return conditions
+
+
+def _limit(limit: int | None) -> int | None:
+    return None if limit is None else int(amount("limit", integer("limit", limit)))
 
 
 def _utc_now() -> datetime:

@@ -6,9 +6,9 @@ last few closed trades of a symbol are a handful of rows, however many trades th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from journal.schema import performance_metrics, recommendations, trades
 from journal.thresholds import RECENT_TRADES
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from journal.records import Trade
 
-__all__ = ["Planned", "Recent", "planned", "recent"]
+__all__ = ["Background", "Planned", "Recent", "background", "planned", "recent"]
 
 
 class Recent(NamedTuple):
@@ -37,36 +37,51 @@ class Planned(NamedTuple):
     stop_price: float | None
 
 
+class Background(NamedTuple):
+    """What insights and mistakes compare a trade with."""
+
+    plan: Planned | None
+    before: list[Recent]
+
+
+def background(connection: Connection, trade: Trade) -> Background:
+    """Return what a trade is compared with, read once for all rules."""
+    return Background(planned(connection, trade), recent(connection, trade))
+
+
 def recent(connection: Connection, trade: Trade) -> list[Recent]:
     """Return the last closed trades of the symbol and source before this one's entry, newest first."""
-    rows = connection.execute(
-        select(
-            trades.c.exit_ts,
-            trades.c.pnl,
-            trades.c.entry_price * trades.c.quantity * trades.c.multiplier,
-            trades.c.initial_risk,
-        )
-        .select_from(performance_metrics.join(trades, trades.c.id == performance_metrics.c.trade_id))
-        .where(
-            performance_metrics.c.source == trade.source,
-            performance_metrics.c.scope == f"symbol:{trade.symbol}",
-            performance_metrics.c.trade_id != trade.id,
-        )
-        .order_by(performance_metrics.c.id.desc())
-        .limit(RECENT_TRADES)
-    ).all()
-    return [Recent(*row) for row in rows if row[0] <= trade.entry_ts]
+    keys = {"in_source": trade.source, "in_scope": f"symbol:{trade.symbol}", "but": trade.id}
+    rows = connection.execute(_RECENT, keys)
+    return [Recent._make(row) for row in rows if row[0] <= trade.entry_ts]
 
 
 def planned(connection: Connection, trade: Trade) -> Planned | None:
     """Return the prices of the recommendation that the trade came from, None without one."""
     if trade.recommendation_id is None:
         return None
-    row = connection.execute(
-        select(recommendations.c.entry_price, recommendations.c.stop_price, recommendations.c.side).where(
-            recommendations.c.id == trade.recommendation_id
-        )
-    ).first()
+    row = connection.execute(_PLANNED, {"key": trade.recommendation_id}).first()
     if row is None or row.side != trade.side:
         return None
     return Planned(row.entry_price, row.stop_price)
+
+
+_RECENT: Final = (
+    select(
+        trades.c.exit_ts,
+        trades.c.pnl,
+        trades.c.entry_price * trades.c.quantity * trades.c.multiplier,
+        trades.c.initial_risk,
+    )
+    .select_from(performance_metrics.join(trades, trades.c.id == performance_metrics.c.trade_id))
+    .where(
+        performance_metrics.c.source == bindparam("in_source"),
+        performance_metrics.c.scope == bindparam("in_scope"),
+        performance_metrics.c.trade_id != bindparam("but"),
+    )
+    .order_by(performance_metrics.c.id.desc())
+    .limit(RECENT_TRADES)
+)
+_PLANNED: Final = select(
+    recommendations.c.entry_price, recommendations.c.stop_price, recommendations.c.side
+).where(recommendations.c.id == bindparam("key"))

@@ -3,7 +3,8 @@
 `performance_metrics` holds one row per scope ("all", "strategy:...", "symbol:...") after each close, so the
 win rate of any day is one look-up and the next row follows from the last one alone. Within a source and scope
 the rows stand in the order of (exit time, trade id). An exit that is logged late, with an earlier time than
-the last row, has the rows behind it written anew; the common case appends.
+the last row, has the rows behind it written anew; the common case appends. One close is added step by step,
+many are added as columns; both do the same operations in the same order, so the figures are equal to the bit.
 
 A profit of exactly 0 is a scratch: it counts as a trade, is neither win nor loss, and ends no streak.
 """
@@ -11,22 +12,26 @@ A profit of exactly 0 is a scratch: it counts as a trade, is neither win nor los
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import accumulate, repeat
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, union_all
 
 from journal.schema import performance_metrics, trades
+from journal.values import LARGEST
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from numpy.typing import NDArray
+    from sqlalchemy import Connection, CursorResult
 
     from journal.records import Trade
 
-__all__ = ["Running", "rebuild", "scopes_of", "update"]
+__all__ = ["Running", "extend", "rebuild", "scopes_of", "update"]
 
-_ROWS_PER_INSERT = 5_000
+_ROWS_PER_INSERT: Final = 20_000
 
 
 @dataclass(slots=True)
@@ -86,7 +91,11 @@ class Running:
         }
 
 
-_SUMS = tuple(Running.__dataclass_fields__)
+_SUMS: Final = tuple(Running.__dataclass_fields__)
+_COLUMNS: Final = (
+    "ts", "trade_id", *_SUMS,
+    "win_rate", "profit_factor", "expectancy", "average_win", "average_loss", "average_r",
+)  # fmt: skip
 
 
 def scopes_of(symbol: str, strategy: str) -> tuple[str, str, str]:
@@ -98,16 +107,65 @@ def update(connection: Connection, trade: Trade) -> None:
     """Append the figures after a trade that has just closed, in every scope it counts in.
 
     A trade that is already in the series (its row was corrected) replaces what it was. Costs one look-up and
-    one insert per scope where exits arrive in order.
+    one insert where exits arrive in order.
     """
     if trade.status != "closed" or trade.exit_ts is None:
         return
+    scopes = scopes_of(trade.symbol, trade.strategy)
+    names = dict(zip(("all", "strategy", "symbol"), scopes, strict=True))
+    last = {row[0]: row for row in connection.execute(_LAST, {"in_source": trade.source, **names})}
+    if any((row[1], row[2]) >= (trade.exit_ts, trade.id) for row in last.values()):
+        extend(connection, trade.source, [trade])
+        return
     fresh: list[dict[str, Any]] = []
-    for scope in scopes_of(trade.symbol, trade.strategy):
-        state, later = _cut(connection, trade, scope)
-        closes = [_Close(trade.exit_ts, trade.id, trade.pnl, trade.fees, trade.r_multiple), *later]
-        fresh.extend(_rows(state, trade.source, scope, closes))
-    connection.execute(insert(performance_metrics), fresh)
+    for scope in scopes:
+        before = last.get(scope)
+        state = Running() if before is None else Running(*before[3:])
+        state.add(trade.pnl, trade.fees, trade.r_multiple)
+        fresh.append(
+            {
+                "source": trade.source,
+                "scope": scope,
+                "ts": trade.exit_ts,
+                "trade_id": trade.id,
+                **state.row(),
+            }
+        )
+    connection.execute(_INSERT, fresh)
+
+
+def extend(connection: Connection, source: str, members: Iterable[Trade]) -> None:
+    """Add the figures after many trades that have closed; their rows in `trades` must be stored.
+
+    In every scope that one of them counts in, the rows before the first of them stay as they are. Behind it
+    the series is written anew, with the trades that were in it already.
+    """
+    first: dict[str, tuple[int, int]] = {}
+    meant = set()
+    for trade in members:
+        if trade.status != "closed" or trade.exit_ts is None:
+            continue
+        meant.add(trade.id)
+        at = (trade.exit_ts, trade.id)
+        for scope in scopes_of(trade.symbol, trade.strategy):
+            if scope not in first or at < first[scope]:
+                first[scope] = at
+    if not meant:
+        return
+    states: dict[str, Running] = {}
+    cut: list[dict[str, Any]] = []
+    for scope, (ts, number) in first.items():
+        keys = {"in_source": source, "in_scope": scope, "at_ts": ts, "at_trade": number}
+        row = connection.execute(_BEFORE, keys).one_or_none()
+        states[scope] = Running() if row is None else Running(*row[1:])
+        cut.append({"in_source": source, "in_scope": scope, "after": 0 if row is None else row[0]})
+    everything = next(one for one in cut if one["in_scope"] == "all")
+    meant.update(connection.execute(_BEHIND, everything).scalars())
+    connection.execute(_CUT, cut)
+    begin = first["all"][0]
+    closes = connection.execute(_CLOSES.where(trades.c.exit_ts >= begin), {"in_source": source})
+    wanted = (row for row in _tuples(closes) if row[1] in meant)
+    _write(connection, source, states, _by_scope(wanted, first))
 
 
 def rebuild(connection: Connection, source: str) -> int:
@@ -116,94 +174,152 @@ def rebuild(connection: Connection, source: str) -> int:
     For imports and for corrections of trades that closed long ago.
     """
     connection.execute(delete(performance_metrics).where(performance_metrics.c.source == source))
-    closed = connection.execute(
-        select(
-            trades.c.exit_ts,
-            trades.c.id,
-            trades.c.pnl,
-            trades.c.fees,
-            trades.c.r_multiple,
-            trades.c.symbol,
-            trades.c.strategy,
-        )
-        .where(trades.c.source == source, trades.c.status == "closed")
-        .order_by(trades.c.exit_ts, trades.c.id)
-    ).all()
-    states: dict[str, Running] = {}
-    batch: list[dict[str, Any]] = []
-    for exit_ts, trade_id, pnl, fees, r_multiple, symbol, strategy in closed:
-        close = [_Close(exit_ts, trade_id, pnl, fees, r_multiple)]
-        for scope in scopes_of(symbol, strategy):
-            batch.extend(_rows(states.setdefault(scope, Running()), source, scope, close))
-        if len(batch) >= _ROWS_PER_INSERT:
-            connection.execute(insert(performance_metrics), batch)
-            batch = []
-    if batch:
-        connection.execute(insert(performance_metrics), batch)
-    return len(closed)
+    found = _by_scope(_tuples(connection.execute(_CLOSES, {"in_source": source})), None)
+    _write(connection, source, {}, found)
+    return len(found.get("all", ()))
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class _Close:
-    exit_ts: int
-    trade_id: int
-    pnl: float = field(compare=False)
-    fees: float = field(compare=False)
-    r_multiple: float | None = field(compare=False)
+_TABLE: Final = performance_metrics.c
+_STATE: Final = tuple(_TABLE[name] for name in _SUMS)
+_SERIES: Final = (_TABLE.source == bindparam("in_source"), _TABLE.scope == bindparam("in_scope"))
 
-
-def _cut(connection: Connection, trade: Trade, scope: str) -> tuple[Running, list[_Close]]:
-    """Return the state before `trade` in a scope, and the closes behind it, whose rows are removed."""
-    table = performance_metrics
-    at = (trade.exit_ts, trade.id)
-    later: list[int] = []
-    found: Any = None
-    size, before = 1, None
-    while True:
-        query = select(table).where(table.c.source == trade.source, table.c.scope == scope)
-        if before is not None:
-            query = query.where(table.c.id < before)
-        rows = connection.execute(query.order_by(table.c.id.desc()).limit(size)).all()
-        for row in rows:
-            if (row.ts, row.trade_id) < at:
-                found = row
-                break
-            later.append(row.trade_id)
-            before = row.id
-        if found is not None or len(rows) < size:
-            break
-        size = min(4 * size, 1_000)
-    state = Running(**{name: getattr(found, name) for name in _SUMS}) if found is not None else Running()
-    if before is None:
-        return state, []
-    connection.execute(
-        delete(table).where(table.c.source == trade.source, table.c.scope == scope, table.c.id >= before)
-    )
-    return state, sorted(_closes(connection, [number for number in later if number != trade.id]))
-
-
-def _closes(connection: Connection, numbers: list[int]) -> Iterator[_Close]:
-    for start in range(0, len(numbers), 500):
-        rows = connection.execute(
-            select(trades.c.exit_ts, trades.c.id, trades.c.pnl, trades.c.fees, trades.c.r_multiple).where(
-                trades.c.id.in_(numbers[start : start + 500])
+_LAST: Final = select(_TABLE.scope, _TABLE.ts, _TABLE.trade_id, *_STATE).where(
+    _TABLE.id.in_(
+        union_all(
+            *(
+                select(func.max(_TABLE.id)).where(
+                    _TABLE.source == bindparam("in_source"), _TABLE.scope == bindparam(name)
+                )
+                for name in ("all", "strategy", "symbol")
             )
         )
-        for row in rows:
-            yield _Close(*row)
+    )
+)
+_BEFORE: Final = (
+    select(_TABLE.id, *_STATE)
+    .where(
+        *_SERIES,
+        or_(
+            _TABLE.ts < bindparam("at_ts"),
+            and_(_TABLE.ts == bindparam("at_ts"), _TABLE.trade_id < bindparam("at_trade")),
+        ),
+    )
+    .order_by(_TABLE.id.desc())
+    .limit(1)
+)
+_BEHIND: Final = select(_TABLE.trade_id).where(*_SERIES, _TABLE.id > bindparam("after"))
+_CUT: Final = delete(performance_metrics).where(*_SERIES, _TABLE.id > bindparam("after"))
+_INSERT: Final = insert(performance_metrics)
+_CLOSES: Final = (
+    select(
+        trades.c.exit_ts,
+        trades.c.id,
+        trades.c.pnl,
+        trades.c.fees,
+        trades.c.r_multiple,
+        trades.c.symbol,
+        trades.c.strategy,
+    )
+    .where(trades.c.source == bindparam("in_source"), trades.c.status == "closed")
+    .order_by(trades.c.exit_ts, trades.c.id)
+)
+"""Written once for all closes: making a statement costs more than running it."""
 
 
-def _rows(state: Running, source: str, scope: str, closes: Iterable[_Close]) -> Iterator[dict[str, Any]]:
-    for close in closes:
-        state.add(close.pnl, close.fees, close.r_multiple)
-        yield {
-            "source": source,
-            "scope": scope,
-            "ts": close.exit_ts,
-            "trade_id": close.trade_id,
-            **state.row(),
-        }
+def _tuples(result: CursorResult[Any]) -> Any:
+    """Return the driver's own rows: those of the result object cost as much again."""
+    return result.cursor
+
+
+def _by_scope(closes: Iterable[Any], first: Mapping[str, tuple[int, int]] | None) -> dict[str, list[Any]]:
+    """Sort closes into their scopes, in each from its first one on."""
+    found: defaultdict[str, list[Any]] = defaultdict(list)
+    for row in closes:
+        for scope in scopes_of(row[5], row[6]):
+            if first is None or (scope in first and (row[0], row[1]) >= first[scope]):
+                found[scope].append(row)
+    return found
+
+
+def _write(
+    connection: Connection,
+    source: str,
+    states: Mapping[str, Running],
+    closes: Mapping[str, list[Any]],
+) -> None:
+    """Store the rows of many closes; the driver takes the values as they are, the table checks them."""
+    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+    names = ("source", "scope", *_COLUMNS)
+    marks = ", ".join([mark] * len(names))
+    statement = f"INSERT INTO {performance_metrics.name} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608
+    for scope, rows in closes.items():
+        columns = _columns(states.get(scope, Running()), rows)
+        for start in range(0, len(rows), _ROWS_PER_INSERT):
+            portion = slice(start, start + _ROWS_PER_INSERT)
+            parts = [_plain(columns[name][portion]) for name in _COLUMNS]
+            fresh = list(zip(repeat(source), repeat(scope), *parts, strict=False))
+            connection.exec_driver_sql(statement, fresh)
+
+
+def _columns(state: Running, rows: list[Any]) -> dict[str, NDArray[Any]]:
+    """Return the columns of the series after each of some closes; what is unknown is NaN."""
+    import numpy as np
+
+    ts, number, pnl, fees, known = (np.array([row[place] for row in rows]) for place in range(5))
+    r_multiple = known.astype(np.float64)  # None is NaN
+    has_r = ~np.isnan(r_multiple)
+    signs = np.sign(pnl).astype(np.int64)
+
+    def total(start: float, values: NDArray[Any]) -> NDArray[Any]:
+        return np.cumsum(np.concatenate(([start], values)))[1:]
+
+    def extreme(of: Any, start: float, values: NDArray[Any]) -> NDArray[Any]:
+        return of.accumulate(np.concatenate(([start], values)))[1:]  # type: ignore[no-any-return]
+
+    found: dict[str, NDArray[Any]] = {
+        "ts": ts,
+        "trade_id": number,
+        "trades": state.trades + np.arange(1, len(rows) + 1),
+        "wins": total(state.wins, signs > 0),
+        "losses": total(state.losses, signs < 0),
+        "gross_profit": total(state.gross_profit, np.where(signs > 0, pnl, 0.0)),
+        "gross_loss": total(state.gross_loss, np.where(signs < 0, pnl, 0.0)),
+        "total_pnl": total(state.total_pnl, pnl),
+        "total_fees": total(state.total_fees, fees),
+        "sum_squares": total(state.sum_squares, pnl * pnl),
+        "r_count": total(state.r_count, has_r),
+        "sum_r": total(state.sum_r, np.where(has_r, r_multiple, 0.0)),
+        "sum_r_squares": total(state.sum_r_squares, np.where(has_r, r_multiple * r_multiple, 0.0)),
+        "streak": np.array(list(accumulate(signs.tolist(), _next_streak, initial=state.streak))[1:]),
+    }
+    found["longest_win_streak"] = extreme(np.maximum, state.longest_win_streak, found["streak"])
+    found["longest_loss_streak"] = extreme(np.maximum, state.longest_loss_streak, -found["streak"])
+    found["peak_pnl"] = extreme(np.maximum, state.peak_pnl, found["total_pnl"])
+    found["max_drawdown"] = extreme(np.minimum, state.max_drawdown, found["total_pnl"] - found["peak_pnl"])
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        found["win_rate"] = 100.0 * found["wins"] / found["trades"]
+        factor = found["gross_profit"] / -found["gross_loss"]
+        found["profit_factor"] = np.where(np.abs(factor) <= LARGEST, factor, np.nan)
+        found["expectancy"] = found["total_pnl"] / found["trades"]
+        found["average_win"] = found["gross_profit"] / found["wins"]
+        found["average_loss"] = found["gross_loss"] / found["losses"]
+        found["average_r"] = found["sum_r"] / found["r_count"]
+    return found
+
+
+def _next_streak(streak: int, sign: int) -> int:
+    if sign == 0:
+        return streak
+    return streak + sign if streak * sign > 0 else sign
+
+
+def _plain(values: NDArray[Any]) -> list[Any]:
+    """Return values as the driver takes them: Python's numbers, and None for NaN."""
+    plain: list[Any] = values.tolist()
+    if values.dtype.kind == "f":
+        return [None if value != value else value for value in plain]
+    return plain
 
 
 def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) and value <= 1e300 else None
+    return value if math.isfinite(value) and value <= LARGEST else None

@@ -20,7 +20,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, MetaData, Table, UniqueConstraint, text
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    Table,
+    UniqueConstraint,
+    text,
+)
 
 from journal._columns import Big, Real, Words
 from journal.values import LARGEST
@@ -30,6 +40,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "commands",
     "fills",
+    "inputs",
     "insights",
     "iv_history",
     "legs",
@@ -42,7 +53,10 @@ __all__ = [
     "recommendations",
     "runs",
     "schema_history",
+    "sessions",
+    "snapshots",
     "statements",
+    "steps",
     "tags",
     "trades",
     "verdicts",
@@ -88,6 +102,10 @@ def _number(name: str, *, required: bool = False, default: float | None = None) 
 
 def _text(name: str, *, required: bool = False, default: str | None = None) -> Column[Any]:
     return Column(name, Words(name), nullable=not required, server_default=default)
+
+
+def _bytes(name: str, *, required: bool = False) -> Column[Any]:
+    return Column(name, LargeBinary(), nullable=not required)
 
 
 def _flag(name: str, *, default: int | None = None) -> Column[Any]:
@@ -490,4 +508,59 @@ iv_history = _table(
     _number("iv_rank"),
     _text("provider", required=True, default=""),
     _integer("recorded_ts", required=True),
+)
+
+# Sessions: what a paper account saw and did, bar by bar. `live.recording` says what the bytes mean.
+
+sessions = _table(
+    "sessions",
+    _key(),
+    _text("name", required=True),
+    _reference("run_id", "runs.id", required=True),  # its trades and verdicts name this run
+    _integer("created_ts", required=True),
+    _text("engine", required=True),  # hash of the kernel
+    _text("configuration", required=True),  # JSON: cash, limits, costs, conventions
+    _text("changes", required=True, default="[]"),  # JSON list: what changed since, from which bar, and why
+    _bytes("frame", required=True),  # symbols, instruments and what else all bars share
+    UniqueConstraint("name"),
+)
+
+inputs = _table(
+    "inputs",
+    _key(),
+    _reference("session_id", "sessions.id", required=True),
+    _integer("bar", required=True),  # 0, 1, ...; of what was ignored, the bar that would have been next
+    _choice("kind", ("bar", "duplicate", "revised", "late", "gap", "change")),
+    _integer("ts", required=True),
+    _bytes("data", required=True),  # bars, signals and commands; of a note, its words
+    Index(
+        "ix_inputs_one_per_bar",
+        "session_id",
+        "bar",
+        unique=True,
+        sqlite_where=text("kind = 'bar'"),
+        postgresql_where=text("kind = 'bar'"),
+    ),
+)
+
+steps = _table(
+    "steps",
+    Column("session_id", Big("session_id"), ForeignKey("sessions.id"), primary_key=True),
+    Column("bar", Big("bar"), primary_key=True),
+    _integer("ts", required=True),
+    _integer("code", required=True),  # what the step answered
+    _text("input", required=True),  # SHA-256 of the bar's input
+    _text("state", required=True),  # SHA-256 of the state after the bar
+    _bytes("logs", required=True),  # fills, trades, verdicts, events and equity of the bar
+    Index(None, "session_id", "ts"),
+)
+
+snapshots = _table(
+    "snapshots",  # the newest state of each session
+    Column("session_id", Big("session_id"), ForeignKey("sessions.id"), primary_key=True),
+    _integer("bars", required=True),  # bars seen
+    _bytes("state", required=True),
+    _bytes("memory", required=True),  # what else the session goes on with
+    _bytes("closes", required=True),  # session closes before the bar `closes_bars`
+    _integer("closes_bars", required=True),
 )

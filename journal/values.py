@@ -99,7 +99,8 @@ def nanoseconds(when: datetime | int, name: str = "time") -> int:
     Raises
     ------
     DataError
-        JOURNAL_NAIVE_TIME for a time without a zone.
+        JOURNAL_NAIVE_TIME for a time without a zone, JOURNAL_VALUE for one before 1678 or after 2261, which
+        64 bits of nanoseconds cannot hold.
     """
     if isinstance(when, numbers.Integral) and not isinstance(when, bool):
         return integer(name, when)
@@ -109,6 +110,10 @@ def nanoseconds(when: datetime | int, name: str = "time") -> int:
         raise DataError(
             f"{name} is {when.isoformat()} without a zone; write datetime(..., tzinfo=UTC)",
             code="JOURNAL_NAIVE_TIME",
+        )
+    if not 1678 <= when.year <= 2261:
+        raise DataError(
+            f"{name} is {when.isoformat()}; only times from 1678 to 2261 can be stored", code="JOURNAL_VALUE"
         )
     since = when.astimezone(UTC) - _EPOCH
     extra = int(getattr(when, "nanosecond", 0))

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ClosedTrade", "Finding", "MistakeCount", "OpenPosition", "WeekTotal", "WeeklyReport", "build"]
 
-_DAY: Final = 86_400 * 1_000_000_000
 _WEEKS_SHOWN: Final = 12
 _MOST_FINDINGS: Final = 10
 
@@ -222,7 +221,7 @@ def build(
     """
     day = _day(now, week)
     monday = day - timedelta(days=day.weekday())
-    start = nanoseconds(datetime(monday.year, monday.month, monday.day, tzinfo=UTC))
+    start = nanoseconds(datetime(monday.year, monday.month, monday.day, tzinfo=UTC), "week")
     end = start + WEEK
     if run is None and "backtest" in sources:
         run = latest_run(connection)[0]
@@ -255,7 +254,13 @@ def build(
 def _day(now: int, week: date | datetime | None) -> date:
     if isinstance(week, datetime):
         return from_nanoseconds(nanoseconds(week, "week")).date()
-    return from_nanoseconds(now).date() if week is None else week
+    if week is None:
+        return from_nanoseconds(now).date()
+    if not isinstance(week, date):
+        raise DataError(
+            f"week is {week!r}; it must be a day of the week, date(2026, 3, 2)", code="JOURNAL_VALUE"
+        )
+    return week
 
 
 def _ours(sources: Sequence[str], run: int | None) -> ColumnElement[bool]:

@@ -23,7 +23,7 @@ from twinstep.reference_conventions import EXAMPLES, run_example, story
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DOCS: Final = ROOT / "docs"
-SOURCES: Final = ("simulator", "strategies", "twinstep")
+SOURCES: Final = ("simulator", "strategies", "twinstep", "journal")
 
 
 def page(name: str) -> str:
@@ -166,7 +166,10 @@ def _rows_below(text: str, heading: str) -> list[list[str]]:
 
 
 def test_codes_follow_one_pattern() -> None:
-    areas = {"CLI", "CONFIG", "COST", "DATA", "ENGINE", "FETCH", "NAME", "SIGNAL", "STRATEGY", "SURFACE"}
+    areas = {
+        "CLI", "CONFIG", "COST", "DATA", "ENGINE", "FETCH", "JOURNAL", "LIVE", "NAME", "PAPER", "SIGNAL",
+        "STRATEGY", "SURFACE",
+    }  # fmt: skip
     assert {code.partition("_")[0] for code in codes_in_source()["fixed"]} == areas
 
 

@@ -211,7 +211,7 @@ def test_nothing_is_stored_of_a_run_that_fails_half_way(
     def fail(*_: object) -> int:
         raise RuntimeError("power cut")
 
-    monkeypatch.setattr(running, "rebuild", fail)
+    monkeypatch.setattr(running, "extend", fail)
     with pytest.raises(RuntimeError):
         stocks.to_journal(journal)
     assert [stored(journal, table) for table in ("runs", "trades", "fills", "verdicts")] == [0, 0, 0, 0]

@@ -124,6 +124,54 @@ def test_every_row_equals_a_recomputation(seed: int, count: int, scratches: floa
         assert after == before
 
 
+@settings(derandomize=True, database=None, deadline=None, max_examples=40)
+@given(
+    seed=some.integers(0, 10**6),
+    count=some.integers(1, 40),
+    scratches=some.sampled_from([0.0, 0.2, 0.6]),
+    cuts=some.lists(some.integers(0, 2), min_size=40, max_size=40),
+    late=some.booleans(),
+)
+def test_many_at_once_equal_one_by_one(
+    seed: int, count: int, scratches: float, cuts: list[int], late: bool
+) -> None:
+    """Three portions, one after the other or each spread over all the time, end in the same series."""
+    drawn = generate(seed, count, sources=("live",), scratches=scratches, per_day=3.0)
+    closed = drawn.closed()
+    where = cuts if late else sorted(cuts)
+    portions = [
+        [row for row, place in zip(closed, where, strict=False) if place == part] for part in range(3)
+    ]
+    with ENGINE.begin() as connection:
+        clear(connection)
+        store(connection, drawn)
+        for row in closed:
+            running.update(connection, load(connection, row["id"]))
+        before = [[tuple(row)[1:] for row in rows] for _, rows in sorted(series(connection).items())]
+        connection.execute(delete(schema.performance_metrics))
+        done: list[Row] = []
+        for portion in portions:
+            running.extend(connection, "live", [load(connection, row["id"]) for row in portion])
+            done += portion
+            check(connection, done)
+        after = [[tuple(row)[1:] for row in rows] for _, rows in sorted(series(connection).items())]
+        assert after == before
+
+
+def test_later_trades_leave_the_rows_before_them_alone() -> None:
+    drawn = generate(5, 60, sources=("live",), open_share=0.0)
+    closed = drawn.closed()
+    with ENGINE.begin() as connection:
+        clear(connection)
+        store(connection, drawn)
+        old = [load(connection, row["id"]) for row in closed[:40]]
+        running.extend(connection, "live", old)
+        numbers = set(connection.execute(select(SERIES.id)).scalars())
+        running.extend(connection, "live", [load(connection, row["id"]) for row in closed[40:]])
+        assert numbers < set(connection.execute(select(SERIES.id)).scalars())
+        check(connection, closed)
+
+
 def test_a_corrected_trade_replaces_what_it_was() -> None:
     drawn = generate(3, 30, sources=("live",), open_share=0.0)
     closed = drawn.closed()

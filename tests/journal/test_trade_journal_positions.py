@@ -84,13 +84,13 @@ def test_additions_average_the_entry_and_raise_the_risk(desk: Desk) -> None:
 
 def test_an_addition_to_a_spread_moves_its_bounds(desk: Desk) -> None:
     journal, trade_id = desk.journal, spread(desk, 2, 1.90)
-    trade = journal.log_trade_add(trade_id, 2, entry_credit=1.50)
+    trade = journal.log_trade_add(trade_id, 2, entry_credit=1.50, mid_price=1.55)
     # 2 x (500 - 190) + 2 x (500 - 150); 2 x 190 + 2 x 150
     bounds = (trade.max_loss, trade.max_profit, trade.initial_risk)
     assert bounds == pytest.approx((1320.0, 680.0, 1320.0))
     assert trade.entry_price == pytest.approx(1.70)
     assert [leg.open_quantity for leg in trade.legs] == [4.0, 4.0]
-    assert trade.slippage == pytest.approx(2 * 0.0 + 2 * 0.40 * 100)  # sold at 1.50 with the mid at 1.90
+    assert trade.slippage == pytest.approx(2 * 0.0 + 2 * 0.05 * 100)  # sold at 1.50 with the mid at 1.55
     journal.log_trade_exit(trade_id, exit_debit=0.85)
     assert journal.trade(trade_id).capture_percent == pytest.approx(50.0)
 

@@ -98,6 +98,19 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "iv_history": [
         {"symbol": "SPY", "session": "2024-01-02", "definition": "VIX", "iv": 0.132, "recorded_ts": TS}
     ],
+    "sessions": [
+        {
+            "id": 1, "name": "paper", "run_id": 1, "created_ts": TS, "engine": "e1", "configuration": "{}",
+            "frame": b"\x01",
+        }
+    ],
+    "inputs": [{"session_id": 1, "bar": 0, "kind": "bar", "ts": TS, "data": b"\x01\x02"}],
+    "steps": [
+        {"session_id": 1, "bar": 0, "ts": TS, "code": 0, "input": "i1", "state": "s1", "logs": b"\x03"}
+    ],
+    "snapshots": [
+        {"session_id": 1, "bars": 1, "state": b"\x04", "memory": b"", "closes": b"", "closes_bars": 0}
+    ],
 }  # fmt: skip
 
 

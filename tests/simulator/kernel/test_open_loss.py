@@ -40,7 +40,7 @@ COVERED: list[LegSpec] = [(1, "shares", math.nan), (-1, "call", 105.0)]
 def worth(legs: Sequence[LegSpec], spot: float, days: float) -> float:
     """Fair worth of a package to its holder at the flat volatility."""
     total = 0.0
-    for side, kind, strike in legs:
+    for side, kind, strike, *_ in legs:
         value = (
             spot
             if kind == "shares"
@@ -142,7 +142,7 @@ def test_exposure_is_the_value_of_the_delta() -> None:
     run = held(bars, PUT_SPREAD, -1)
     delta = sum(
         side * greeks(kind, 100.0, strike, (LAST - 4) / 365.0, RATE, VOLATILITY, style="american").delta
-        for side, kind, strike in PUT_SPREAD
+        for side, kind, strike, *_ in PUT_SPREAD
     )
     risk = PortfolioRiskManager(ROOMY).portfolio_risk(run)
     assert delta > 0.1  # sold puts gain when the underlying rises
@@ -156,7 +156,7 @@ def test_the_sector_is_full_of_delta() -> None:
     per = 10_000.0 * abs(
         sum(
             side * greeks(kind, 100.0, strike, (LAST - 2) / 365.0, RATE, VOLATILITY, style="american").delta
-            for side, kind, strike in PUT_SPREAD
+            for side, kind, strike, *_ in PUT_SPREAD
         )
     )
     both = verdicts(
