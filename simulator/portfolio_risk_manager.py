@@ -1,7 +1,7 @@
 """The Python face of the risk manager: what is at risk now, and what it would say to a signal.
 
-Nothing is decided here: the measures and verdicts come from `simulator.kernel.risk`, the rules that backtest,
-paper and live run under.
+Nothing is decided here: measures come from `simulator.kernel.measures` and verdicts from
+`simulator.kernel.risk`, the rules that backtest, paper and live run under.
 
 >>> from simulator import Run, Signals, load_bars
 >>> bars = load_bars("synthetic:3x90?seed=1")

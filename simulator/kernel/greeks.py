@@ -18,6 +18,7 @@ import numpy as np
 
 from simulator.kernel import codes
 from simulator.kernel._jit import kernel_jit
+from simulator.kernel.bars import BAR_OK, bar_state
 from simulator.kernel.black_scholes import (
     black_scholes_delta,
     black_scholes_gamma,
@@ -31,7 +32,6 @@ from simulator.kernel.black_scholes_american import (
 )
 from simulator.kernel.black_scholes_american_implied import american_implied_volatility
 from simulator.kernel.black_scholes_implied import black_scholes_implied_volatility
-from simulator.kernel.match import BAR_OK, bar_state
 from simulator.kernel.quotes import intrinsic
 from simulator.kernel.surface import forward_price, surface_volatility
 from simulator.kernel.views import (

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from simulator.kernel._jit import kernel_jit
-from simulator.kernel.match import BAR_OK, bar_state
+from simulator.kernel.bars import BAR_OK, bar_state
 
 __all__ = ["average_true_range"]
 

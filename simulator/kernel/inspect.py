@@ -9,7 +9,8 @@ from typing import Any
 
 from simulator.kernel._jit import kernel_jit
 from simulator.kernel.greeks import account_greeks, note_known_volatilities
-from simulator.kernel.risk import correlation, judge, measures, position_heat
+from simulator.kernel.measures import correlation, measures, position_heat
+from simulator.kernel.risk import judge
 from simulator.kernel.views import account_of, open_at, signal_at
 
 __all__ = ["correlations", "judge_once", "portfolio_greeks", "portfolio_measures"]

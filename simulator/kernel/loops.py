@@ -12,7 +12,9 @@ from typing import Any
 
 from simulator.kernel import codes
 from simulator.kernel._jit import kernel_jit
-from simulator.kernel.step import append_equity, coast, finish, idle, pass_time, start, step
+from simulator.kernel.books import finish, start
+from simulator.kernel.logbook import append_equity
+from simulator.kernel.step import coast, idle, pass_time, step
 from simulator.kernel.views import (
     account_of,
     clock_at,

@@ -1,28 +1,14 @@
-"""Money: slippage, fees, buying power, and the one place where positions and cash change.
-
-Matching only proposes a fill; `enter` and `leave` apply it, for simulated, manual and broker fills alike.
-Prices here are real prices, not mirrored ones.
-"""
+"""Money: slippage, fees and buying power. Prices here are real prices, not mirrored ones."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from simulator.kernel import codes
 from simulator.kernel._jit import kernel_jit
-from simulator.kernel.views import (
-    counts_of,
-    event_at,
-    events_room,
-    fill_at,
-    fills_room,
-    leg_at,
-    package_at,
-)
+from simulator.kernel.views import leg_at, package_at
 
-__all__ = ["buying_power", "commission", "log_event", "log_fill", "package_fee", "slipped", "unit_cost"]
+__all__ = ["buying_power", "commission", "package_fee", "slipped", "unit_cost"]
 
 
 @kernel_jit
@@ -107,80 +93,3 @@ def buying_power(params: Any, account: Any) -> float:
     """
     extra = (params["leverage"] - 1.0) * (account["cash"] + account["long_value"] - account["short_value"])
     return extra + account["cash"] - 2.0 * account["short_value"] - account["collateral"]
-
-
-@kernel_jit
-def log_event(
-    logs: Any,
-    account: Any,
-    order: int,
-    position: int,
-    sym: int,
-    kind: int,
-    state: int,
-    reason: int,
-    price: float,
-    qty: float,
-) -> None:
-    """Append an order event."""
-    n = counts_of(logs)["events"]
-    if n < events_room(logs):
-        row = event_at(logs, n)
-        row["row"] = account["row"]
-        row["ts"] = account["ts"]
-        row["order"] = order
-        row["position"] = position
-        row["sym"] = sym
-        row["kind"] = kind
-        row["state"] = state
-        row["reason"] = reason
-        row["price"] = price
-        row["qty"] = qty
-        counts_of(logs)["events"] = n + 1
-
-
-@kernel_jit
-def _grade(rule: int, source: int) -> int:
-    if source == codes.SOURCE_MANUAL:
-        return codes.GRADE_USER
-    if rule == codes.PRICE_QUOTE:
-        return codes.GRADE_QUOTED
-    return codes.GRADE_MODELLED if rule == codes.PRICE_MODEL else codes.GRADE_BAR
-
-
-@kernel_jit
-def log_fill(
-    logs: Any,
-    account: Any,
-    position: Any,
-    kind: int,
-    reason: int,
-    rule: int,
-    source: int,
-    direction: float,
-    qty: float,
-    price: float,
-    fee: float,
-    slippage: float,
-) -> None:
-    """Append a fill; `slippage` is the price given away per unit, positive against the trader."""
-    n = counts_of(logs)["fills"]
-    if n < fills_room(logs):
-        row = fill_at(logs, n)
-        row["row"] = account["row"]
-        row["ts"] = account["ts"]
-        row["sym"] = position["sym"]
-        row["side"] = np.int64(direction)
-        row["kind"] = kind
-        row["reason"] = reason
-        row["order"] = position["order"]
-        row["position"] = position["id"]
-        row["rule"] = rule
-        row["source"] = source
-        row["grade"] = _grade(rule, source)
-        row["signal"] = position["signal"]
-        row["qty"] = qty
-        row["price"] = price
-        row["fee"] = fee
-        row["slippage"] = slippage
-        counts_of(logs)["fills"] = n + 1

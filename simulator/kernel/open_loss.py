@@ -36,7 +36,7 @@ from simulator.kernel.views import (
     yields_room,
 )
 
-__all__ = ["is_defined", "net_delta", "stressed_loss"]
+__all__ = ["capped_loss", "is_defined", "net_delta", "stressed_loss"]
 
 DAYS_PER_YEAR = 365.0
 SESSIONS_PER_YEAR = 252.0
@@ -66,6 +66,15 @@ def is_defined(state: Any, slot: int, working: int) -> bool:
         if left < 0:
             return False
     return True
+
+
+@kernel_jit
+def capped_loss(
+    state: Any, market: Any, t: int, sym: int, slot: int, working: int, most: float, multiplier: float
+) -> float:
+    """Stressed loss in currency, at most `most`; that much too where no volatility is known."""
+    stressed = stressed_loss(state, market, t, sym, slot, working) * multiplier
+    return min(stressed, most) if stressed == stressed else most
 
 
 @kernel_jit

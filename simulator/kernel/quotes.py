@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from simulator.kernel import codes
 from simulator.kernel._jit import kernel_jit
+from simulator.kernel.bars import BAR_OK, bar_state
 from simulator.kernel.black_scholes import black_scholes_delta, black_scholes_price
 from simulator.kernel.black_scholes_american import american_price_delta_gamma
-from simulator.kernel.match import BAR_OK, bar_state
 from simulator.kernel.surface import ask_of, bid_of, forward_price, surface_volatility
 from simulator.kernel.views import (
     bar_at,
@@ -39,6 +40,7 @@ __all__ = [
     "QUOTE_ZERO_BID",
     "intrinsic",
     "package_quote",
+    "price_rule",
     "share_of",
     "worst_payoff",
 ]
@@ -211,3 +213,9 @@ def share_of(params: Any, legs: int) -> float:
     if legs == 2:
         return params["share2"]
     return params["share3"] if legs == 3 else params["share4"]
+
+
+@kernel_jit
+def price_rule(market: Any) -> int:
+    """How this market's option prices come about, for the log: quoted, or from the surface."""
+    return codes.PRICE_QUOTE if quotes_room(market) > 0 else codes.PRICE_MODEL

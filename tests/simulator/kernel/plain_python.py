@@ -46,15 +46,14 @@ def load(path: Path) -> list[dict[str, Answer]]:
 def _mutate(rule: str) -> None:
     # A trail that follows its peak at nine tenths of the distance, wherever the kernel asks for it.
     assert rule == "trail"
-    from simulator.kernel import match, positions, step
+    from simulator.kernel import positions, stops
 
-    right: Callable[..., float] = positions.trail_from
+    right: Callable[..., float] = stops.trail_from
 
     def wrong(position: Any, peak: float) -> float:
         return peak - 0.9 * (peak - right(position, peak))
 
-    modules = [module for module in (match, positions, step) if hasattr(module, "trail_from")]
-    for module in modules:
+    for module in (positions, stops):
         module.trail_from = wrong  # type: ignore[attr-defined]
 
 
