@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from journal.contract import JournalContract
     from journal.database import Database
     from journal.learning_system import LearningAnalysis, TradeLearningSystem
-    from journal.metrics import PerformanceMetrics
-    from journal.mistakes import MistakeCategory
     from journal.parameters import ParameterSet, ParameterStore
-    from journal.performance_report import PerformanceReport
+    from journal.performance.metrics import PerformanceMetrics
+    from journal.performance.mistakes import MistakeCategory
+    from journal.performance.report import PerformanceReport
     from journal.performance_tracker import PerformanceTracker, TradeRecord
     from journal.position_tracker import Difference, PositionTracker, SyncReport
     from journal.records import Campaign, Fill, Leg, Recommendation, Trade, TradeOutcome
@@ -58,11 +58,11 @@ _HOMES = {
     "JournalContract": "contract",
     "LearningAnalysis": "learning_system",
     "Leg": "records",
-    "MistakeCategory": "mistakes",
+    "MistakeCategory": "performance.mistakes",
     "ParameterSet": "parameters",
     "ParameterStore": "parameters",
-    "PerformanceMetrics": "metrics",
-    "PerformanceReport": "performance_report",
+    "PerformanceMetrics": "performance.metrics",
+    "PerformanceReport": "performance.report",
     "PerformanceTracker": "performance_tracker",
     "PositionTracker": "position_tracker",
     "Recommendation": "records",

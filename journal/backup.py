@@ -20,9 +20,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from journal import _sqlite
-from journal._faults import translate
-from journal._files import (
+from journal.database import Database
+from journal.schema import SCHEMA_VERSION
+from journal.storage import sqlite
+from journal.storage.faults import translate
+from journal.storage.files import (
     backups_folder,
     beside,
     located,
@@ -33,9 +35,7 @@ from journal._files import (
     wal_file,
     way_back,
 )
-from journal.database import Database
-from journal.lock import Lock
-from journal.schema import SCHEMA_VERSION
+from journal.storage.lock import Lock
 from journal.values import from_nanoseconds
 from simulator.errors import JournalError
 
@@ -80,7 +80,7 @@ def backup(where: Database | str | os.PathLike[str], to: str | os.PathLike[str] 
         JOURNAL_MISSING, JOURNAL_EMPTY, JOURNAL_DAMAGED, ... for a journal that cannot be read; JOURNAL_FULL.
     """
     path, now = _source(where)
-    if not _sqlite.inspect(path):
+    if not sqlite.inspect(path):
         raise JournalError(f"there is no journal at {path} to back up", code="JOURNAL_MISSING")
     target = _target(path, now) if to is None else located(to)
     if target.exists():
@@ -123,18 +123,18 @@ def verify(path: str | os.PathLike[str]) -> Backup:
         JOURNAL_MISSING, JOURNAL_EMPTY, JOURNAL_FOREIGN, JOURNAL_DAMAGED or JOURNAL_NEWER.
     """
     file = located(path)
-    if not _sqlite.inspect(file):
+    if not sqlite.inspect(file):
         raise JournalError(f"there is no backup at {file}", code="JOURNAL_MISSING")
     try:
         # immutable: nothing may appear beside a copy, and nobody writes to it
         with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
-            _sqlite.quick_check(file, connection, full=True)
+            sqlite.quick_check(file, connection, full=True)
             version = int(connection.execute("PRAGMA user_version").fetchone()[0])
             rows = _counted(connection)
     except sqlite3.Error as error:
         raise translate(error, str(file)) or error from error
     if version > SCHEMA_VERSION:
-        raise _sqlite.newer(str(file), version)
+        raise sqlite.newer(str(file), version)
     return Backup(file, version, file.stat().st_size, rows)
 
 
@@ -218,7 +218,7 @@ def _copied(path: Path, draft: Path) -> dict[str, int]:
     _remove(draft)
     try:
         with (
-            closing(_sqlite.connect(path, write=False, busy_seconds=_BUSY_SECONDS)) as source,
+            closing(sqlite.connect(path, write=False, busy_seconds=_BUSY_SECONDS)) as source,
             closing(sqlite3.connect(draft, isolation_level=None)) as copy,
         ):
             source.execute("BEGIN")

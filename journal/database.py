@@ -37,14 +37,14 @@ from sqlalchemy import (
     text,
 )
 
-from journal import _postgres, _sqlite
-from journal._faults import translate
-from journal._files import located, mark, mark_file, way_back
-from journal._sqlite import has_reset_bug
-from journal._writer import Writer
-from journal.lock import WAIT_SECONDS, Lock
 from journal.migrations import STEPS, apply, record
 from journal.schema import SCHEMA_VERSION, metadata
+from journal.storage import postgres, sqlite
+from journal.storage.faults import translate
+from journal.storage.files import located, mark, mark_file, way_back
+from journal.storage.lock import WAIT_SECONDS, Lock
+from journal.storage.sqlite import has_reset_bug
+from journal.storage.writer import Writer
 from journal.values import nanoseconds
 from simulator.errors import ConfigError, JournalError, TwinstepError
 
@@ -105,8 +105,8 @@ class Database:
         self._url: URL | None = None
         given = os.fspath(where)
         if "://" in given:
-            self._url = _postgres.address(given)
-            self.name = _postgres.shown(self._url)
+            self._url = postgres.address(given)
+            self.name = postgres.shown(self._url)
         else:
             self.path = _path(given)
             self.name = str(self.path)
@@ -183,7 +183,7 @@ class Database:
         with self.read() as connection:
             if self.path:
                 driver: Any = connection.connection.driver_connection
-                _sqlite.quick_check(self.path, driver, full=full)
+                sqlite.quick_check(self.path, driver, full=full)
 
     def close(self) -> None:
         """Close all connections and give the lock back; closing twice is nothing."""
@@ -211,7 +211,7 @@ class Database:
     # Opening
 
     def _open_file(self, path: Path) -> None:
-        if not _sqlite.inspect(path):
+        if not sqlite.inspect(path):
             if self.read_only:
                 raise _missing(self.name)
             self._begin_file(path)
@@ -220,9 +220,9 @@ class Database:
             found = set(
                 connection.execute(text("SELECT name FROM sqlite_schema WHERE type = 'table'")).scalars()
             )
-            if path.stat().st_size <= _sqlite.CHECKED_BYTES:
+            if path.stat().st_size <= sqlite.CHECKED_BYTES:
                 driver: Any = connection.connection.driver_connection
-                _sqlite.quick_check(path, driver)
+                sqlite.quick_check(path, driver)
         self._bring_up_to_date(version)
         self._check_tables(found if version == SCHEMA_VERSION else None)
         if not self.read_only and not mark_file(path).exists():
@@ -233,11 +233,11 @@ class Database:
             self.lock()
         except JournalError as error:
             # another process may just be beginning the same journal
-            if error.code != "JOURNAL_LOCKED" or not _sqlite.inspect(path):
+            if error.code != "JOURNAL_LOCKED" or not sqlite.inspect(path):
                 raise
             return
-        if not _sqlite.inspect(path):
-            _sqlite.create(path, self._build)
+        if not sqlite.inspect(path):
+            sqlite.create(path, self._build)
 
     def _build(self, creator: Callable[[], Any]) -> None:
         engine = create_engine("sqlite://", creator=creator, poolclass=StaticPool)
@@ -252,12 +252,12 @@ class Database:
 
     def _open_server(self) -> None:
         with self.read() as connection:
-            version = _postgres.version(connection)
+            version = postgres.version(connection)
         if version is None and self.read_only:
             raise _missing(self.name)
         if version is None:
             with self.write() as connection:
-                version = _postgres.version(connection)
+                version = postgres.version(connection)
                 if version is None:
                     metadata.create_all(connection)
                     record(connection, SCHEMA_VERSION, self.now())
@@ -266,7 +266,7 @@ class Database:
 
     def _bring_up_to_date(self, version: int) -> None:
         if version > SCHEMA_VERSION:
-            raise _sqlite.newer(self.name, version)
+            raise sqlite.newer(self.name, version)
         if version == SCHEMA_VERSION:
             return
         if self.read_only:
@@ -299,15 +299,15 @@ class Database:
 
         def creator() -> Any:
             assert path is not None  # noqa: S101 - only files are connected to in this way
-            return _sqlite.connect(path, write=write, busy_seconds=self._busy_seconds)
+            return sqlite.connect(path, write=write, busy_seconds=self._busy_seconds)
 
         def begin(connection: Connection) -> None:
             if limit is not None and not write:
-                _sqlite.limit(connection.connection.driver_connection, limit)
+                sqlite.limit(connection.connection.driver_connection, limit)
             connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
         if self._url is not None:
-            engine = _postgres.engine(
+            engine = postgres.engine(
                 self._url, write=write, busy_seconds=self._busy_seconds, statement_seconds=limit
             )
         else:
@@ -364,7 +364,7 @@ class Database:
             return Writer(self.name, self._engine(write=True), lock, lambda connection: None)
 
         def prepare(connection: Connection) -> None:
-            _postgres.acquire(connection, self.name, self._lock_seconds)
+            postgres.acquire(connection, self.name, self._lock_seconds)
 
         writer = Writer(self.name, self._engine(write=True), None, prepare)
         writer.connect()

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import select
 
 from journal import schema
-from journal._columns import Big, Real
-from journal._files import write_whole
-from journal.lookup import chosen
+from journal.ledger.lookup import chosen
+from journal.storage.columns import Big, Real
+from journal.storage.files import write_whole
 from simulator.errors import DataError, MissingExtraError
 
 if TYPE_CHECKING:

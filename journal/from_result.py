@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Table, insert, select
 
-from journal import insights, mistakes, running, schema
-from journal.lookup import trades_where
-from journal.recent import Recent
+from journal import schema
+from journal.ledger.lookup import trades_where
+from journal.performance import insights, mistakes, running
+from journal.performance.recent import Recent
+from journal.performance.thresholds import RECENT_TRADES
 from journal.result_rows import Reading
-from journal.thresholds import RECENT_TRADES
 from journal.values import as_json, text
 
 if TYPE_CHECKING:

@@ -29,9 +29,9 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, insert, select
 
-from journal._files import inbox_folder, located, sync_folder, write_whole
 from journal.database import Database
 from journal.schema import commands
+from journal.storage.files import inbox_folder, located, sync_folder, write_whole
 from journal.values import as_json
 from simulator.errors import DataError, JournalError
 

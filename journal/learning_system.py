@@ -3,7 +3,7 @@
 `analyze_what_works()` prints and returns the analysis, `generate_weekly_report()` the week. Both say how far
 each figure can be trusted: win rates and means carry intervals, and advice is called significant only where
 the evidence is, at the 5 % level over all questions and over every time that somebody looks (see
-`journal.learning_evidence`). One source of trades is looked at, that of the journal, unless asked otherwise.
+`journal.learning.evidence`). One source of trades is looked at, that of the journal, unless asked otherwise.
 
 >>> learner = TradeLearningSystem("trade_journal.db")   # doctest: +SKIP
 >>> analysis = learner.analyze_what_works()   # doctest: +SKIP
@@ -27,10 +27,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection
 
 from journal.database import Database
-from journal.learning_analysis import Estimate, Examination, estimates, examine
-from journal.learning_data import latest_run, read_closed, sources_of
-from journal.learning_rules import DEFAULTS, Recommendation, recommend
-from journal.learning_text import analysis_text
+from journal.learning.analysis import Estimate, Examination, estimates, examine
+from journal.learning.data import latest_run, read_closed, sources_of
+from journal.learning.rules import DEFAULTS, Recommendation, recommend
+from journal.learning.text import analysis_text
 from journal.parameters import ParameterSet, ParameterStore, in_force
 from journal.values import from_nanoseconds, nanoseconds
 from simulator.errors import ConfigError, TwinstepError

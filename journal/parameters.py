@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from journal.database import Database
-from journal.lookup import chosen
+from journal.ledger.lookup import chosen
 from journal.schema import SOURCES, parameters
 from journal.values import as_json, from_nanoseconds, nanoseconds, text
 from simulator.errors import ConfigError, UnknownNameError, did_you_mean

@@ -20,19 +20,19 @@ from typing import Any, Final, Self
 
 from sqlalchemy import Connection, delete, insert, select
 
-from journal import lookup
-from journal._files import write_whole
 from journal.accounting import DAY
-from journal.closed import Scope
 from journal.database import Database
-from journal.excursions import ExcursionMetrics
-from journal.metrics import PerformanceMetrics
-from journal.mistakes import MistakeCategory
-from journal.performance_report import MistakeCost, PerformanceReport, read_report
-from journal.readable import plain
-from journal.reading import Sources, TradeId
+from journal.ledger import lookup
+from journal.ledger.reading import Sources, TradeId
+from journal.performance.closed import Scope
+from journal.performance.excursions import ExcursionMetrics
+from journal.performance.metrics import PerformanceMetrics
+from journal.performance.mistakes import MistakeCategory
+from journal.performance.readable import plain
+from journal.performance.report import MistakeCost, PerformanceReport, read_report
 from journal.records import Trade, trade_of
 from journal.schema import SOURCES, insights, lessons, mistakes, performance_metrics, tags, trades
+from journal.storage.files import write_whole
 from journal.trade_journal import TradeJournal
 from journal.values import amount, from_nanoseconds, text
 from simulator.errors import DataError
@@ -238,7 +238,7 @@ class PerformanceTracker:
         return self._report(self._scope(source, wanted)).excursions
 
     def breakdown(self, by: str, source: Sources = None, **wanted: Any) -> Mapping[str, PerformanceMetrics]:
-        """Return the figures by symbol, strategy, sector, ...; see `journal.breakdowns.BREAKDOWNS`."""
+        """Return the figures by symbol, strategy, ...; see `journal.performance.breakdowns.BREAKDOWNS`."""
         return self._report(self._scope(source, wanted)).by(by)
 
     def history(self, scope: str = "all", source: str | None = None) -> list[dict[str, Any]]:

@@ -28,16 +28,17 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, func, insert, select
 
-from journal import recommending, schema
+from journal import schema
 from journal.database import Database
+from journal.ledger import recommending
 from journal.statements.rows import StatementRow
 from journal.statements.storing import Outcome, inserted_number, regroup, stored_row
-from journal.tracking_differences import compare
-from journal.tracking_hand import close_by_hand_logged
-from journal.tracking_links import inherit, link
-from journal.tracking_matching import Match, match
-from journal.tracking_report import Difference, SyncReport
-from journal.tracking_rows import covered, held_quantities, rows_of
+from journal.tracking.differences import compare
+from journal.tracking.hand import close_by_hand_logged
+from journal.tracking.links import inherit, link
+from journal.tracking.matching import Match, match
+from journal.tracking.report import Difference, SyncReport
+from journal.tracking.rows import covered, held_quantities, rows_of
 from journal.trade_journal import TradeJournal
 from journal.values import from_nanoseconds, nanoseconds
 from simulator.brokerage import BrokerPositions

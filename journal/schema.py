@@ -9,7 +9,7 @@ One set of definitions serves SQLite and PostgreSQL. Conventions that hold in ev
   package); `entry_price` is never negative. So one line of arithmetic serves all: gross profit is
   `side * (exit_price - entry_price) * quantity * multiplier`.
 - NULL is unknown. Infinite and NaN are refused, by the boundary (`journal.values`), by the columns when a
-  value is bound (`journal._columns`), and by the tables.
+  value is bound (`journal.storage.columns`), and by the tables.
 - One trade is one position group: a spread is one row in `trades`, and its legs are rows in `legs`.
 
 `fills` is the record of what happened; the columns of `trades` that sum it up (`open_quantity`, `exit_price`,
@@ -32,7 +32,7 @@ from sqlalchemy import (
     text,
 )
 
-from journal._columns import Big, Real, Words
+from journal.storage.columns import Big, Real, Words
 from journal.values import LARGEST
 
 __all__ = [

@@ -2,9 +2,9 @@
 
 Not tax advice: a working paper for whoever files, after the rules for individuals in the United States (IRS
 Publication 550 and Form 8949). Covered are shares and equity options, lots by FIFO, LIFO, HIFO or choice,
-exercises and assignments, and wash sales as `journal.wash_sales` decides them. A gain is long-term when the
-property was held for more than one year, counted from the day after it was bought; short sales and written
-options are short-term. Not covered are Section 1256 contracts (broad index options, marked in `note`),
+exercises and assignments, and wash sales as `journal.tax.wash_sales` decides them. A gain is long-term when
+the property was held for more than one year, counted from the day after it was bought; short sales and
+written options are short-term. Not covered are Section 1256 contracts (broad index options, marked in `note`),
 straddles, constructive sales, dividends, and accounts that are not in the journal.
 
 A package that was typed in as a whole has no prices of its legs: it counts as one thing of its own. Import
@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, insert, select
 
 from journal import schema
-from journal.lookup import chosen
+from journal.ledger.lookup import chosen
 from journal.statements.rows import contract
-from journal.tax_matching import METHODS, Method, match
-from journal.tax_reading import chosen_lots, executions_of
+from journal.tax.matching import METHODS, Method, match
+from journal.tax.reading import chosen_lots, executions_of
+from journal.tax.wash_sales import WINDOW_DAYS, Acquired, Scope, Slice, apply_wash_sales, same_property
 from journal.values import amount
-from journal.wash_sales import WINDOW_DAYS, Acquired, Scope, Slice, apply_wash_sales, same_property
 from simulator.errors import DataError
 
 if TYPE_CHECKING:

@@ -21,14 +21,15 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from sqlalchemy import Connection, delete, select
 
-from journal import adding, carrying, entering, exiting, lookup, recommending, schema
-from journal.commands import COMMANDS, pack, unpack
+from journal import schema
 from journal.entry import Entry, EntryDetails
 from journal.inbox import Command, Inbox, Outcome
+from journal.ledger import adding, carrying, entering, exiting, lookup, recommending
+from journal.ledger.commands import COMMANDS, pack, unpack
+from journal.ledger.reading import JournalReader, TradeId
+from journal.ledger.sums import write_trade
 from journal.parameters import in_force
-from journal.reading import JournalReader, TradeId
 from journal.records import Trade, TradeOutcome
-from journal.sums import write_trade
 from journal.values import amount, nanoseconds
 from simulator.errors import DataError, did_you_mean
 from simulator.opportunity import Opportunity, Sizing

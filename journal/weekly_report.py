@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
-from journal.learning_data import WEEK, latest_run
+from journal.learning.data import WEEK, latest_run
 from journal.learning_system import LearningAnalysis, analyse
+from journal.performance.statistics import Interval, wilson
 from journal.schema import insights, mistakes, trades
-from journal.statistics import Interval, wilson
 from journal.values import from_nanoseconds, nanoseconds
 from simulator.errors import DataError
 
@@ -145,13 +145,13 @@ class WeeklyReport:
 
     def text(self) -> str:
         """Return the report for the terminal."""
-        from journal.weekly_text import weekly_text
+        from journal.learning.weekly_text import weekly_text
 
         return weekly_text(self)
 
     def html(self) -> str:
         """Return the report as one HTML file, light or dark as the reader prefers."""
-        from journal.weekly_html import weekly_html
+        from journal.learning.weekly_html import weekly_html
 
         return weekly_html(self)
 

@@ -19,6 +19,7 @@ answer is the normal one. A score ranks candidates; it is no forecast.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -166,6 +167,8 @@ class OptionsScanner:
         for market in self._chosen(symbols):
             snapshot = market.at(as_of)
             notes += snapshot.notes
+            if math.isnan(snapshot.iv_rank):
+                notes.append(f"IV rank of {market.symbol} is unknown: fewer than 252 sessions of volatility")
             passed, looked_at = search(
                 snapshot,
                 self.settings,

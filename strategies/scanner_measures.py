@@ -6,7 +6,7 @@ the strips that the legs come from, one per leg.
 `worth` is the kernel's word: what the package is worth to its holder per unit of the underlying, negative for
 a credit, shares included. Everything at expiry is piecewise linear in the price of the underlying, so its
 extremes lie at a strike, at zero or at infinity. The margin rules repeat those of the simulator's packages
-(`simulator/kernel/packages.py`) on plain numbers; a test opens the same packages there and compares.
+(`simulator/kernel/collateral.py`) on plain numbers; a test opens the same packages there and compares.
 """
 
 from __future__ import annotations

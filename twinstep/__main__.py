@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinstep.cli import main
+from twinstep.entry import main
 
 if __name__ == "__main__":
     main()

@@ -27,8 +27,10 @@ from twinstep.commands import (
     doctor,
     iv,
     journal,
+    kill,
     learn,
     lookahead,
+    paper,
     scan,
     strategies,
     sweep,
@@ -67,6 +69,7 @@ def front(
 
 
 RUN: Final = "Run"
+TRADE: Final = "Trade"
 REMEMBER: Final = "Remember"
 LOOK: Final = "Look"
 SETUP: Final = "Set up"
@@ -75,6 +78,11 @@ app.command("backtest", epilog=backtest.EXAMPLES, rich_help_panel=RUN)(backtest.
 app.command("sweep", epilog=sweep.EXAMPLES, rich_help_panel=RUN)(sweep.sweep)
 app.command("compare", epilog=compare.EXAMPLES, rich_help_panel=RUN)(compare.compare)
 app.command("lookahead", epilog=lookahead.EXAMPLES, rich_help_panel=LOOK)(lookahead.lookahead)
+app.command("paper", epilog=paper.PAPER_EXAMPLES, rich_help_panel=TRADE)(paper.paper)
+app.command("parity", epilog=paper.PARITY_EXAMPLES, rich_help_panel=TRADE)(paper.parity)
+app.command("kill", epilog=kill.KILL_EXAMPLES, rich_help_panel=TRADE)(kill.kill)
+app.command("arm", epilog=kill.ARM_EXAMPLES, rich_help_panel=TRADE)(kill.arm)
+app.command("status", epilog=kill.STATUS_EXAMPLES, rich_help_panel=TRADE)(kill.status)
 app.command("strategies", rich_help_panel=LOOK)(strategies.strategies)
 app.command("doctor", rich_help_panel=LOOK)(doctor.doctor)
 app.add_typer(data.app, name="data", rich_help_panel=LOOK)

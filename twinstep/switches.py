@@ -67,7 +67,7 @@ def kill(*, folder: str | None = None, journal: str | None = None, reason: str =
         LIVE_NO_SWITCH where none is named and none is found.
     """
     folders = [folder_of(folder, journal)] if folder or journal else _all_here()
-    code = DONE
+    answer = DONE
     for place in folders:
         was_fresh = is_fresh(place)
         switch = KillSwitch(place, scope=scope_of(place), arm_fresh=False)
@@ -76,15 +76,16 @@ def kill(*, folder: str | None = None, journal: str | None = None, reason: str =
         for problem in halt.problems:
             _complain(f"warning: {place}: {problem}")
         if not halt.complete:
+            error_code = "LIVE_KILL_INCOMPLETE"
             _complain(
-                f"error [LIVE_KILL_INCOMPLETE]: the token in {place} is still there, so other processes "
-                "trade on: end them by hand, or remove the file as a user who may"
+                f"error [{error_code}]: the token in {place} is still there, so other processes trade on: end "
+                "them by hand, or remove the file as a user who may"
             )
-            code = FAILED
-        elif was_fresh and code == DONE:
+            answer = FAILED
+        elif was_fresh and answer == DONE:
             _complain(f"warning: no switch was in {place}; one is there now, halted. Is that the right path?")
-            code = FOUND
-    return code
+            answer = FOUND
+    return answer
 
 
 def arm(place: Path, by: str, reason: str) -> KillSwitch:

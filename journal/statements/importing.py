@@ -25,13 +25,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, insert, select
 
 from journal import schema
-from journal.lookup import chosen
+from journal.ledger.lookup import chosen
 from journal.statements.alpaca import parse_alpaca_csv, parse_alpaca_json
 from journal.statements.ib_flex import parse_ib_flex
 from journal.statements.rows import NEW_YORK, StatementRow
 from journal.statements.storing import Outcome, inserted_number, regroup, stored_row
 from journal.statements.tastytrade import HEADER, parse_tastytrade
-from journal.tracking_rows import covered
+from journal.tracking.rows import covered
 from simulator.errors import DataError
 
 if TYPE_CHECKING:

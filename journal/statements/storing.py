@@ -16,13 +16,14 @@ from typing import Any
 
 from sqlalchemy import Connection, CursorResult, bindparam, delete, insert, select, update
 
-from journal import insights, mistakes, running, schema
-from journal.lookup import get_trade
+from journal import schema
+from journal.ledger.lookup import get_trade
+from journal.performance import insights, mistakes, running
 from journal.statements.grouping import Group, Grouping, Part, group
 from journal.statements.linking import Linker
 from journal.statements.rows import StatementRow, contract
 from journal.statements.shape import Package, close_code_of, package_of, strategy_of, trade_values
-from journal.tracking_plan import plan_kept, recommended_bounds
+from journal.tracking.plan import plan_kept, recommended_bounds
 from journal.values import as_json, from_nanoseconds
 
 __all__ = ["Outcome", "declared", "inserted_number", "regroup", "stored_row"]

@@ -186,7 +186,7 @@ def write_trade(
     trade["fees"] = position["fees"]
     trade["pnl"] = pnl
     trade["r_multiple"] = pnl / position["initial_risk"] if position["initial_risk"] > 0.0 else np.nan
-    scale = abs(position["entry"])
+    scale = abs(position["entry_price"])
     trade["mae"] = (position["worst"] - position["entry"]) / scale
     trade["mfe"] = (position["best"] - position["entry"]) / scale
     trade["initial_risk"] = position["initial_risk"]

@@ -18,6 +18,7 @@ from simulator.kernel.views import (
     has_options,
     open_at,
     order_at,
+    package_at,
     position_at,
     return_at,
     symbol_at,
@@ -56,8 +57,13 @@ def measures(
         if has_options(state) and position["package"] == 1:
             value = position["qty"] * position["delta"] * position["multiplier"]
             value *= symbol_at(state, position["sym"])["last"]
-            side = 1.0 if value > 0.0 else -1.0
-            value = abs(value)
+            # a call on shares that are held takes from what they move
+            net += value
+            value = 0.0 if package_at(state, slot)["covered"] == 1 else abs(value)
+            gross += value
+            if position["sector"] == sector:
+                in_sector += value
+            continue
         if position["next_add"] < np.inf:
             for j in range(2):
                 add = add_at(state, slot, j)
@@ -125,20 +131,32 @@ def released(state: Any, sym: int, side: int) -> float:
 
 
 @kernel_jit
-def highest_correlation(state: Any, market: Any, params: Any, signal: Any, t: int) -> tuple[float, int]:
-    """Largest absolute correlation with what is held or works on that side, and how many were unknown."""
+def highest_correlation(
+    state: Any, market: Any, params: Any, signal: Any, t: int, lean: float
+) -> tuple[float, int]:
+    """Largest absolute correlation with what is held or works on that side, and how many were unknown.
+
+    A package is on the side of its delta, and `lean` is the signal's. Two packages that both brought a credit
+    or were both paid for are on one side as well, since they bet on volatility alike.
+    """
     account = account_of(state)
     highest = -1.0
     unknown = 0
     window = params["correlation_window"]
+    package = 1 if signal["package"] > 0 else 0
     for k in range(account["n_positions"] + account["n_orders"]):
         if k < account["n_positions"]:
             position = position_at(state, open_at(state, k)["slot"])
-            live, sym, side = position["live"], position["sym"], position["side"]
+            live, sym, side, kind = position["live"], position["sym"], position["side"], position["package"]
+            other = position["delta"] if kind == 1 else float(side)
         else:
             order = order_at(state, working_at(state, k - account["n_positions"])["slot"])
-            live, sym, side = order["live"], order["sym"], order["side"]
-        if live == 0 or side != signal["side"] or sym == signal["sym"]:
+            live, sym, side, kind = order["live"], order["sym"], order["side"], order["package"]
+            other = order["unit_net"] if kind == 1 else float(side)
+        if live == 0 or sym == signal["sym"]:
+            continue
+        alike = package == 1 and kind == 1 and side == signal["side"]
+        if not (alike or other * lean > 0.0):
             continue
         rho, n = correlation(market, t, signal["sym"], sym, window)
         if n < params["correlation_minimum"] or not rho == rho:

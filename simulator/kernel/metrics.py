@@ -36,7 +36,7 @@ def count_trade(metrics: Any, position: Any, pnl: float) -> None:
         metrics["n_r"] += 1
         metrics["sum_r"] += r
         metrics["sum_r_square"] += r * r
-    scale = abs(position["entry"])
+    scale = abs(position["entry_price"])
     metrics["sum_mae"] += (position["worst"] - position["entry"]) / scale
     metrics["sum_mfe"] += (position["best"] - position["entry"]) / scale
     metrics["sum_bars_held"] += float(position["bars_held"])

@@ -36,7 +36,7 @@ from simulator.kernel.views import (
     yields_room,
 )
 
-__all__ = ["capped_loss", "is_defined", "net_delta", "stressed_loss"]
+__all__ = ["capped_loss", "is_defined", "net_delta", "sold_delta", "stressed_loss"]
 
 DAYS_PER_YEAR = 365.0
 SESSIONS_PER_YEAR = 252.0
@@ -70,11 +70,24 @@ def is_defined(state: Any, slot: int, working: int) -> bool:
 
 @kernel_jit
 def capped_loss(
-    state: Any, market: Any, t: int, sym: int, slot: int, working: int, most: float, multiplier: float
+    state: Any,
+    market: Any,
+    t: int,
+    sym: int,
+    slot: int,
+    working: int,
+    most: float,
+    bounded: bool,
+    multiplier: float,
 ) -> float:
-    """Stressed loss in currency, at most `most`; that much too where no volatility is known."""
+    """Stressed loss in currency, at most `most` where the loss is bounded; `most` without a volatility.
+
+    Where nothing bounds the loss, `most` is the margin, which is no cap.
+    """
     stressed = stressed_loss(state, market, t, sym, slot, working) * multiplier
-    return min(stressed, most) if stressed == stressed else most
+    if not stressed == stressed:
+        return most
+    return min(stressed, most) if bounded else stressed
 
 
 @kernel_jit
@@ -159,5 +172,17 @@ def net_delta(state: Any, market: Any, t: int, sym: int, slot: int, working: int
             delta = leg_delta(
                 leg, package["american"], spot, years, rate_at(market, t)["value"], _carry(market, sym)
             )
+            leg["delta"] = delta
         total += float(leg["side"] * leg["ratio"]) * delta
     return total
+
+
+@kernel_jit
+def sold_delta(state: Any, slot: int) -> float:
+    """Largest absolute delta of a sold option of a position's package, once its legs have theirs."""
+    largest = 0.0
+    for k in range(package_at(state, slot)["legs"]):
+        leg = leg_at(state, slot, k)
+        if leg["side"] < 0 and leg["right"] != 0:
+            largest = max(largest, abs(leg["delta"]))
+    return largest

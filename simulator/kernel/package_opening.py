@@ -65,7 +65,7 @@ def package_terms(
     elif package["covered"] == 1:
         loss = 0.0
     elif not is_defined(state, slot, codes.YES):
-        loss = capped_loss(state, market, t, sym, slot, codes.YES, loss, multiplier)
+        loss = capped_loss(state, market, t, sym, slot, codes.YES, loss, bounded, multiplier)
     return quality, worth * float(side), loss, margin, premium, exposure * multiplier
 
 

@@ -326,6 +326,10 @@ def _assign(state: Any, logs: Any, market: Any, params: Any, slot: int, k: int, 
     old = position["mark"]
     worth += units * spot - float(leg["side"] * leg["ratio"]) * leg["mark"]
     position["mark"] = worth * float(position["side"])
+    # the shares cost the strike: what is measured from the entry, or between extremes, goes on from there
+    position["entry"] += units * leg["strike"]
+    position["best"] += units * leg["strike"]
+    position["worst"] += units * leg["strike"]
     change = (position["mark"] - old) * qty * multiplier
     if position["side"] > 0:
         account["long_value"] += change

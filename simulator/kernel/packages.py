@@ -18,7 +18,7 @@ from simulator.kernel import codes
 from simulator.kernel._jit import kernel_jit
 from simulator.kernel.collateral import count_collateral, free_cover, package_margin
 from simulator.kernel.greeks import note_volatilities
-from simulator.kernel.open_loss import capped_loss, is_defined, net_delta
+from simulator.kernel.open_loss import capped_loss, is_defined, net_delta, sold_delta
 from simulator.kernel.package_settlement import assign_early, settle
 from simulator.kernel.positions import leave
 from simulator.kernel.quotes import QUOTE_NONE, intrinsic, package_quote, price_rule, share_of, worst_payoff
@@ -63,6 +63,7 @@ def _value_one(state: Any, logs: Any, market: Any, params: Any, slot: int, t: in
     if stressed or params["greeks_on"] == 1 or not delta == delta:
         note_volatilities(state, market, t, sym, slot, codes.NO)
         delta = net_delta(state, market, t, sym, slot, codes.NO)
+        sold = sold_delta(state, slot)
     position["delta"] = delta
     if account["session"] >= package["expiry"]:
         settle(state, logs, market, params, slot, spot, worth, spread, codes.NONE)
@@ -75,7 +76,7 @@ def _value_one(state: Any, logs: Any, market: Any, params: Any, slot: int, t: in
         if stressed:
             most = (worth - lowest) * package["multiplier"] if bounded else margin
             position["unit_loss"] = capped_loss(
-                state, market, t, sym, slot, codes.NO, max(most, 0.0), package["multiplier"]
+                state, market, t, sym, slot, codes.NO, max(most, 0.0), bounded, package["multiplier"]
             )
     reason = _exit_reason(account, params, package, position, worth, spread, sold)
     if reason == codes.EXIT_NONE and package["covered"] == 1:

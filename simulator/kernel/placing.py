@@ -184,7 +184,8 @@ def place_package(
         nan,
         nan,
         loss,
-        abs(exposure),
+        # a call on shares that are held takes from what they move
+        0.0 if package["covered"] == 1 else abs(exposure),
         exposure,
         package_cost(state, params, slot, price, margin, signal["side"]),
         1.0,
@@ -265,7 +266,7 @@ def _grant_and_place(
         # last, because it looks at sixty returns of every pair
         if params["correlation"] < np.inf:
             most = params["correlation"]
-            highest, unknown = highest_correlation(state, market, params, signal, t)
+            highest, unknown = highest_correlation(state, market, params, signal, t, unit_net)
             if highest > most:
                 return reject(
                     logs, account, signal, codes.REASON_CORRELATION, highest, most, asked, absent, ref

@@ -32,6 +32,7 @@ WINDOW: Final = 252
 """Sessions in a year."""
 LEAST_WINDOW: Final = 2
 MISSING_SHARE: Final = 0.05  # of a window that may be missing days
+ROUNDING: Final = 1e-9  # of the highest value: a range below it is what rounding left of equal values
 
 
 @overload
@@ -51,9 +52,9 @@ def iv_rank(iv: Any, window: int = WINDOW) -> Any:
     Returns
     -------
     Array or Series as given, 0 to 100, NaN for unknown: on the first `window - 1` sessions, on a day without
-    IV, and in a window of equal values, which says nothing. Missing days (NaN, infinite) are not
-    counted as sessions: the window is the last `window` known values, as long as at most 5 % of the sessions
-    it reaches over are missing; beyond that the answer is NaN.
+    IV, and in a window of equal values, which says nothing. Missing days (NaN, infinite, or not above 0,
+    which no volatility is) are not counted as sessions: the window is the last `window` known values, as long
+    as at most 5 % of the sessions it reaches over are missing; beyond that the answer is NaN.
 
     Raises
     ------
@@ -97,7 +98,7 @@ def _rolling(iv: Any, window: int, measure: Any) -> Any:
         raise DataError(f"implied volatility must be numbers: {error}", code="DATA_TYPE") from error
     if values.ndim != 1:
         raise DataError(f"implied volatility has shape {values.shape}, must be (n,)", code="DATA_SHAPE")
-    known = np.flatnonzero(np.isfinite(values))
+    known = np.flatnonzero(np.isfinite(values) & (values > 0))
     answer = np.full(values.size, np.nan)
     if known.size >= window:
         found = measure(pd.Series(values[known]).rolling(int(window)), values[known], int(window))
@@ -113,10 +114,14 @@ def _rank(rolling: Any, values: Floats, window: int) -> Floats:
     low, high = rolling.min().to_numpy(), rolling.max().to_numpy()
     with np.errstate(invalid="ignore", divide="ignore"):
         rank = 100 * (values - low) / (high - low)
-    return np.where(high > low, rank, np.nan)
+    return np.where(_ranges(low, high), rank, np.nan)
 
 
 def _percentile(rolling: Any, values: Floats, window: int) -> Floats:
     below = rolling.rank(method="min").to_numpy() - 1
-    ranges = rolling.max().to_numpy() > rolling.min().to_numpy()
+    ranges = _ranges(rolling.min().to_numpy(), rolling.max().to_numpy())
     return np.where(ranges, 100 * below / (window - 1), np.nan)
+
+
+def _ranges(low: Floats, high: Floats) -> npt.NDArray[np.bool_]:
+    return np.asarray(high - low > ROUNDING * high)

@@ -12,8 +12,10 @@
 
 from __future__ import annotations
 
+import operator
 import weakref
 from collections.abc import Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -34,10 +36,13 @@ LegSpec = tuple[int, str, float] | tuple[int, str, float, int]
 
 _RIGHTS: Final = {"call": 1, "put": -1, "shares": 0}
 _RULES: Final = tuple(name for name in PACKAGE.names or () if name not in ("legs", "expiry"))
+_FLAGS: Final = ("american", "physical", "naked", "covered", "hold", "roll")
+_NO_DELTA: Final = 1.0
+"""Above this a delta was meant in percent, and would never be reached."""
 MOST_LEGS: Final = 4
 
 
-def make_legs(packages: Sequence[Sequence[LegSpec]], *, expiry: npt.ArrayLike) -> Records:
+def make_legs(packages: Sequence[Sequence[LegSpec]], *, expiry: npt.ArrayLike | date) -> Records:
     """Return LEG records of shape (n, 4) for n packages.
 
     Parameters
@@ -45,38 +50,73 @@ def make_legs(packages: Sequence[Sequence[LegSpec]], *, expiry: npt.ArrayLike) -
     packages
         One to four legs each. The strike of shares is ignored.
     expiry
-        Session date in days since 1970, one for all, one per package (n,), or one per leg (n, 4).
+        Session date as days since 1970 or as a date ("2020-01-17"): one for all, one per package (n,), or
+        one per leg (n, 4).
 
     Raises
     ------
     SignalError
-        SIGNAL_PACKAGE for too many legs, an unknown kind, a side that is not +1 or -1, a strike or ratio
-        that is not positive.
+        SIGNAL_PACKAGE for too many legs, an unknown kind, a side that is not +1 or -1, a strike that is not
+        positive, a ratio that is not whole and positive, an expiry that is no date or has another shape.
     """
     n = len(packages)
     legs = np.zeros((n, MOST_LEGS), LEG)
-    given = np.asarray(expiry, np.int64)
-    if given.ndim == 1:
-        given = given[:, None]
-    legs["expiry"] = np.broadcast_to(given, (n, MOST_LEGS))
+    legs["expiry"] = _sessions(expiry, n)
     legs["strike"] = np.nan
     for index, package in enumerate(packages):
         if not 1 <= len(package) <= MOST_LEGS:
             raise _wrong(index, f"has {len(package)} legs; one to {MOST_LEGS} trade together")
-        for k, (side, kind, strike, *rest) in enumerate(package):
-            ratio = rest[0] if rest else 1
+        for k, leg_given in enumerate(package):
+            if not 3 <= len(leg_given) <= 4:
+                raise _wrong(index, f"leg {k} is {leg_given!r}; a leg is side, kind, strike and maybe ratio")
+            side, kind, strike, *rest = leg_given
+            ratio = _whole(rest[0]) if rest else 1
             if kind not in _RIGHTS:
                 raise _wrong(index, f"leg {k} is a {kind!r}.{did_you_mean(str(kind), _RIGHTS)}")
             if side not in (1, -1):
                 raise _wrong(index, f"leg {k} has side {side!r}; +1 is bought, -1 is sold")
-            if kind != "shares" and not 0.0 < float(strike) < np.inf:
+            level = np.nan if kind == "shares" else _price(strike)
+            if kind != "shares" and not 0.0 < level < np.inf:
                 raise _wrong(index, f"leg {k} has strike {strike!r}; a strike is a price above 0")
-            if not int(ratio) >= 1:
-                raise _wrong(index, f"leg {k} has ratio {ratio!r}; a ratio is at least 1")
+            if ratio < 1:
+                raise _wrong(index, f"leg {k} has ratio {rest[0]!r}; a ratio is a whole number from 1")
             leg = legs[index, k]
-            leg["right"], leg["side"], leg["ratio"] = _RIGHTS[kind], side, int(ratio)
-            leg["strike"] = np.nan if kind == "shares" else float(strike)
+            leg["right"], leg["side"], leg["ratio"], leg["strike"] = _RIGHTS[kind], side, ratio, level
     return legs
+
+
+def _sessions(expiry: Any, n: int) -> npt.NDArray[np.int64]:
+    # Days since 1970, (n, 4).
+    given = np.asarray(expiry)
+    try:
+        if given.dtype.kind not in "iuf":
+            given = np.asarray(given, "datetime64[D]")
+            given = np.where(np.isnat(given), np.nan, given.astype(np.float64))
+        if not (np.isfinite(given) & (given % 1 == 0)).all():
+            raise ValueError(f"{expiry!r} is no date")
+        days = given.astype(np.int64)
+        return np.broadcast_to(days[:, None] if days.ndim == 1 else days, (n, MOST_LEGS))
+    except (TypeError, ValueError) as error:
+        raise SignalError(
+            f"the expiry of {n} packages is a session date, as days since 1970 or like 2020-01-17: one for "
+            f"all, one per package ({n},) or one per leg ({n}, {MOST_LEGS}): {error}",
+            code="SIGNAL_PACKAGE",
+        ) from error
+
+
+def _whole(value: Any) -> int:
+    # 2 and 2.0 are 2; what is no whole number is 0, which no ratio is.
+    try:
+        return operator.index(value)
+    except TypeError:
+        return int(value) if isinstance(value, float) and value.is_integer() else 0
+
+
+def _price(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return np.nan
 
 
 def make_rules(count: int, **rules: Any) -> Records:
@@ -100,7 +140,8 @@ def make_rules(count: int, **rules: Any) -> Records:
     Raises
     ------
     SignalError
-        SIGNAL_PACKAGE for an unknown rule, a negative value, or no number.
+        SIGNAL_PACKAGE for an unknown rule, a negative value or no number, a count of values that does not
+        fit, a flag that is not 0 or 1, days that are not whole, a `delta_exit` above 1, a `multiplier` of 0.
     """
     records = np.zeros(count, PACKAGE)
     records["multiplier"], records["american"], records["physical"] = 100.0, 1, 1
@@ -109,14 +150,33 @@ def make_rules(count: int, **rules: Any) -> Records:
             raise SignalError(
                 f"unknown rule {name!r} of a package.{did_you_mean(name, _RULES)}", code="SIGNAL_PACKAGE"
             )
-        values = np.asarray(value, np.float64)
-        if not np.isfinite(values).all() or (values < 0).any():
+        try:
+            values = np.broadcast_to(np.asarray(value, np.float64), (count,))
+        except (TypeError, ValueError) as error:
             raise SignalError(
-                f"rule {name} of a package is {value!r}; it is a number, 0 (off) or more",
+                f"rule {name} of a package is {value!r}; it is one number, or one for each of {count}",
                 code="SIGNAL_PACKAGE",
-            )
+            ) from error
+        asked = _asked(name, values)
+        if asked:
+            raise SignalError(f"rule {name} of a package is {value!r}; it is {asked}", code="SIGNAL_PACKAGE")
         records[name] = values
     return records
+
+
+def _asked(name: str, values: npt.NDArray[np.float64]) -> str:
+    # What a rule must be, where it is not; else nothing.
+    if not np.isfinite(values).all() or (values < 0).any():
+        return "a number, 0 (off) or more"
+    if name in _FLAGS and not np.isin(values, (0.0, 1.0)).all():
+        return "0 (no) or 1 (yes)"
+    if name == "dte_exit" and (values % 1.0 != 0.0).any():
+        return "a whole number of calendar days"
+    if name == "delta_exit" and (values > _NO_DELTA).any():
+        return "a delta from 0 to 1, like 0.30"
+    if name == "multiplier" and not (values > 0.0).all():
+        return "above 0, mostly 100"
+    return ""
 
 
 def package_signals(

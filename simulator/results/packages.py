@@ -35,7 +35,8 @@ def packages_frame(raw: RawRun, trades: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of `trades` that were packages, with columns of their own.
 
     `legs` ("-1 95P +1 90P"), `expiry`, `dte` (calendar days to the nearest expiry at the entry), `captured`
-    (share of the entry price that was kept, before fees; of a debit, earned), `iv_rank` (0 to 100), `grade`.
+    (share of the entry price that was kept, before fees and dividends; of a debit, earned), `iv_rank` (0 to
+    100), `grade`.
     """
     import pandas as pd
 
@@ -46,16 +47,16 @@ def packages_frame(raw: RawRun, trades: pd.DataFrame) -> pd.DataFrame:
     package = raw.signals.records["package"][chosen["signal"]] - 1
     legs, expiry = raw.signals.legs[package], raw.signals.packages["expiry"][package]
     entry_session = raw.bars.session[chosen["entry_row"]]
-    gain = (chosen["exit_price"] - chosen["entry_price"]) * chosen["side"]
+    # not the difference of the prices: an early assignment pays between the two
+    gain = chosen["pnl"] + chosen["fees"] - chosen["dividends"]
+    paid = chosen["entry_price"] * chosen["qty"] * raw.signals.packages["multiplier"][package]
     rules = dict(zip(opened["position"].tolist(), opened["rule"].tolist(), strict=True))
     modelled = np.array([rules[int(id_)] == codes.PRICE_MODEL for id_ in chosen["id"]], bool)
     return trades.iloc[mine].assign(
         legs=np.array([_legs_text(row) for row in legs], dtype=object),
         expiry=pd.DatetimeIndex(expiry.astype("datetime64[D]").astype("datetime64[ns]")).tz_localize("UTC"),
         dte=expiry - entry_session,
-        captured=np.divide(
-            gain, chosen["entry_price"], out=np.full(len(chosen), np.nan), where=chosen["entry_price"] > 0
-        ),
+        captured=np.divide(gain, paid, out=np.full(len(chosen), np.nan), where=paid > 0),
         iv_rank=_rank_at(raw, chosen["entry_row"], chosen["sym"]),
         grade=np.where(modelled, "modelled", "quoted"),
     )

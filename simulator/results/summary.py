@@ -57,7 +57,7 @@ def head_of(result: Result) -> dict[str, str]:
         "last": f"{bars.index[min(seen, len(bars)) - 1]:%Y-%m-%d}",
         "bars": f"{seen:,}",
         "conventions": result.raw.conventions.name,
-        "costs": "no costs" if costs == "zero" else f"costs {costs}",
+        "costs": f"costs {costs}" if costs != "zero" else "no fees" if result.option_grade else "no costs",
         "risk": "risk manager off" if result.raw.risk is None else "risk manager on",
         "strategies": ", ".join(names),
     }
@@ -147,6 +147,8 @@ def _nothing_admitted(result: Result) -> str:
     met = verdicts[verdicts["rule"] == rule]
     value, limit = met["value"].median(), met["limit"].median()
     measured = "" if math.isnan(value + limit) else f", typically {value:.3g} against a limit of {limit:.3g}"
+    if rule == "min_quantity" and result.raw.risk is not None:
+        measured = f": one unit would risk more than {result.raw.risk.risk_per_trade_pct:g} % of the equity"
     return (
         f"Nothing was admitted: {len(met):,} of {len(verdicts):,} signals met {rule}{measured}. More cash, a "
         "smaller instrument or another limit would let some through; docs/risk.md has every rule."

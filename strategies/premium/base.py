@@ -98,6 +98,16 @@ class PremiumParams:
         2.0, Float(1.5, 4.0, 0.5), minimum=0.0, help="stop at so many credits (2 loses one); 0 is never"
     )
     exit_dte: int = param(21, Int(0, 28, 7), minimum=0, help="exit at days to expiry; 0 holds to expiry")
+    roll: bool = param(False, help="the exit at exit_dte is a roll: the next entry goes on in its group")
+    delta_exit: float = param(
+        0.0, minimum=0.0, maximum=1.0, help="exit where an option sold has this absolute delta; 0 is never"
+    )
+    trail_start_pct: float = param(
+        0.0, minimum=0.0, help="gain from which the profit is trailed, percent of the credit; 0 is never"
+    )
+    trail_back_pct: float = param(
+        0.0, minimum=0.0, help="percent of the credit to give back before a trailed profit is taken"
+    )
     qty: float = param(0.0, minimum=0.0, help="packages per trade; 0: sized by the risk manager")
 
     def __post_init__(self) -> None:
@@ -111,6 +121,8 @@ class PremiumParams:
         check_rule(
             off or self.stop_multiple > 1.0, "stop_multiple is above 1 (1 is the entry itself), or 0", self
         )
+        trails = self.trail_start_pct > 0.0, self.trail_back_pct > 0.0
+        check_rule(trails[0] == trails[1], "trail_start_pct and trail_back_pct are both 0, or neither", self)
 
 
 @dataclass(frozen=True)
@@ -123,9 +135,13 @@ class DeltaParams(PremiumParams):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("delta", "put_delta", "call_delta"):
-            delta = getattr(self, name, self.min_delta)
+            if not hasattr(self, name):
+                continue
+            delta = getattr(self, name)
             inside = self.min_delta <= delta <= self.max_delta
             check_rule(inside, f"{name} lies from min_delta to max_delta", self)
+            later = self.delta_exit == 0.0 or self.delta_exit > delta
+            check_rule(later, f"delta_exit is above {name}, or every trade ends at once", self)
 
 
 class PremiumStrategy(Strategy):
@@ -265,6 +281,10 @@ class PremiumStrategy(Strategy):
             "profit_target": self.params.profit_target_pct / 100.0,
             "stop_loss": max(self.params.stop_multiple - 1.0, 0.0),
             "dte_exit": self.params.exit_dte,
+            "roll": float(self.params.roll),
+            "delta_exit": self.params.delta_exit,
+            "trail_start": self.params.trail_start_pct / 100.0,
+            "trail_back": self.params.trail_back_pct / 100.0,
             "american": shares,
             "physical": shares,
         }

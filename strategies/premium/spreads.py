@@ -1,8 +1,8 @@
 """Premium with defined risk: the put spread, the call spread, and the iron condor of both.
 
-What such a package can lose is its width less its credit, times a hundred; with a stop the risk manager
-counts what the stop would lose. `min_credit_pct` is measured at the middle of the quotes when the strikes are
-chosen; the step holds the price of the fill, which is lower, to the same share of what may be lost.
+What such a package can lose is its width less its credit, times a hundred. The risk manager counts all of it,
+whatever the stop: a gap does not stop there. `min_credit_pct` is measured at the middle of the quotes when
+the strikes are chosen; the step holds the price of the fill, which is lower, to the same share of the width.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Premium against cash or shares: the cash-secured put, the covered call, and the wheel of both.
 
-A put that is secured by cash ties up its whole strike, and without a stop that is its risk too: limits on
-risk per trade leave nothing of it unless they are set for it. The wheel needs an underlying that can be
-delivered: on an index, whose options pay cash, no shares arrive and it only ever sells puts.
+A put that is secured by cash ties up its whole strike; its risk is the loss at two deviations of the
+underlying over five sessions, and so is that of shares with a sold call. One contract on a share at 200 may
+still be more than 2 % of a small account. The wheel needs an underlying that can be delivered: on an index,
+whose options pay cash, no shares arrive and it only ever sells puts.
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ import pytest
 from numpy.typing import NDArray
 from sqlalchemy import delete, insert
 
-from journal.learning_analysis import examine
-from journal.learning_data import ClosedTrades, Labels, read_closed
-from journal.learning_evidence import LEVEL
+from journal.learning.analysis import examine
+from journal.learning.data import ClosedTrades, Labels, read_closed
+from journal.learning.evidence import LEVEL
 from journal.schema import trades
 from tests.journal.generate import generate, memory
 

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, func, insert, select, text
 
-from journal import _sqlite
 from journal.database import Database
 from journal.schema import APPLICATION_ID, SCHEMA_VERSION, metadata, schema_history, trades
+from journal.storage import sqlite as _sqlite
 from simulator.errors import ConfigError, JournalError
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from journal import _postgres
 from journal.database import Database
+from journal.storage import postgres as _postgres
 from simulator.errors import ConfigError, JournalError, MissingExtraError, TwinstepError
 from tests.journal.test_database import add, symbols
 

@@ -17,8 +17,8 @@ import pytest
 from sqlalchemy import Connection, delete
 
 from journal import schema
-from journal.closed import Scope
-from journal.performance_report import PerformanceReport, read_report
+from journal.performance.closed import Scope
+from journal.performance.report import PerformanceReport, read_report
 from tests.journal.generate import Generated, generate, memory, store
 
 JOURNALS = 1_000

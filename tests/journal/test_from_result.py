@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 from sqlalchemy import func, select
 
-from journal import TradeJournal, insights, mistakes, running, schema
+from journal import TradeJournal, schema
 from journal.from_result import StoredRun
-from journal.recent import recent
+from journal.performance import insights, mistakes, running
+from journal.performance.recent import recent
 from simulator import Bars, Result, RiskLimits, Signals, backtest, load_bars
 from simulator.options import OptionMarket
 from simulator.types import ResultSink

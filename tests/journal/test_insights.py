@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select
 
-from journal import insights, schema
-from journal.recent import Planned, Recent
+from journal import schema
+from journal.performance import insights
+from journal.performance.recent import Planned, Recent
 from journal.records import Trade, trade_of
 from journal.values import nanoseconds
 from tests.journal.generate import generate, memory, store
@@ -245,8 +246,8 @@ def test_findings_are_stored_once_and_open_trades_have_none() -> None:
 
 
 def test_the_trades_before_are_those_of_the_symbol_and_source() -> None:
-    from journal import running
-    from journal.recent import recent
+    from journal.performance import running
+    from journal.performance.recent import recent
 
     engine = memory()
     drawn = generate(4, 60, symbols=("SPY", "QQQ"), sources=("live", "paper"), open_share=0.0, per_day=4.0)
@@ -263,7 +264,7 @@ def test_the_trades_before_are_those_of_the_symbol_and_source() -> None:
 
 
 def test_a_recommendation_is_found_by_its_number() -> None:
-    from journal.recent import planned
+    from journal.performance.recent import planned
 
     with memory().begin() as connection:
         values = {

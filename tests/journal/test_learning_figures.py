@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import Connection, text
 
-from journal.learning_analysis import Group, Record
+from journal.learning.analysis import Group, Record
 from journal.learning_system import LearningAnalysis, analyse
 from journal.weekly_report import WeeklyReport, build
 from tests.journal.generate import Generated, Row, generate, memory, store

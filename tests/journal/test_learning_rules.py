@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from journal.learning_analysis import SHARES
-from journal.learning_evidence import STAKES, adjust, link_wealth, mean_wealth, more_needed
-from journal.learning_rules import DEFAULTS, Recommendation
+from journal.learning.analysis import SHARES
+from journal.learning.evidence import STAKES, adjust, link_wealth, mean_wealth, more_needed
+from journal.learning.rules import DEFAULTS, Recommendation
+from journal.learning.votes import SCANNER, SIGNALS
 from journal.learning_system import LearningAnalysis, TradeLearningSystem, main
-from journal.learning_votes import SCANNER, SIGNALS
 from journal.parameters import ParameterStore
 from journal.trade_journal import TradeJournal
 from simulator.errors import DataError, JournalError, TwinstepError

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from journal.database import Database
-from journal.lock import Lock, holder
+from journal.storage.lock import Lock, holder
 from simulator.errors import JournalError
 
 HOLD = """

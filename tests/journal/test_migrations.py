@@ -88,7 +88,7 @@ def to_3(connection: Connection) -> None:
 def adopt(monkeypatch: pytest.MonkeyPatch, steps: Mapping[int, Step]) -> None:
     """Let the code know later versions."""
     version = max(steps)
-    for module in ("database", "_sqlite", "backup"):
+    for module in ("database", "storage.sqlite", "backup"):
         monkeypatch.setattr(f"journal.{module}.SCHEMA_VERSION", version)
     monkeypatch.setattr("journal.database.STEPS", steps)
 

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select
 
-from journal import mistakes, schema
-from journal.mistakes import MistakeCategory
-from journal.recent import Planned, Recent
+from journal import schema
+from journal.performance import mistakes
+from journal.performance.mistakes import MistakeCategory
+from journal.performance.recent import Planned, Recent
 from journal.records import Trade, trade_of
 from journal.values import nanoseconds
 from tests.journal.generate import generate, memory, store

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import Engine, delete
 
 from journal import schema
-from journal.advice import Advice
-from journal.closed import Scope
-from journal.performance_report import PerformanceReport, read_report
+from journal.performance.advice import Advice
+from journal.performance.closed import Scope
+from journal.performance.report import PerformanceReport, read_report
 from tests.journal.generate import Generated, Row, generate, memory, store
 
 ENGINE = memory()

@@ -9,9 +9,10 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import select
 
-from journal import insights, mistakes, running, schema
-from journal.closed import Scope
-from journal.performance_report import read_report
+from journal import schema
+from journal.performance import insights, mistakes, running
+from journal.performance.closed import Scope
+from journal.performance.report import read_report
 from journal.records import trade_of
 from tests.journal.generate import generate, memory, store
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from journal import ParameterStore, TradeJournal, TradeLearningSystem
-from journal.learning_rules import Recommendation
+from journal.learning.rules import Recommendation
 from journal.learning_system import LearningAnalysis
 from simulator.errors import DataError
 from tests.journal.making import Clock

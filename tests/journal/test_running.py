@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
-from journal import running, schema
+from journal import schema
+from journal.performance import running
 from journal.records import Trade, trade_of
 from tests.journal.generate import Row, generate, memory, store
 

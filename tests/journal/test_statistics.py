@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 from numpy.typing import NDArray
 from scipy import stats
 
-from journal.statistics import (
+from journal.performance.statistics import (
     RESAMPLING_LIMIT,
     largest_difference,
     mean_interval,

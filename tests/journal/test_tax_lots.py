@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from journal import Database, TradeJournal, schema
 from journal.statements import import_statement
+from journal.tax.matching import METHODS, Execution, match
+from journal.tax.wash_sales import apply_wash_sales
 from journal.tax_lots import choose_lot, holding_is_long, tax_report
-from journal.tax_matching import METHODS, Execution, match
-from journal.wash_sales import apply_wash_sales
 from simulator.errors import DataError
 
 approx: Any = pytest.approx  # stands in tuples, which its own type does not

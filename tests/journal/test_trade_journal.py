@@ -11,7 +11,7 @@ import pytest
 
 from journal import TradeJournal
 from journal.entry import Entry, EntryDetails
-from journal.recommending import TRANSITIONS
+from journal.ledger.recommending import TRANSITIONS
 from journal.schema import RECOMMENDATION_STATES
 from simulator.errors import DataError, TwinstepError, UnknownNameError
 from simulator.opportunity import ParameterSource, PastPerformance, TrackRecord
@@ -413,7 +413,7 @@ def test_an_exit_whose_analysis_fails_has_not_happened(
     desk.journal.log_trade_entry(1, 5, 1.85)
     before = desk.journal.trade(1)
     name = {"insights": "analyse", "mistakes": "detect", "running": "update"}[module]
-    monkeypatch.setattr(importlib.import_module(f"journal.{module}"), name, fail)
+    monkeypatch.setattr(importlib.import_module(f"journal.performance.{module}"), name, fail)
     with pytest.raises(OSError, match="disk is gone"):
         desk.journal.log_trade_exit(1, 0.90, "50% profit rule")
     assert desk.journal.trade(1) == before

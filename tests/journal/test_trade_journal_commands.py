@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from journal import TradeJournal
-from journal.commands import COMMANDS, pack, unpack
+from journal.ledger.commands import COMMANDS, pack, unpack
 from simulator.errors import DataError
 from tests.journal.making import START, Desk, put_spread, signal, sizing
 

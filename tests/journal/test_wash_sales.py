@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from journal.tax.matching import Execution, match
+from journal.tax.wash_sales import Scope, Slice, apply_wash_sales, wash_window
 from journal.tax_lots import holding_is_long
-from journal.tax_matching import Execution, match
-from journal.wash_sales import Scope, Slice, apply_wash_sales, wash_window
 
 CALL, PUT, OTHER_CALL = "XYZ240621C00100000", "XYZ240621P00100000", "XYZ240719C00110000"
 

@@ -315,6 +315,7 @@ def test_an_unknown_iv_rank_rejects_unless_it_is_allowed_or_none_is_asked_for() 
     looking = scanner(rank=None, strategies="short-put")
     assert looking.scan_for_opportunities() == []
     assert "unknown" in looking.candidates["reason"][0]
+    assert any("is unknown" in note for note in looking.notes), "an empty answer says why"
     for options in ({"unknown_iv_rank": "allow"}, {"min_iv_rank": 0}):
         opp = only(rank=None, strategies="short-put", **options)
         assert opp.iv_rank is None

@@ -39,7 +39,7 @@ EXAMPLES: Final = (
     "  twinstep backtest donchian-breakout --report out/report.html\n"
     "  twinstep backtest sma-cross --param fast=10 --costs ibkr-fixed\n"
     "  twinstep backtest my_idea.py:MyIdea --data prices/ --start 2015-01-01 --json\n"
-    "  twinstep backtest short-put-spread --underlying sample:spx --iv sample:vix --start 2014-01-01\n"
+    "  twinstep backtest short-put-spread --underlying sample:spx --iv sample:vix --cash 1000000\n"
     "  twinstep backtest sma-cross --journal trade_journal.db\n"
     "  twinstep backtest atr-channel --interval --set risk.max_open_positions=8"
 )

@@ -124,3 +124,22 @@ def test_what_cannot_be_ranked(measure: Any, values: Any, window: Any, code: str
     with pytest.raises(TwinstepError) as caught:
         measure(values, window)
     assert caught.value.code == code
+
+
+def test_what_is_not_above_zero_is_a_missing_day() -> None:
+    known = np.linspace(0.1, 0.3, 300)
+    holed = known.copy()
+    holed[[270, 280]] = 0.0, -1.0
+    for measure in (iv_rank, iv_percentile):
+        found = measure(holed)
+        assert np.isnan(found[[270, 280]]).all()
+        # as if the quote had been missing: no year of ranks above a low of nothing
+        missing = np.where(holed > 0, holed, np.nan)
+        np.testing.assert_array_equal(found, measure(missing))
+
+
+def test_a_range_of_rounding_is_no_range() -> None:
+    alike = np.full(300, 0.3)
+    alike[::3] = 0.1 + 0.2
+    for measure in (iv_rank, iv_percentile):
+        assert np.isnan(measure(alike)).all()

@@ -178,6 +178,26 @@ def test_managed_trades_keep_to_their_target_stop_and_days(bars: Bars) -> None:
     assert (stopped["exit_price"] >= 2.0 * stopped["entry_price"] * 0.99).all()
 
 
+def test_trades_trail_leave_at_a_delta_and_roll_where_that_is_asked(bars: Bars) -> None:
+    given = {"trail_start_pct": 20.0, "trail_back_pct": 10.0, "delta_exit": 0.45, "roll": True}
+    strategy = make("short-strangle", profit_target_pct=0.0, stop_multiple=0.0, exit_dte=25, **given)
+    package = strategy.signals(bars).packages[0]
+    found = package["trail_start"], package["trail_back"], package["delta_exit"], package["roll"]
+    assert found == (0.2, 0.1, 0.45, 1)
+    trades = backtest(bars, strategy, risk=LIMITS, costs=AT_MID).trades
+    assert {"trail", "delta", "roll"} <= set(trades["exit_reason"])
+    assert "dte" not in set(trades["exit_reason"]), "at the same days it is a roll"
+    # what was trailed had made a fifth of the credit and kept less than its best
+    trailed = trades[trades["exit_reason"] == "trail"]
+    assert (trailed["mfe"] >= 0.2).all()
+    kept = 1.0 - trailed["exit_price"] / trailed["entry_price"]
+    assert (kept <= trailed["mfe"] - 0.1 + 1e-9).all()
+    # as by default none of them is on
+    assert set(backtest(bars, make("short-strangle"), risk=LIMITS).trades["exit_reason"]).isdisjoint(
+        {"trail", "delta", "roll"}
+    )
+
+
 def test_the_wheel_sells_calls_on_the_shares_that_it_was_assigned(bars: Bars) -> None:
     result = backtest(bars, make("wheel"), risk=LIMITS)
     trades = result.trades
@@ -504,6 +524,10 @@ def test_intraday_bars_are_refused(bars: Bars) -> None:
         ("short-put-spread", {"delta": 0.04}),
         ("short-put-spread", {"width_pct": 0.0}),
         ("short-put-spread", {"min_iv_rank": 101.0}),
+        ("iron-condor", {"trail_start_pct": 25.0}),
+        ("iron-condor", {"trail_back_pct": 10.0}),
+        ("iron-condor", {"call_delta": 0.3, "delta_exit": 0.25}),
+        ("iron-condor", {"delta_exit": 30.0}),
         ("calendar", {"min_back_dte": 40}),
         ("calendar", {"stop_multiple": 2.0}),
         ("calendar", {"right": "shares"}),

@@ -1,0 +1,1 @@
+"""Figures of closed trades: metrics, intervals, breakdowns, insights, mistakes and running series."""

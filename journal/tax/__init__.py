@@ -1,0 +1,1 @@
+"""Parts of the tax lots: matching of closings with lots, and wash sales."""
