@@ -30,6 +30,7 @@ SECTIONS = {
     "premium": "premium.premium_section",
     "startup": "startup.startup_section",
     "journal": "journal.journal_section",
+    "live": "live.live_section",
     "scaling": "scaling.scaling_section",
 }
 PEERS = {"sweep": ("vectorbt",), "portfolio": ("vectorbt", "backtrader"), "long": ("vectorbt",)}

@@ -19,8 +19,9 @@ from typing import Any
 from sqlalchemy import insert, text
 
 from benchmarks.report import Check, Section
-from journal import TradeJournal, running, schema
+from journal import TradeJournal, schema
 from journal.accounting import occ_symbol
+from journal.performance import running
 
 TRADES = 200_000
 CALLS = 200

@@ -6,9 +6,12 @@ fills and with exact summation, so that the order in which parts were closed can
 - Average cost. The entry price is the average over all that was entered; an addition after a partial exit
   moves it for the closed part too. The sum at the end is the cash that changed hands.
 - `side` is +1 for bought and -1 for sold, prices of packages are never negative at entry.
-- R is profit after fees over `initial_risk`: the distance to the stop for shares, the largest loss for
-  packages whose loss is bounded (their payoff caps it, wherever a stop may stand), what the sizing counted
-  as risk else; None where nothing says what was at risk.
+- R is profit after fees over `initial_risk`. For packages that is the largest loss where the payoff bounds
+  it, wherever a stop may stand, also of a cash-secured put, which loses most at a price of 0; where nothing
+  bounds it, the distance to a stop; else the risk that the recommendation stated; else None: nothing says
+  what was at risk. For shares it is the distance to the stop, else the recommendation's risk, else None.
+- Money is decimal and floats are not: what three exits bring to exactly 0 must not be a loss of 1.4e-14. Sums
+  are rounded to 13 significant digits of the cash they are made of (`tidy`).
 
 >>> package_bounds([(-1, "put", 95.0, 1.0), (1, "put", 90.0, 1.0)], credit=1.9)
 (1.9, 3.1)
@@ -35,6 +38,7 @@ __all__ = [
     "package_bounds",
     "slippage",
     "summarise",
+    "tidy",
     "was_all",
 ]
 
@@ -43,6 +47,9 @@ DAY: Final = 86_400 * 1_000_000_000
 
 _ROUNDING: Final = 1e-9
 """Relative size of a remainder that is rounding and not a position."""
+
+_DIGITS: Final = 13
+"""Digits that are kept of a sum: a double has 15, and the products and sums of a trade cost less than two."""
 
 
 class Cash(NamedTuple):
@@ -92,6 +99,8 @@ def summarise(
     Gross profit is the cash of closing fills and of those with no effect on the position (dividends), less
     the entry value of what is closed. Legs that were closed singly count their cash at once, and their share
     of the entry when the whole package is closed.
+
+    All amounts are rounded as `tidy` says, so what nets to nothing is exactly 0.
     """
     entered: list[float] = []
     paid: list[float] = []
@@ -116,10 +125,38 @@ def summarise(
         closed_value, exit_price = 0.0, None
     else:
         closed_value = entry_value if open_quantity == 0 else entry_value * (closed / quantity)
-        exit_price = side * math.fsum(closing) / (closed * multiplier)
-    gross = math.fsum([*closing, *other, -side * closed_value])
-    all_fees = math.fsum(fees)
-    return Sums(entry_value / (quantity * multiplier), exit_price, all_fees, gross, gross - all_fees)
+        per_unit = [value / (closed * multiplier) for value in closing]
+        exit_price = tidy(side * math.fsum(closing) / (closed * multiplier), *per_unit)
+    cash = [*closing, *other, -side * closed_value]
+    moved = [*closing, *other, *paid]
+    size = quantity * multiplier
+    return Sums(
+        tidy(entry_value / size, *(value / size for value in paid)),
+        exit_price,
+        tidy(math.fsum(fees), *fees),
+        tidy(math.fsum(cash), *moved),
+        tidy(math.fsum([*cash, *(-fee for fee in fees)]), *moved, *fees),
+    )
+
+
+def tidy(value: float, *terms: float) -> float:
+    """Return a sum of decimal terms without the rounding errors of binary arithmetic.
+
+    Parameters
+    ----------
+    value
+        The sum, or a product where no terms are given.
+    terms
+        What it was summed from; 13 significant digits of their total size are kept.
+
+    >>> tidy(0.1 + 0.2 - 0.3, 0.1, 0.2, -0.3), tidy(3.1 * 700)
+    (0.0, 2170.0)
+    """
+    scale = math.fsum(map(abs, terms)) if terms else abs(value)
+    if scale == 0 or not math.isfinite(scale):
+        return value
+    # + 0.0: no negative zero
+    return round(value, _DIGITS - 1 - math.floor(math.log10(scale))) + 0.0
 
 
 def was_all(amount: float, whole: float, scale: float) -> bool:
@@ -137,12 +174,13 @@ def capture_percent(
     if kind != "option":
         return None
     whole = entry_value if side < 0 else max_profit
-    return 100.0 * gross / whole if whole is not None and whole > 0 else None
+    return tidy(100.0 * gross / whole) if whole is not None and whole > 0 else None
 
 
 def slippage(side: int, price: float, mid: float | None, quantity: float, multiplier: float) -> float | None:
     """Return currency lost against the midpoint at entry; negative is a fill better than it."""
-    return None if mid is None else side * (price - mid) * quantity * multiplier
+    size = quantity * multiplier
+    return None if mid is None else tidy(side * (price - mid) * size, price * size, mid * size)
 
 
 def days_between(start: int, end: int) -> float:
@@ -217,12 +255,19 @@ _RULES: Final = tuple(
         (r"drawdown", "drawdown"),
         (r"\btrail", "trail"),
         (r"break ?even", "breakeven"),
-        (r"\bstop|max(imum)? loss|\bloss (limit|rule)|\bcut (the )?loss", "stop"),
-        (r"\bdte\b|days to expir|\b\d+ ?dte", "dte"),
+        (r"\btimed? (based )?(stop|exit)", "time"),
+        (r"(?<!\bnot )(?<!\bnon )(?<!\bnever )\bstop(s|ped|loss)?\b|\bsl\b|max(imum)? loss|"
+         r"\bloss (limit|rule)|\bcut (the |my )?loss", "stop"),
+        (r"\bdte\b|days? (to|before|until|till) exp|\b\d+ ?dte", "dte"),
         (r"expire|expiry|expiration|worthless", "expiry"),
         (r"scal(e|ed|ing) out|partial", "scale_out"),
-        (r"\d+ ?%.*(profit|credit|max|rule|target)|profit (target|rule|taking)|take profit|took profit|"
-         r"\bof max(imum)? profit|\bprofits? (taken|locked)", "profit_target"),
+        (r"^(?!.*\b(loss|losing|lost|down|gave back|given back|"
+         r"of (the |my )?(position|contracts|shares|size))\b).*("
+         r"\d ?%.*(profit|credit|max|rule|target)|\bprofits?\b.*\d ?%|"
+         r"\b(closed?|bought|took|take|taken|taking|hit|reached|exit|exited|out|captured?|kept)"
+         r"( it| out| off| back)?( at| for| with)? \d+( \d+)? ?%)|"
+         r"profit (target|rule|taking)|(take|took|taking) (the |my |some )?profits?\b|\bmax(imum)? profit|"
+         r"\bprofits? (taken|locked)|\btp\d?\b", "profit_target"),
         (r"\btargets?\b", "target"),
         (r"\btime\b|max(imum)? days|too long", "time"),
         (r"\bdelta\b|\btested\b", "delta"),

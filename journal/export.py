@@ -26,6 +26,7 @@ from journal import schema
 from journal.ledger.lookup import chosen
 from journal.storage.columns import Big, Real
 from journal.storage.files import write_whole
+from journal.values import symbol_of
 from simulator.errors import DataError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _read(
     trades = schema.trades
     query = select(trades).where(trades.c.source.in_(list(sources)))
     if symbol is not None:
-        query = query.where(trades.c.symbol == symbol)
+        query = query.where(trades.c.symbol == symbol_of("symbol", symbol))
     if since is not None:
         query = query.where(trades.c.entry_ts >= since)
     if until is not None:

@@ -107,7 +107,7 @@ def _learn(connection: Connection, run_id: int, source: str) -> None:
         )
         size = trade.entry_price * trade.quantity * trade.multiplier
         past = before[trade.symbol]
-        past.append(Recent(exit_ts, trade.pnl, size, trade.initial_risk))
+        past.append(Recent(exit_ts, trade.pnl, size, trade.initial_risk, trade.id, trade.campaign_id))
         del past[:-RECENT_TRADES]
     _insert(connection, schema.insights, found)
     _insert(connection, schema.mistakes, tagged)

@@ -1,6 +1,7 @@
 """`PerformanceTracker`: what the closed trades of a journal came to, and what was learned from them.
 
-A view on the journal, with two things of its own to write: mistakes and lessons. Trades are named as in the
+A view on the journal, which also passes mistakes and lessons on to it. It begins no journal: a path where
+nothing is stored is refused, since it is usually misspelt. Trades are named as in the
 journal (1 and "TRADE_001" are the same). Views take one source of trades, that of the journal unless another
 is named; `source="all"` mixes backtest, paper and live, and what comes back says so.
 
@@ -18,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, select
 
 from journal.accounting import DAY
 from journal.database import Database
@@ -34,7 +35,7 @@ from journal.records import Trade, trade_of
 from journal.schema import SOURCES, insights, lessons, mistakes, performance_metrics, tags, trades
 from journal.storage.files import write_whole
 from journal.trade_journal import TradeJournal
-from journal.values import amount, from_nanoseconds, text
+from journal.values import amount, from_nanoseconds, symbol_of
 from simulator.errors import DataError
 
 __all__ = [
@@ -127,6 +128,11 @@ class PerformanceTracker:
         folder.
     source
         Source of trades where a call names none; that of the journal by default.
+
+    Raises
+    ------
+    JournalError
+        JOURNAL_MISSING for a path where no journal is; `TradeJournal` begins one.
     """
 
     def __init__(
@@ -137,10 +143,10 @@ class PerformanceTracker:
     ) -> None:
         if isinstance(journal, TradeJournal):
             self.journal, self._owned = journal, False
-        elif journal is None:
-            self.journal, self._owned = TradeJournal(), True
+        elif isinstance(journal, Database):
+            self.journal, self._owned = TradeJournal(journal), False
         else:
-            self.journal, self._owned = TradeJournal(journal), not isinstance(journal, Database)
+            self.journal, self._owned = _opened("trade_journal.db" if journal is None else journal), True
         self.source: tuple[str, ...] = self.journal.sources(source)
 
     def __repr__(self) -> str:
@@ -164,48 +170,16 @@ class PerformanceTracker:
     def add_mistake(
         self, trade_id: TradeId, mistake_category: MistakeCategory | str, description: str = ""
     ) -> int:
-        """Store a mistake that was made in a trade, open or closed, and return its number.
-
-        Raises
-        ------
-        UnknownNameError
-            JOURNAL_TRADE for a trade that is not in the journal.
-        DataError
-            JOURNAL_CHOICE for what is no `MistakeCategory`.
-        """
-        category = lookup.chosen(
-            "mistake_category", mistake_category, [each.value for each in MistakeCategory]
-        )
-        values = {
-            "category": str(category),
-            "description": text("description", description),
-            "ts": self.journal.now(),
-            "automatic": 0,
-        }
-        return self._insert(mistakes, trade_id, values)
+        """Store a mistake that was made in a trade, as `TradeJournal.add_mistake`, and return its number."""
+        return self.journal.add_mistake(trade_id, mistake_category, description)
 
     def remove_mistake(self, trade_id: TradeId, mistake_category: MistakeCategory | str) -> int:
         """Take a category off a trade, also where it was found automatically; returns how many went."""
-        with self.journal.database.write() as connection:
-            number = lookup.resolve(connection, trade_id)
-            return connection.execute(
-                delete(mistakes).where(
-                    mistakes.c.trade_id == number, mistakes.c.category == str(mistake_category)
-                )
-            ).rowcount
+        return self.journal.remove_mistake(trade_id, mistake_category)
 
     def add_lesson(self, trade_id: TradeId, lesson: str) -> int:
-        """Store what was learned from a trade, open or closed, and return its number."""
-        words = text("lesson", lesson).strip()
-        if not words:
-            raise DataError("a lesson is empty; say what was learned", code="JOURNAL_VALUE")
-        return self._insert(lessons, trade_id, {"lesson": words, "ts": self.journal.now()})
-
-    def _insert(self, table: Any, trade_id: TradeId, values: dict[str, Any]) -> int:
-        with self.journal.database.write() as connection:
-            number = lookup.resolve(connection, trade_id)
-            key = connection.execute(insert(table).values(trade_id=number, **values)).inserted_primary_key
-            return int(key[0]) if key else 0
+        """Store what was learned from a trade, as `TradeJournal.add_lesson`, and return its number."""
+        return self.journal.add_lesson(trade_id, lesson)
 
     # Records
 
@@ -222,7 +196,8 @@ class PerformanceTracker:
         source
             See the class.
         wanted
-            `since`, `until` (exit times, aware), `symbol`, `strategy`, `kind`, `account`, `tag`.
+            `since`, `until` (exit times, aware, both inclusive), `symbol`, `strategy`, `kind`, `account`,
+            `tag`.
         """
         with self.journal.database.read() as connection:
             return _records_of(connection, self._scope(source, wanted))
@@ -247,7 +222,7 @@ class PerformanceTracker:
         Parameters
         ----------
         scope
-            "all", "strategy:<name>" or "symbol:<symbol>".
+            "all", "strategy:<name>" or "symbol:<symbol>", the symbol in any case.
         source
             One source; the series of several sources cannot be mixed.
         """
@@ -259,6 +234,8 @@ class PerformanceTracker:
                 code="JOURNAL_CHOICE",
             )
         name = lookup.chosen("source", sources[0], SOURCES)
+        kind, _, symbol = scope.partition(":")
+        scope = f"symbol:{symbol_of('scope', symbol)}" if kind == "symbol" else scope
         query = select(table).where(table.c.source == name, table.c.scope == scope).order_by(table.c.id)
         with self.journal.database.read() as connection:
             return [
@@ -329,6 +306,12 @@ class PerformanceTracker:
     def _report(self, scope: Scope) -> PerformanceReport:
         with self.journal.database.read() as connection:
             return read_report(connection, scope, self.journal.now())
+
+
+def _opened(where: str | os.PathLike[str]) -> TradeJournal:
+    # A reader begins nothing and says what is missing: a look as one, before the writer is opened.
+    Database(where, read_only=True).close()
+    return TradeJournal(where)
 
 
 def _records_of(connection: Connection, scope: Scope) -> list[TradeRecord]:

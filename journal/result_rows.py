@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from journal.accounting import capture_percent, days_between, occ_symbol, package_bounds
+from journal.values import symbol_of
 from simulator.types import ExitReason, Reason
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Reading:
                 "source": source,
                 "status": "closed",
                 "kind": kind,
-                "symbol": row["symbol"],
+                "symbol": symbol_of("symbol", row["symbol"]),
                 "strategy": row["strategy"] or row["tag"] or "signals",
                 "signal_type": row["tag"] or None,
                 "sector": row["sector"],
@@ -114,7 +115,7 @@ class Reading:
         symbols = dict(zip(self.positions, self.frame["symbol"], strict=True))
         for position, (_, legs) in self.kept.items():
             for number, (side, kind, strike, ratio, expiry) in enumerate(legs):
-                ticker = symbols[position]
+                ticker = symbol_of("symbol", symbols[position])
                 option = kind != "shares"
                 yield {
                     "trade_id": trades[position],
@@ -136,7 +137,8 @@ class Reading:
         held: dict[int, float] = defaultdict(float)
         taken: dict[int, float] = defaultdict(float)
         for number, row in enumerate(zip(*(frame[name].tolist() for name in columns), strict=True)):
-            when, symbol, side, kind, quantity, price, fee, position, reason = row
+            when, name, side, kind, quantity, price, fee, position, reason = row
+            symbol = symbol_of("symbol", name)
             if position not in trades:
                 continue
             last[position] = when.value
@@ -160,7 +162,8 @@ class Reading:
                 "fees": float(fee),
             }
         for trade in self.frame.to_dict("records"):
-            position, symbol, cash = int(trade["id"]), trade["symbol"], float(trade["dividends"])
+            position, cash = int(trade["id"]), float(trade["dividends"])
+            symbol = symbol_of("symbol", trade["symbol"])
             if trade["exit_reason"] == _OPEN_AT_END:
                 # the result counts it as closed at its mark; its exit price is the average of all exits
                 exits = float(trade["exit_price"]) * float(trade["qty"])
@@ -213,7 +216,7 @@ class Reading:
                 "run_id": run_id,
                 "source": source,
                 "ts": ts,
-                "symbol": self.raw.bars.symbols[symbol],
+                "symbol": symbol_of("symbol", self.raw.bars.symbols[symbol]),
                 "strategy": self.raw.strategies[strategy] if self.raw.strategies else "",
                 "rule": labels.get(reason, f"code {reason}"),
                 "value": _known(value),

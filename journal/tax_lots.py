@@ -4,8 +4,8 @@ Not tax advice: a working paper for whoever files, after the rules for individua
 Publication 550 and Form 8949). Covered are shares and equity options, lots by FIFO, LIFO, HIFO or choice,
 exercises and assignments, and wash sales as `journal.tax.wash_sales` decides them. A gain is long-term when
 the property was held for more than one year, counted from the day after it was bought; short sales and
-written options are short-term. Not covered are Section 1256 contracts (broad index options, marked in `note`),
-straddles, constructive sales, dividends, and accounts that are not in the journal.
+written options are short-term. Not covered are Section 1256 contracts (broad index options, marked in
+`note`), straddles, constructive sales, dividends, and accounts that are not in the journal.
 
 A package that was typed in as a whole has no prices of its legs: it counts as one thing of its own. Import
 the broker's statement to get its legs apart.
@@ -32,7 +32,7 @@ from journal.statements.rows import contract
 from journal.tax.matching import METHODS, Method, match
 from journal.tax.reading import chosen_lots, executions_of
 from journal.tax.wash_sales import WINDOW_DAYS, Acquired, Scope, Slice, apply_wash_sales, same_property
-from journal.values import amount
+from journal.values import amount, symbol_of
 from simulator.errors import DataError
 
 if TYPE_CHECKING:
@@ -206,11 +206,12 @@ class TaxReport:
         on
             Day of the sale that is thought about.
         """
+        quotes = {symbol_of("symbol", name): price for name, price in prices.items()}
         found = []
         for lot in self.open_lots:
-            if lot.symbol not in prices:
+            if lot.symbol not in quotes:
                 continue
-            price = amount(f"price of {lot.symbol}", prices[lot.symbol])
+            price = amount(f"price of {lot.symbol}", quotes[lot.symbol])
             profit = lot.side * (price * lot.quantity * lot.multiplier - lot.amount)
             if profit < 0:
                 found.append(self._candidate(lot, price, profit, on))

@@ -24,11 +24,12 @@ from sqlalchemy import Connection, delete, select
 from journal import schema
 from journal.entry import Entry, EntryDetails
 from journal.inbox import Command, Inbox, Outcome
-from journal.ledger import adding, carrying, entering, exiting, lookup, recommending
+from journal.ledger import adding, carrying, entering, exiting, lookup, noting, recommending
 from journal.ledger.commands import COMMANDS, pack, unpack
 from journal.ledger.reading import JournalReader, TradeId
 from journal.ledger.sums import write_trade
 from journal.parameters import in_force
+from journal.performance.mistakes import MistakeCategory
 from journal.records import Trade, TradeOutcome
 from journal.values import amount, nanoseconds
 from simulator.errors import DataError, did_you_mean
@@ -392,6 +393,35 @@ class TradeJournal(JournalReader):
             trade = lookup.get_trade(connection, trade_id)
             exiting.check_exit(trade, when, now)
             write_trade(connection, trade.id, {"current_stop_price": amount("stop_price", stop_price)})
+
+    # Mistakes and lessons
+
+    def add_mistake(
+        self, trade_id: TradeId, mistake_category: MistakeCategory | str, description: str = ""
+    ) -> int:
+        """Store a mistake that was made in a trade, open or closed, and return its number.
+
+        Raises
+        ------
+        UnknownNameError
+            JOURNAL_TRADE for a trade that is not in the journal.
+        DataError
+            JOURNAL_CHOICE for what is no `MistakeCategory`.
+        """
+        now = self.now()
+        with self.database.write() as connection:
+            return noting.note_mistake(connection, trade_id, mistake_category, description, now=now)
+
+    def remove_mistake(self, trade_id: TradeId, mistake_category: MistakeCategory | str) -> int:
+        """Take a category off a trade, also where it was found automatically; returns how many went."""
+        with self.database.write() as connection:
+            return noting.remove_mistake(connection, trade_id, mistake_category)
+
+    def add_lesson(self, trade_id: TradeId, lesson: str) -> int:
+        """Store what was learned from a trade, open or closed, and return its number."""
+        now = self.now()
+        with self.database.write() as connection:
+            return noting.note_lesson(connection, trade_id, lesson, now=now)
 
     # Tags
 

@@ -23,7 +23,10 @@ from typing import Any
 
 from simulator.errors import DataError
 
-__all__ = ["amount", "as_json", "from_nanoseconds", "integer", "nanoseconds", "number", "text", "unknown"]
+__all__ = [
+    "amount", "as_json", "from_nanoseconds", "integer", "nanoseconds", "number", "symbol_of", "text",
+    "unknown",
+]  # fmt: skip
 
 LARGEST = 1e300
 """Numbers beyond it are refused: no price, quantity or amount is that large."""
@@ -91,6 +94,15 @@ def text(name: str, value: Any) -> str:
     except UnicodeEncodeError as error:
         raise DataError(f"{name} is {value!r}, which is no valid Unicode", code="JOURNAL_VALUE") from error
     return str(value)
+
+
+def symbol_of(name: str, value: Any) -> str:
+    """Return a symbol as it is stored and looked up: upper-case, without blanks around it.
+
+    >>> symbol_of("symbol", " aapl ")
+    'AAPL'
+    """
+    return text(name, value).strip().upper()
 
 
 def nanoseconds(when: datetime | int, name: str = "time") -> int:

@@ -2,7 +2,8 @@
 
 The rules: a win rate under 50 % raises the IV-rank threshold, 70 % and above lowers it, winners with a higher
 IV rank than losers raise it; steps are fixed. Where rules contradict each other there is still one answer: a
-significant reason outweighs those that are not, and reasons of equal rank that disagree mean "keep". A win
+significant reason outweighs those that are not, and reasons of equal rank that disagree mean "keep". Where
+strong evidence leads to no change, `kept` says why: it is not for want of evidence. A win
 rate that is good or bad by its number only, on the wrong side of its break-even, moves nothing.
 
 Every piece of advice carries its reasons, sample, intervals and evidence. What rests on no test, such as
@@ -11,12 +12,11 @@ close reasons (they are part of the outcome), is never called significant.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from journal.learning.analysis import Estimate, estimates, share_won
-from journal.learning.text import counted
 from journal.learning.votes import (
     LEAST_TRADES,
     NO_DIFFERENCE,
@@ -24,10 +24,12 @@ from journal.learning.votes import (
     SIGNALS,
     THRESHOLDS,
     Threshold,
+    Vote,
     against_break_even,
     reconciled,
     votes_of,
 )
+from journal.performance.readable import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,6 +48,9 @@ DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 LEAST_GROUP: Final = 2
 """Trades of a symbol below which it is not judged."""
+
+LEAST_TO_FORESEE: Final = 5
+"""Tested trades below which nothing is said about how many more would decide: one trade foretells nothing."""
 
 MOST_LISTED: Final = 5
 """Symbols listed to either side where the evidence is not significant."""
@@ -77,7 +82,10 @@ class Recommendation:
     evidence
         The test behind it; None where there is none.
     significant
-        Whether the evidence is significant at the 5 % level over all questions and looks.
+        Whether the evidence is significant at the 5 % level over all questions and looks, and the value moves
+        by it.
+    kept
+        Why a setting stays although evidence on it is significant, with the p-values; empty otherwise.
     """
 
     kind: str
@@ -91,6 +99,14 @@ class Recommendation:
     estimates: tuple[Estimate, ...]
     evidence: Evidence | None
     significant: bool
+    kept: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """How sure it is in a word or two."""
+        if self.significant:
+            return "significant"
+        return "strong evidence, but kept" if self.kept else "not significant"
 
     @property
     def changes(self) -> bool:
@@ -100,6 +116,8 @@ class Recommendation:
     @property
     def mark(self) -> str:
         """How much it is worth, in words."""
+        if self.kept:
+            return self.kept
         if self.evidence is None:
             return f"not significant: not tested, {counted(self.trades)}"
         tested = self.evidence.trades
@@ -109,7 +127,7 @@ class Recommendation:
         p = f"p = {self.evidence.adjusted_p:.2g} over {part}{counted(self.trades if part else tested)}"
         if self.significant:
             return f"significant: {p}"
-        more = self.evidence.more_trades
+        more = self.evidence.more_trades if tested >= LEAST_TO_FORESEE else None
         wait = f"; about {more:,} more trades like these would decide" if more else ""
         return f"not significant: {p}{wait}"
 
@@ -172,7 +190,23 @@ def _threshold(
         shown,
         evidence,
         significant and proposed != current,
+        _kept(votes, proposed == current, f"{threshold.setting} stands at its bound"),
     )
+
+
+def _kept(votes: Sequence[Vote], unmoved: bool, bound: str) -> str:
+    """Say why strong evidence moves nothing; empty where something moves or there is none."""
+    strong = sorted((vote for vote in votes if vote.significant), key=lambda vote: -vote.direction)
+    if not strong or not unmoved:
+        return ""
+    said = [
+        f"{'raising' if vote.direction > 0 else 'lowering'} (p = {vote.evidence.adjusted_p:.2g} over "
+        f"{counted(vote.evidence.trades)})"
+        for vote in strong
+    ]
+    if len({vote.direction for vote in strong}) > 1:
+        return f"strong evidence in both directions, for {' and for '.join(said)}: it stays"
+    return f"strong evidence for {' and '.join(said)}, but {bound}: it stays"
 
 
 def _threshold_text(threshold: Threshold, current: float, proposed: float) -> str:
@@ -204,7 +238,21 @@ def _target_dte(found: Examination, closed: ClosedTrades, current: int) -> Recom
     return Recommendation(
         "target_dte", SCANNER, "target_dte", current, proposed, f"{word} (range {low} to {high} days)",
         (reason,), compared.trades, shown, evidence, evidence.significant and proposed != current,
+        _dte_kept(evidence, best, current, longer=longer) if proposed == current else "",
     )  # fmt: skip
+
+
+def _dte_kept(evidence: Evidence, best: int, current: int, *, longer: bool) -> str:
+    if not evidence.significant:
+        return ""
+    words, p = "longer" if longer else "shorter", f"p = {evidence.adjusted_p:.2g} over"
+    proof = f"that {words} does better ({p} {counted(evidence.trades)})"
+    if best == current:
+        return f"strong evidence {proof}, and the winners' average is where it stands: it stays"
+    if (best > current) is longer:
+        return f"strong evidence {proof}, but {current} is as short as it goes: it stays"
+    way = "down" if best < current else "up"
+    return f"strong evidence against moving it {way} to the winners' average, {proof}: it stays"
 
 
 def _either_side(

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from journal.learning.votes import HIGH_WIN_RATE, LOW_WIN_RATE
+from journal.performance.readable import counted
 
 if TYPE_CHECKING:
     from journal.learning.analysis import Comparison, Estimate, Group
     from journal.learning.rules import Recommendation
     from journal.learning_system import LearningAnalysis
 
-__all__ = ["advice_lines", "analysis_text", "counted", "estimate_text", "headline", "money"]
+__all__ = ["advice_lines", "analysis_text", "estimate_text", "headline", "money"]
 
 RULE: Final = "=" * 80
 
@@ -89,11 +90,6 @@ def estimate_text(one: Estimate) -> str:
     return f"{one.label}: {show(one.value)}{span}, {counted(one.trades)}"
 
 
-def counted(trades: int) -> str:
-    """Return "1 trade", "2 trades"."""
-    return f"{trades:,} trade{'' if trades == 1 else 's'}"
-
-
 def money(amount: float) -> str:
     """Return currency as in "-$280.00"."""
     return f"{'-' if round(amount, 2) < 0 else ''}${abs(amount):,.2f}"
@@ -128,7 +124,7 @@ def _iv_rank(compared: Comparison, advice: Sequence[Recommendation]) -> list[str
     if proposal is not None:
         # by itself a higher IV rank of winners speaks for a higher threshold; the rules may disagree
         lines.append(f"  → RECOMMENDATION: {proposal.text}")
-        lines.append(f"     [{'significant' if proposal.significant else 'not significant'}]")
+        lines.append(f"     [{proposal.verdict}]")
     return [*lines, ""]
 
 

@@ -83,6 +83,7 @@ def _bars(report: WeeklyReport) -> list[dict[str, Any]]:
 def _advice(one: Any) -> dict[str, Any]:
     return {
         "text": one.text,
+        "verdict": one.verdict,
         "mark": one.mark,
         "significant": one.significant,
         "reasons": one.reasons,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from journal.learning.text import RULE, advice_lines, counted, money
+from journal.learning.text import RULE, advice_lines, money
+from journal.performance.readable import counted
 from journal.values import from_nanoseconds
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from journal.accounting import slippage
+from journal.accounting import slippage, tidy
 from journal.ledger.entering import one_price, stamp_of, whole, write_legs
 from journal.ledger.lookup import get_trade
 from journal.ledger.sums import add_fill, owner_of, sums_of, write_trade
@@ -89,14 +89,14 @@ def _grown(trade: Trade, more: float, price: float, size: float) -> dict[str, fl
     """Risk and bounds of a trade that grew: per package as before, moved by the difference of the prices."""
     per_gain = -trade.side * (price - trade.entry_price) * size
     share = more / trade.quantity
-    best = None if trade.max_profit is None else trade.max_profit * (1 + share) + per_gain
-    worst = None if trade.max_loss is None else trade.max_loss * (1 + share) - per_gain
+    best = None if trade.max_profit is None else tidy(trade.max_profit * (1 + share) + per_gain)
+    worst = None if trade.max_loss is None else tidy(trade.max_loss * (1 + share) - per_gain)
     risk = trade.initial_risk
     if risk is not None:
         if trade.max_loss is not None and risk == trade.max_loss:
             risk = worst
         elif trade.kind == "stock" and trade.stop_price is not None:
-            risk += abs(price - trade.stop_price) * size
+            risk = tidy(risk + abs(price - trade.stop_price) * size)
         else:
-            risk *= 1 + share
+            risk = tidy(risk * (1 + share))
     return {"max_profit": best, "max_loss": worst, "initial_risk": risk}

@@ -74,7 +74,9 @@ def roll(
         legs=legs,
         multiplier=trade.multiplier,
         width=trade.width if entry.width is None and not legs else entry.width,
-        actual_contracts=closing if entry.actual_contracts is None else entry.actual_contracts,
+        actual_contracts=(
+            closing if entry.actual_contracts is None and entry.quantity is None else entry.actual_contracts
+        ),
         sector=trade.sector if entry.sector is None else entry.sector,
         signal_type=trade.signal_type if entry.signal_type is None else entry.signal_type,
         account=trade.account if entry.account is None else entry.account,

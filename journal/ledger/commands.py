@@ -22,9 +22,9 @@ __all__ = ["COMMANDS", "pack", "unpack"]
 
 COMMANDS: Final = frozenset(
     {
-        "add_tag", "expire_recommendations", "ignore_recommendation", "log_assignment", "log_cash",
-        "log_expiry", "log_leg_exit", "log_recommendation", "log_roll", "log_trade_add", "log_trade_entry",
-        "log_trade_exit", "move_stop", "remove_tag",
+        "add_lesson", "add_mistake", "add_tag", "expire_recommendations", "ignore_recommendation",
+        "log_assignment", "log_cash", "log_expiry", "log_leg_exit", "log_recommendation", "log_roll",
+        "log_trade_add", "log_trade_entry", "log_trade_exit", "move_stop", "remove_mistake", "remove_tag",
     }
 )  # fmt: skip
 """Methods of `TradeJournal` that may be queued."""

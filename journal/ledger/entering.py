@@ -17,9 +17,18 @@ from journal.entry import Entry
 from journal.ledger.lookup import chosen, get_recommendation, get_trade
 from journal.ledger.plan import bounds_of, check_legs, mid_price_of, option_legs, snapshot_of
 from journal.ledger.recommending import decide, leg_values
-from journal.ledger.sums import Owner, add_fill, inserted, write_trade
+from journal.ledger.sums import Owner, add_fill, cash_of, inserted, write_trade
 from journal.records import Leg, Recommendation
-from journal.values import amount, as_json, from_nanoseconds, integer, nanoseconds, number, text
+from journal.values import (
+    amount,
+    as_json,
+    from_nanoseconds,
+    integer,
+    nanoseconds,
+    number,
+    symbol_of,
+    text,
+)
 from simulator.errors import DataError
 from simulator.opportunity import OptionLeg
 
@@ -48,6 +57,7 @@ def enter(connection: Connection, entry: Entry, *, source: str, now: int, fill_k
     side, price = _side_and_price(entry, recommendation)
     quantity = _quantity(entry, recommendation, kind)
     multiplier = _multiplier(entry, recommendation, kind)
+    cash_of(price, quantity, multiplier)
     ts = stamp_of(entry.when, now)
     fees = number("fees", entry.fees)
     details: dict[str, Any] = {}
@@ -192,19 +202,20 @@ def write_legs(connection: Connection, open_quantities: Mapping[int, float]) -> 
 
 
 def _names(entry: Entry, recommendation: Recommendation | None) -> tuple[str, str]:
-    if recommendation is not None and entry.symbol not in (None, recommendation.symbol):
-        raise DataError(
-            f"recommendation {recommendation.id} is for {recommendation.symbol}, the entry for "
-            f"{entry.symbol}",
-            code="JOURNAL_SYMBOL",
-        )
-    symbol = entry.symbol if recommendation is None else recommendation.symbol
-    if symbol is None or not text("symbol", symbol).strip():
+    symbol = None if entry.symbol is None else symbol_of("symbol", entry.symbol)
+    if recommendation is not None:
+        if symbol not in (None, recommendation.symbol):
+            raise DataError(
+                f"recommendation {recommendation.id} is for {recommendation.symbol}, the entry for {symbol}",
+                code="JOURNAL_SYMBOL",
+            )
+        symbol = recommendation.symbol
+    if not symbol:
         raise DataError("an entry without rec_id needs symbol=", code="JOURNAL_SYMBOL")
     strategy = entry.strategy
     if strategy is None:
         strategy = "manual" if recommendation is None else recommendation.strategy
-    return symbol.strip(), text("strategy", strategy)
+    return symbol, text("strategy", strategy)
 
 
 def _kind(entry: Entry, recommendation: Recommendation | None, legs: Sequence[Leg | OptionLeg]) -> str:

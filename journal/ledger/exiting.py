@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, update
 
 from journal import schema
-from journal.accounting import capture_percent, close_code, days_between, was_all
+from journal.accounting import capture_percent, close_code, days_between, tidy, was_all
 from journal.ledger.entering import stamp_of, whole, write_legs
 from journal.ledger.lookup import get_trade
 from journal.ledger.sums import add_fill, owner_of, sums_of
@@ -121,7 +121,7 @@ def settle(
     connection.execute(
         _SETTLE, {"key": trade.id} | {f"new_{name}": getattr(after, name) for name in _SETTLED}
     )
-    realised = sums.gross_pnl - trade.gross_pnl
+    realised = tidy(sums.gross_pnl - trade.gross_pnl, sums.gross_pnl, trade.gross_pnl)
     found: tuple[str, ...] = ()
     if closed:
         legs = tuple(replace(leg, open_quantity=0.0) for leg in trade.legs)

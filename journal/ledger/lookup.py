@@ -27,7 +27,7 @@ from journal.records import (
     recommendation_of,
     trade_of,
 )
-from journal.values import integer, text
+from journal.values import integer, symbol_of, text
 from simulator.errors import DataError, UnknownNameError, did_you_mean
 
 __all__ = [
@@ -204,7 +204,7 @@ def recommendations_where(
         else:
             query = query.where(table.c.status == status)
     if symbol is not None:
-        query = query.where(table.c.symbol == symbol)
+        query = query.where(table.c.symbol == symbol_of("symbol", symbol))
     if source is not None:
         query = query.where(table.c.source.in_(source))
     rows = connection.execute(query.order_by(table.c.id.desc()).limit(limit)).all()[::-1]

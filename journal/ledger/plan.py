@@ -11,14 +11,22 @@ from dataclasses import fields
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
-from journal.accounting import package_bounds
+from journal.accounting import package_bounds, tidy
 from journal.entry import Entry
 from journal.records import Leg, Recommendation
 from journal.values import amount, integer, text, unknown
-from simulator.errors import DataError
+from simulator.errors import DataError, warn
 from simulator.opportunity import OptionLeg
 
-__all__ = ["Bounds", "bounds_of", "check_legs", "mid_price_of", "option_legs", "snapshot_of"]
+__all__ = [
+    "Bounds",
+    "bounds_of",
+    "check_legs",
+    "iv_rank_of",
+    "mid_price_of",
+    "option_legs",
+    "snapshot_of",
+]
 
 
 class Bounds(NamedTuple):
@@ -61,6 +69,8 @@ def snapshot_of(
         _check_range(name, found[name], low, high)
     for name in _NEVER_NEGATIVE:
         _check_range(name, found[name], 0.0, float("inf"))
+    if entry.iv_rank is not None:
+        iv_rank_of(entry.iv_rank)
     if entry.iv_rank is not None and recommendation is not None and entry.iv_rank_definition is None:
         # a number typed in stands for what the recommendation's stands for
         found["iv_rank_definition"] = recommendation.iv_rank_definition
@@ -74,6 +84,24 @@ def snapshot_of(
     if found["width"] is None:
         found["width"] = _width(options)
     return found
+
+
+def iv_rank_of(value: Any) -> float | None:
+    """Return an IV rank in percent, None for what is unknown; the value is kept as it is.
+
+    Warns
+    -----
+    TwinstepWarning
+        JOURNAL_PERCENT above 0 and below 1: 0.685 is almost surely 68.5 % written as a fraction.
+    """
+    rank = unknown("iv_rank", value)
+    if rank is not None and 0 < rank < 1:
+        warn(
+            f"iv_rank is {rank:g}, which is {rank:g} %: IV rank is in percent, 0 to 100. Write "
+            f"{100 * rank:g} if a fraction was meant; {rank:g} is stored",
+            code="JOURNAL_PERCENT",
+        )
+    return rank
 
 
 def mid_price_of(
@@ -108,29 +136,26 @@ def bounds_of(
     """Return what the trade can make and lose at the price that it was filled at."""
     size = quantity * multiplier
     best, worst = _explicit(entry)
-    defined = worst is not None
     if kind == "option":
         if recommendation is not None and not entry.legs:
             gain = (-side * price - recommendation.credit) * multiplier
             if best is None and recommendation.max_profit is not None:
-                best = max(0.0, recommendation.max_profit + gain) * quantity
+                best = tidy(max(0.0, recommendation.max_profit + gain) * quantity)
             if worst is None and recommendation.max_loss is not None:
-                worst = max(0.0, recommendation.max_loss - gain) * quantity
-            defined = defined or (worst is not None and recommendation.risk_basis == "max loss")
+                worst = tidy(max(0.0, recommendation.max_loss - gain) * quantity)
         else:
             profit, loss = _from_legs(legs, side, price, width)
-            best = profit * size if best is None and profit is not None else best
-            worst = loss * size if worst is None and loss is not None else worst
-            defined = defined or (worst is not None and _covered(legs, side, width))
+            best = tidy(profit * size) if best is None and profit is not None else best
+            worst = tidy(loss * size) if worst is None and loss is not None else worst
     risk: float | None
     if entry.initial_risk is not None:
         risk = amount("initial_risk", entry.initial_risk, above=True)
-    elif kind == "option" and defined:
+    elif kind == "option" and worst is not None:
         risk = worst
     elif stop_price is not None and side * (price - stop_price) > 0:
-        risk = abs(price - stop_price) * size
+        risk = tidy(abs(price - stop_price) * size, price * size, stop_price * size)
     elif recommendation is not None and recommendation.risk is not None:
-        risk = recommendation.risk * (quantity if kind == "option" else size)
+        risk = tidy(recommendation.risk * (quantity if kind == "option" else size))
     else:
         risk = None
     return Bounds(best, worst, risk if risk else None)
@@ -247,14 +272,3 @@ def _from_legs(
     if side > 0:
         return (None if width is None else max(0.0, round(width - price, 10))), price
     return price, (None if width is None else max(0.0, round(width - price, 10)))
-
-
-def _covered(legs: Sequence[Leg | OptionLeg], side: int, width: float | None) -> bool:
-    """Tell whether every sold option is covered by a bought one."""
-    options = [leg for leg in legs if leg.kind in ("call", "put")]
-    if not options:
-        return side > 0 or width is not None
-    for kind in ("call", "put"):
-        if sum(leg.side * leg.ratio for leg in options if leg.kind == kind) < 0:
-            return False
-    return True

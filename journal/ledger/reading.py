@@ -19,7 +19,7 @@ from journal import schema
 from journal.database import Database
 from journal.ledger import lookup
 from journal.records import Campaign, Fill, Recommendation, StoredInsight, Trade
-from journal.values import amount, integer, nanoseconds, text
+from journal.values import amount, integer, nanoseconds, symbol_of, text
 from simulator.errors import DataError
 from simulator.opportunity import TrackRecord
 
@@ -190,7 +190,7 @@ class JournalReader:
     def past_performance(self, symbol: str) -> TrackRecord | None:
         """Return how closed trades in a symbol went, of the journal's source; None where there are none."""
         table = schema.trades.c
-        query = _RECORD.where(table.symbol == symbol, table.source == self.source)
+        query = _RECORD.where(table.symbol == symbol_of("symbol", symbol), table.source == self.source)
         with self.database.read() as connection:
             count, wins, average = connection.execute(query).one()
         return TrackRecord(int(count), 100.0 * int(wins) / int(count), float(average)) if count else None
@@ -215,7 +215,7 @@ class JournalReader:
         table = schema.trades.c
         conditions: list[ColumnElement[bool]] = [table.source.in_(self.sources(source))]
         if symbol is not None:
-            conditions.append(table.symbol == symbol)
+            conditions.append(table.symbol == symbol_of("symbol", symbol))
         return conditions
 
 

@@ -22,10 +22,21 @@ from sqlalchemy import Connection, bindparam, insert, update
 from journal import schema
 from journal.accounting import occ_symbol
 from journal.ledger.lookup import get_recommendation
+from journal.ledger.plan import iv_rank_of
 from journal.ledger.sums import inserted
 from journal.parameters import in_force
 from journal.records import Recommendation
-from journal.values import amount, as_json, from_nanoseconds, integer, nanoseconds, number, text, unknown
+from journal.values import (
+    amount,
+    as_json,
+    from_nanoseconds,
+    integer,
+    nanoseconds,
+    number,
+    symbol_of,
+    text,
+    unknown,
+)
 from simulator.errors import DataError
 from simulator.opportunity import Opportunity, OptionLeg, Sizing
 from simulator.types import TradingSignal
@@ -102,7 +113,7 @@ def recommend(
     }
     number_ = inserted(connection.execute(_INSERT, values))
     if isinstance(opp, Opportunity):
-        rows = leg_values(opp.symbol, opp.legs, quantity=None)
+        rows = leg_values(values["symbol"], opp.legs, quantity=None)
         connection.execute(_INSERT_LEGS, [row | {"recommendation_id": number_} for row in rows])
     return number_
 
@@ -171,7 +182,7 @@ def _option_values(opp: Opportunity, sizing: Sizing | None) -> dict[str, Any]:
     contracts = 0 if sizing is None else sizing.contracts
     values = {
         "kind": "option",
-        "symbol": text("symbol", opp.symbol),
+        "symbol": symbol_of("symbol", opp.symbol),
         "strategy": text("strategy", opp.strategy),
         "side": side,
         "quantity": amount("contracts", contracts),
@@ -193,7 +204,7 @@ def _option_values(opp: Opportunity, sizing: Sizing | None) -> dict[str, Any]:
         "width": unknown("width", opp.width),
         "mid_price": _flipped(-side, unknown("mid_credit", opp.mid_credit)),
         "iv": unknown("iv", opp.iv),
-        "iv_rank": unknown("iv_rank", opp.iv_rank),
+        "iv_rank": iv_rank_of(opp.iv_rank),
         "iv_rank_definition": None if opp.iv_rank is None else RANK_DEFINITION,
         "delta": unknown("delta", opp.delta),
         "theta": unknown("theta", opp.theta),
@@ -236,7 +247,7 @@ def _stock_values(signal: TradingSignal) -> dict[str, Any]:
     target = unknown("target_price", signal.target_price)
     return {
         "kind": "stock",
-        "symbol": text("ticker", signal.ticker),
+        "symbol": symbol_of("ticker", signal.ticker),
         "strategy": text("signal_type", signal.signal_type),
         "side": signal.side,
         "signal_id": text("signal_id", signal.signal_id),

@@ -13,10 +13,10 @@ from sqlalchemy import Connection, CursorResult, bindparam, func, insert, select
 from journal import schema
 from journal.accounting import Cash, Sums, summarise
 from journal.records import Trade
-from journal.values import amount, text
+from journal.values import amount, number, text
 from simulator.errors import DataError
 
-__all__ = ["Owner", "add_fill", "inserted", "owner_of", "sums_of", "write_trade"]
+__all__ = ["Owner", "add_fill", "cash_of", "inserted", "owner_of", "sums_of", "write_trade"]
 
 _INSERT: Final = insert(schema.fills)
 _COUNT: Final = (
@@ -67,8 +67,11 @@ def add_fill(
     Raises
     ------
     DataError
-        JOURNAL_DUPLICATE where an execution of that key is stored already.
+        JOURNAL_DUPLICATE where an execution of that key is stored already, JOURNAL_VALUE for an amount that
+        no sum could hold.
     """
+    units = owner.multiplier if multiplier is None else multiplier
+    cash_of(price, quantity, units)
     if execution_key is None:
         count = connection.execute(_COUNT, {"key": owner.trade_id}).scalar_one()
         execution_key = f"own:{owner.trade_id}:{count + 1}"
@@ -96,12 +99,23 @@ def add_fill(
             "side": side,
             "quantity": amount("quantity", quantity),
             "price": price,
-            "multiplier": owner.multiplier if multiplier is None else multiplier,
+            "multiplier": units,
             "fees": fees,
             "leg": leg,
             "mid_price": mid_price,
         },
     )
+
+
+def cash_of(price: float, quantity: float, multiplier: float) -> float:
+    """Return the cash of a fill.
+
+    Raises
+    ------
+    DataError
+        JOURNAL_VALUE where it is beyond every number that a column can hold: all sums of the trade would be.
+    """
+    return number("price x quantity x multiplier", price * quantity * multiplier)
 
 
 def inserted(result: CursorResult[Any]) -> int:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from journal.performance.breakdowns import UNKNOWN, groups
 from journal.performance.excursions import ExcursionMetrics
 from journal.performance.metrics import PerformanceMetrics
+from journal.performance.readable import counted
 from journal.performance.statistics import Interval, largest_difference, mean_interval
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def advise(
         return (Advice("no_trades", "No closed trades: nothing to say yet", 0),)
     found: list[Advice | None] = []
     if count < LEAST_TRADES:
-        text = f"Only {_trades(count)} closed: too few to conclude anything, keep logging"
+        text = f"Only {counted(count)} closed: too few to conclude anything, keep logging"
         found.append(Advice("too_few", text, count, False))
     else:
         found += [_expectancy(metrics), _break_even(metrics), *_compared(closed)]
@@ -111,7 +112,7 @@ def advise(
 
 def _expectancy(metrics: PerformanceMetrics) -> Advice:
     count, mean = metrics.trades, metrics.expectancy or 0.0
-    head = f"Expectancy is {_money(mean)} per trade over {_trades(count)}"
+    head = f"Expectancy is {_money(mean)} per trade over {counted(count)}"
     enough = count >= LEAST_FOR_TEST and min(metrics.wins, metrics.losses) >= LEAST_OF_EACH
     strict = _strict(metrics) if enough else None
     if strict is not None and strict.high < 0:
@@ -142,7 +143,7 @@ def _break_even(metrics: PerformanceMetrics) -> Advice | None:
     text = (
         f"An average loss of {_money(loss)} against an average win of {_money(win)} needs a win rate of "
         f"{needed:.0f}%; it is {metrics.win_rate:.0f}% ({interval.low:.0f}% to {interval.high:.0f}%) over "
-        f"{_trades(metrics.trades)}"
+        f"{counted(metrics.trades)}"
     )
     return Advice("break_even", text, metrics.trades)
 
@@ -174,7 +175,7 @@ def _compared(closed: Closed) -> list[Advice]:
         worse = one.difference < 0
         size = f"{abs(one.difference):.2f}R" if in_r else _money(abs(one.difference))
         text = (
-            f"{_capital(one.group)}: {_trades(one.size)} made {size} {'less' if worse else 'more'} per trade "
+            f"{_capital(one.group)}: {counted(one.size)} made {size} {'less' if worse else 'more'} per trade "
             f"than others of their kind, significant after correcting for {len(differences)} comparisons "
             f"(p = {one.p_value:.3f}): {'review it' if worse else 'favour it'}"
         )
@@ -244,7 +245,7 @@ def _mistakes(costs: Mapping[str, MistakeCost]) -> list[Advice]:
     for category, cost in costs.items():
         if cost.trades < 2 or cost.total_pnl >= 0:
             continue
-        text = f"Mistake {category}: {_trades(cost.trades)} that made {_money(cost.total_pnl)} together"
+        text = f"Mistake {category}: {counted(cost.trades)} that made {_money(cost.total_pnl)} together"
         if cost.average_without is not None:
             without = _money(cost.average_without)
             text += f", {_money(cost.average_pnl)} on average against {without} without a mistake"
@@ -256,18 +257,17 @@ def _no_risk(metrics: PerformanceMetrics) -> Advice | None:
     missing = metrics.trades - metrics.r_count
     if 2 * missing <= metrics.trades:
         return None
-    text = (
-        f"{missing} of {_trades(metrics.trades)} have no initial risk: R-multiples speak for the others only"
-    )
+    if metrics.r_count:
+        which = f"{missing} of {counted(metrics.trades)} {'has' if missing == 1 else 'have'}"
+        text = f"{which} no initial risk: R-multiples speak for the others only"
+    else:
+        which = "The trade has" if missing == 1 else f"None of the {counted(missing)} has an"
+        text = f"{which} {'no ' if missing == 1 else ''}initial risk: there are no R-multiples"
     return Advice("risk_unknown", text, metrics.trades)
 
 
-def _trades(count: int) -> str:
-    return f"{count:,} {'trade' if count == 1 else 'trades'}"
-
-
 def _money(value: float) -> str:
-    return f"{'-' if value < 0 else ''}${abs(value):,.2f}"
+    return f"{'-' if round(value, 2) < 0 else ''}${abs(value):,.2f}"
 
 
 def _range(interval: Interval) -> str:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import ColumnElement, func, literal, select
 
 from journal.ledger.lookup import chosen
-from journal.schema import SOURCES, tags, trades
-from journal.values import nanoseconds
+from journal.schema import KINDS, SOURCES, tags, trades
+from journal.values import nanoseconds, symbol_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,9 +44,9 @@ class Scope:
     sources
         Any of "backtest", "paper" and "live".
     since_ts, until_ts
-        Range of the exit time in UTC nanoseconds, the start inside and the end outside; None is unbounded.
+        Range of the exit time in UTC nanoseconds, both ends inside; None is unbounded.
     symbol, strategy, kind, account, tag
-        Only trades that have it; None is any.
+        Only trades that have it; None is any. The kind is "stock" or "option".
     """
 
     sources: tuple[str, ...]
@@ -72,7 +72,7 @@ class Scope:
         Raises
         ------
         DataError
-            JOURNAL_CHOICE for a source that does not exist, or for none.
+            JOURNAL_CHOICE for a source or a kind that does not exist, or for no source.
         """
         names = (source,) if isinstance(source, str) else tuple(source)
         if names == ("all",):
@@ -81,6 +81,10 @@ class Scope:
             chosen("source", "", SOURCES)
         for name in names:
             chosen("source", name, SOURCES)
+        if (kind := others.get("kind")) is not None:
+            chosen("kind", kind, KINDS)
+        if (symbol := others.get("symbol")) is not None:
+            others["symbol"] = symbol_of("symbol", symbol)
         return cls(
             sources=tuple(name for name in SOURCES if name in names),
             since_ts=None if since is None else nanoseconds(since, "since"),
@@ -106,7 +110,7 @@ class Scope:
         if self.since_ts is not None:
             found.append(trades.c.exit_ts >= self.since_ts)
         if self.until_ts is not None:
-            found.append(trades.c.exit_ts < self.until_ts)
+            found.append(trades.c.exit_ts <= self.until_ts)
         for name in ("symbol", "strategy", "kind", "account"):
             wanted = getattr(self, name)
             if wanted is not None:

@@ -206,12 +206,13 @@ def _expiry_rule(trade: Trade) -> Finding | None:
 
 
 def _assignment(trade: Trade) -> Finding | None:
-    if trade.close_code != "assignment":
-        return None
+    if trade.close_code != "assignment" or trade.kind == "stock":
+        return None  # of shares that were called away, the option's trade says it
     left = days_left(trade)
-    early = left is not None and left > 0
-    when = f"{left} days before expiry" if early else "at expiry"
-    return Finding("assigned", -1 if early else 0, left, f"Assigned {when}")
+    if left is None:
+        return Finding("assigned", 0, None, "Assigned")
+    when = f"{left} {'day' if left == 1 else 'days'} before expiry" if left else "at expiry"
+    return Finding("assigned", -1 if left else 0, left, f"Assigned {when}")
 
 
 def _target(trade: Trade) -> Finding | None:

@@ -207,8 +207,8 @@ def _revenge(trade: Trade, before: list[Recent]) -> Mistake | None:
     since = trade.entry_ts - at.REVENGE_MINUTES * 60_000_000_000
     size = trade.entry_price * trade.quantity * trade.multiplier
     for last in before:
-        if last.pnl >= 0 or last.exit_ts < since:
-            continue
+        if last.pnl >= 0 or last.exit_ts < since or last.continued_by(trade):
+            continue  # a roll goes on with an idea: that is no revenge for its first part
         risks = trade.initial_risk, last.initial_risk
         larger = risks[0] > risks[1] if risks[0] is not None and risks[1] is not None else size > last.size
         if larger:

@@ -12,7 +12,7 @@ from datetime import date
 from enum import Enum
 from typing import Any, ClassVar
 
-__all__ = ["Readable", "plain"]
+__all__ = ["Readable", "counted", "plain"]
 
 
 class Readable(Mapping[str, Any]):
@@ -37,6 +37,11 @@ class Readable(Mapping[str, Any]):
     def plain(self) -> dict[str, Any]:
         """Return everything as dictionaries, lists, texts and finite numbers."""
         return {name: plain(getattr(self, name)) for name in self.names}
+
+
+def counted(trades: int) -> str:
+    """Return "1 trade", "2 trades"."""
+    return f"{trades:,} {'trade' if trades == 1 else 'trades'}"
 
 
 def plain(value: Any) -> Any:

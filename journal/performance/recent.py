@@ -28,6 +28,14 @@ class Recent(NamedTuple):
     pnl: float
     size: float  # value at entry: price times quantity times multiplier
     initial_risk: float | None
+    id: int = 0
+    campaign_id: int | None = None
+
+    def continued_by(self, trade: Trade) -> bool:
+        """Tell whether a later trade is of the same campaign: a roll, or shares that came of this one."""
+        if trade.rolled_from_id is not None and trade.rolled_from_id == self.id:
+            return True
+        return trade.campaign_id is not None and trade.campaign_id in (self.campaign_id, self.id)
 
 
 class Planned(NamedTuple):
@@ -72,6 +80,8 @@ _RECENT: Final = (
         trades.c.pnl,
         trades.c.entry_price * trades.c.quantity * trades.c.multiplier,
         trades.c.initial_risk,
+        trades.c.id,
+        trades.c.campaign_id,
     )
     .select_from(performance_metrics.join(trades, trades.c.id == performance_metrics.c.trade_id))
     .where(

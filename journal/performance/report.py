@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 from sqlalchemy import select
 
 from journal.performance.advice import Advice, advise
-from journal.performance.breakdowns import BREAKDOWNS, breakdown
+from journal.performance.breakdowns import BREAKDOWNS, UNKNOWN, breakdown
 from journal.performance.closed import Closed, Scope, pull
 from journal.performance.excursions import ExcursionMetrics, excursions
 from journal.performance.metrics import PerformanceMetrics, measure
-from journal.performance.readable import Readable
+from journal.performance.readable import Readable, counted
 from journal.performance.statistics import Interval
 from journal.schema import lessons, mistakes
 from journal.values import from_nanoseconds
@@ -226,25 +226,28 @@ def _latest_lessons(connection: Connection, closed: Closed) -> tuple[str, ...]:
 
 def _lines(report: PerformanceReport) -> list[str]:
     figures = report.metrics
+    head = ["PERFORMANCE REPORT", _RULE]
+    if not figures.trades:
+        return [*head, f"No closed trades of source {report.source}, {_period(report)}: nothing to report."]
     lines = [
-        "PERFORMANCE REPORT",
-        _RULE,
+        *head,
         f"Source: {report.source}   Closed trades: {figures.trades}   {_period(report)}",
         "",
         f"Win rate        {_percent(figures.win_rate)}{_within(figures.win_rate_interval, '{:.1f}%')}   "
         f"{figures.wins} won, {figures.losses} lost, {figures.scratches} scratched",
         f"Total P&L       {_money(figures.total_pnl)}   fees {_money(figures.total_fees)}",
-        f"Expectancy      {_money(figures.expectancy)}{_within(figures.expectancy_interval, '${:,.2f}')}",
+        f"Expectancy      {_money(figures.expectancy)}{_within(figures.expectancy_interval, '${:z,.2f}')}",
         f"Profit factor   {_plain(figures.profit_factor)}{_within(figures.profit_factor_interval, '{:.2f}')}",
         f"Average win     {_money(figures.average_win)}   largest {_money(figures.largest_win)}",
         f"Average loss    {_money(figures.average_loss)}   largest {_money(figures.largest_loss)}",
-        f"R-multiple      {_plain(figures.mean_r)}{_within(figures.mean_r_interval, '{:.2f}')}   "
+        f"R-multiple      {_plain(figures.mean_r)}{_within(figures.mean_r_interval, '{:z.2f}')}   "
         f"sum {figures.sum_r:.2f}, {figures.r_count} known, SQN {_plain(figures.sqn)}",
-        f"Streaks         now {figures.streak:+d}, longest {figures.longest_win_streak} wins, "
-        f"{figures.longest_loss_streak} losses",
+        f"Streaks         now {figures.streak:+d}, longest "
+        f"{_many(figures.longest_win_streak, 'win', 'wins')}, "
+        f"{_many(figures.longest_loss_streak, 'loss', 'losses')}",
         f"Max drawdown    {_money(figures.max_drawdown)} of the realised curve",
         f"Average days    {_plain(figures.average_days)}   captured {_percent(figures.average_capture)}   "
-        f"slippage {_money(figures.total_slippage)} in {figures.slippage_count} trades",
+        f"slippage {_money(figures.total_slippage)} in {counted(figures.slippage_count)}",
         f"Buying power    {_percent(figures.profit_per_buying_power_day_pct, 4)} profit per day",
     ]
     if report.excursions.targets_count:
@@ -254,13 +257,12 @@ def _lines(report: PerformanceReport) -> list[str]:
             f"expected {one.expected_r:+.2f}R"
             for one in report.excursions.targets
         ]
-    for what in ("strategy", "symbol", "signal_type", "sector", "close_reason"):
-        lines += ["", f"By {what.replace('_', ' ')}"]
-        lines += [_group(label, each) for label, each in list(report.by(what).items())[:_SHOWN]]
+    for what, words in _SHOWN_BY.items():
+        lines += ["", f"By {words}", *_groups(report.by(what), last=what == "month")]
     if report.common_mistakes:
         lines += ["", "Common mistakes"]
         lines += [
-            f"  {category}: {cost.trades} times, {_money(cost.total_pnl)} together"
+            f"  {category}: in {counted(cost.trades)}, {_money(cost.total_pnl)} together"
             for category, cost in report.mistake_costs.items()
         ]
     if report.lessons:
@@ -273,15 +275,32 @@ def _period(report: PerformanceReport) -> str:
     return f"{start} to {report.until or report.generated:%Y-%m-%d}"
 
 
+def _groups(found: Mapping[str, PerformanceMetrics], *, last: bool) -> list[str]:
+    """Return a line per group, the first ones or the last ones of many, and how many are left out."""
+    if list(found) == [UNKNOWN]:
+        return [f"  unknown for {'the only trade' if found[UNKNOWN].trades == 1 else 'all trades'}"]
+    every = [_group(label, each) for label, each in found.items()]
+    if len(every) <= _SHOWN + 1:  # a line that says "1 more" could as well show it
+        return every
+    more = f"  ... and {len(every) - _SHOWN:,} {'earlier' if last else 'more'}"
+    return [more, *every[-_SHOWN:]] if last else [*every[:_SHOWN], more]
+
+
 def _group(label: str, figures: PerformanceMetrics) -> str:
     return (
-        f"  {label[:24]:<24} {figures.trades:>5} trades, win rate {_percent(figures.win_rate)}"
+        f"  {label[:24]:<24} {counted(figures.trades):>12}, win rate {_percent(figures.win_rate)}"
         f"{_within(figures.win_rate_interval, '{:.0f}%')}, average {_money(figures.expectancy)}"
     )
 
 
+def _many(count: int, one: str, several: str) -> str:
+    return f"{count} {one if count == 1 else several}"
+
+
 def _money(value: float | None) -> str:
-    return "unknown" if value is None else f"{'-' if value < 0 else ''}${abs(value):,.2f}"
+    if value is None:
+        return "unknown"
+    return f"{'-' if round(value, 2) < 0 else ''}${abs(value):,.2f}"
 
 
 def _percent(value: float | None, digits: int = 1) -> str:
@@ -301,4 +320,17 @@ def _within(interval: Interval | None, form: str) -> str:
 
 _RULE: Final = "=" * 80
 _SHOWN: Final = 10
+"""Lines of a breakdown."""
+
+_SHOWN_BY: Final = {
+    "strategy": "strategy",
+    "symbol": "symbol",
+    "signal_type": "signal type",
+    "sector": "sector",
+    "iv_rank": "IV rank at entry",
+    "dte": "DTE at entry",
+    "weekday": "weekday of entry (UTC)",
+    "month": "month of exit (UTC)",
+    "close_reason": "close reason",
+}
 _PORTION: Final = 500

@@ -124,7 +124,7 @@ def _option(cells: Cells) -> Contract | None:
 def _names(cells: Cells, option: Contract | None) -> dict[str, Any]:
     if cells.text("assetCategory") == "OPT" and option is None:
         raise cells.fail("symbol", "an option symbol, or stand beside strike, expiry and putCall")
-    symbol = option.symbol if option else cells.text("symbol")
+    symbol = option.symbol if option else cells.text("symbol").upper()
     stated = cells.text("underlyingSymbol").strip()
     unit = str(SHARES_PER_CONTRACT if option else 1)
     return {
@@ -227,8 +227,8 @@ def _cash(cells: Cells, zone: ZoneInfo) -> StatementRow | None:
         ts=local_time(cells, "dateTime" if cells.text("dateTime") else "reportDate", zone),
         kind=kind,
         effect="none",
-        symbol=cells.text("symbol"),
-        underlying=cells.text("underlyingSymbol") or cells.text("symbol"),
+        symbol=cells.text("symbol").upper(),
+        underlying=(cells.text("underlyingSymbol") or cells.text("symbol")).upper(),
         side=1 if amount < 0 else -1,
         quantity=1.0,
         price=float(abs(amount)),

@@ -104,7 +104,7 @@ def trade_values(one: Group, held: Package, parts: Sequence[Part]) -> dict[str, 
         "open_quantity": held.open_quantity,
         "multiplier": held.multiplier,
         "entry_ts": entry_ts,
-        "entry_price": price,
+        "entry_price": sums.entry_price,
         "expiry": None if expiry is None else expiry.isoformat(),
         "dte": None
         if expiry is None

@@ -121,7 +121,7 @@ def _position(cells: Cells) -> StatementRow:
     unit = "100" if option else "1"
     multiplier = abs(cells.decimal("Multiplier", default=unit)) or Decimal(unit)
     value = cells.decimal("Value", default="0")
-    symbol = option.symbol if option else cells.text("Symbol")
+    symbol = option.symbol if option else cells.text("Symbol").upper()
     return StatementRow(
         key="",
         identity=_identity(cells, symbol),
@@ -129,7 +129,7 @@ def _position(cells: Cells) -> StatementRow:
         kind=kind,
         effect=effect,
         symbol=symbol,
-        underlying=cells.text("Underlying Symbol") or (option.underlying if option else symbol),
+        underlying=cells.text("Underlying Symbol").upper() or (option.underlying if option else symbol),
         side=side,
         quantity=float(quantity),
         price=float(abs(value) / quantity / multiplier),
@@ -152,8 +152,8 @@ def _cash(cells: Cells) -> StatementRow:
         ts=cells.instant("Date"),
         kind=_CASH.get(cells.text("Sub Type"), "transfer"),
         effect="none",
-        symbol=symbol,
-        underlying=cells.text("Underlying Symbol") or symbol,
+        symbol=symbol.upper(),
+        underlying=cells.text("Underlying Symbol").upper() or symbol.upper(),
         side=1 if value < 0 else -1,
         quantity=1.0,
         price=float(abs(value)),

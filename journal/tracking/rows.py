@@ -21,7 +21,7 @@ from sqlalchemy import Connection, select
 
 from journal import schema
 from journal.statements.rows import StatementRow, contract
-from journal.values import nanoseconds
+from journal.values import nanoseconds, symbol_of
 from simulator.brokerage import Execution, Holding
 from simulator.errors import DataError
 
@@ -37,7 +37,7 @@ _SMALL = 1e-9
 def canonical(symbol: str) -> str:
     """Return the name by which a contract or stock is compared."""
     option = contract(symbol)
-    return symbol.strip() if option is None else option.symbol
+    return symbol_of("symbol", symbol) if option is None else option.symbol
 
 
 def held_quantities(holdings: Iterable[Holding]) -> dict[str, float]:
@@ -134,7 +134,7 @@ def _row(one: Execution, broker: str, account: str) -> StatementRow:
         kind=one.kind,
         effect="close" if settled and option else one.effect,
         symbol=canonical(one.symbol),
-        underlying=option.underlying if option else one.symbol.strip(),
+        underlying=option.underlying if option else symbol_of("symbol", one.symbol),
         side=one.side,
         quantity=float(one.quantity),
         price=float(one.price),

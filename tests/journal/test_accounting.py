@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -23,43 +24,45 @@ from journal.accounting import (
 from journal.values import nanoseconds
 from simulator.types import ExitReason
 
+MEANINGS = {
+    "profit_target": (
+        "50% profit rule", "Took profit at 52% of max", "75 % of credit", "take profit", "Profit target",
+        "profit 50%", "Profit: 50 %", "closed at 50%", "close at 40%", "took 50%", "took 52.5%", "max profit",
+        "maximum profit", "TP", "tp hit", "TP1", "50% of max profit", "50% rule", "50% target",
+        "profit at 75%", "bought back at 50%", "closed for 40%", "hit 50%", "out at 60%", "captured 80%",
+        "took the profit", "taking some profits", "profits taken", "profit taking",
+    ),
+    "stop": (
+        "Stop loss", "stopped out", "2x credit stop", "stop", "STOP", "stop-loss", "stoploss hit", "SL",
+        "sl hit", "hit SL", "max loss", "loss limit", "cut my loss", "cut the loss",
+        "stopped out of the profit run", "stop at 50% loss",
+    ),
+    "time": ("time stop", "Time-stop", "timed exit", "time based exit", "time exit", "max days", "too long"),
+    "trail": ("trailing stop", "trailing SL", "trailed out"),
+    "breakeven": ("stop at break-even", "breakeven"),
+    "dte": ("21 DTE", "21dte", "21 days to expiration", "3 days before expiry", "closed at 21 DTE"),
+    "expiry": ("expired worthless", "Expiration", "expired at max profit"),
+    "assignment": ("assigned early", "called away", "exercised"),
+    "roll": ("rolled to March", "roll out"),
+    "target": ("price target", "target reached"),
+    "target2": ("target2",),
+    "scale_out": ("scaled out 50%", "partial"),
+    "delta": ("short strike tested", "delta 30"),
+    "daily_loss": ("daily loss limit",),
+    "kill_switch": ("kill switch",),
+    "end_of_data": ("End of data",),
+    "signal": ("opposite signal", "trend reversal"),
+    "manual": ("manual", "closed by hand", "", "  "),
+    "other": (
+        "needed the money", "controlled demolition", "market not stopping", "market would not stop falling",
+        "never stopped believing", "non-stop selling", "closed at 50% loss", "lost 50%", "down 50%",
+        "gave back 50% of profit", "closed 50% of the position", "http traffic", "sleep", "slow",
+    ),
+}  # fmt: skip
+
 
 @pytest.mark.parametrize(
-    ("text", "code"),
-    [
-        ("50% profit rule", "profit_target"),
-        ("Took profit at 52% of max", "profit_target"),
-        ("75 % of credit", "profit_target"),
-        ("take profit", "profit_target"),
-        ("Stop loss", "stop"),
-        ("stopped out", "stop"),
-        ("2x credit stop", "stop"),
-        ("trailing stop", "trail"),
-        ("stop at break-even", "breakeven"),
-        ("21 DTE", "dte"),
-        ("21dte", "dte"),
-        ("21 days to expiration", "dte"),
-        ("expired worthless", "expiry"),
-        ("Expiration", "expiry"),
-        ("assigned early", "assignment"),
-        ("called away", "assignment"),
-        ("rolled to March", "roll"),
-        ("price target", "target"),
-        ("target2", "target2"),
-        ("Profit target", "profit_target"),
-        ("time stop", "stop"),
-        ("max days", "time"),
-        ("short strike tested", "delta"),
-        ("daily loss limit", "daily_loss"),
-        ("kill switch", "kill_switch"),
-        ("End of data", "end_of_data"),
-        ("opposite signal", "signal"),
-        ("manual", "manual"),
-        ("closed by hand", "manual"),
-        ("", "manual"),
-        ("needed the money", "other"),
-        ("controlled demolition", "other"),
-    ],
+    ("text", "code"), [(text, code) for code, several in MEANINGS.items() for text in several]
 )
 def test_what_a_reason_means(text: str, code: str) -> None:
     assert close_code(text) == code
@@ -187,6 +190,62 @@ def test_the_order_of_fills_never_matters(
         assert first.pnl == pytest.approx((cash - fees) / 100, abs=1e-6)
         gross = side * ((first.exit_price or 0.0) - first.entry_price) * entered * multiplier
         assert first.gross_pnl == pytest.approx(gross, abs=1e-6)
+
+
+def exactly(value: float | None) -> Decimal:
+    """Return the shortest decimal that a float stands for, which is what SQL and JSON show."""
+    return Decimal(repr(value))
+
+
+CENTS = st.integers(1, 99_999).map(lambda cents: Decimal(cents) / 100)
+PART = st.tuples(st.integers(1, 60), CENTS, st.integers(0, 500).map(lambda cents: Decimal(cents) / 100))
+
+
+@settings(derandomize=True, database=None, deadline=None, max_examples=500)
+@given(st.sampled_from([-1, 1]), st.sampled_from([1, 100]), CENTS, st.lists(PART, min_size=1, max_size=8))
+def test_decimal_money_stays_decimal(
+    side: int, multiplier: int, price: Decimal, parts: list[tuple[int, Decimal, Decimal]]
+) -> None:
+    quantity = sum(part for part, _, _ in parts)
+    fills = [Cash("open", side, float(quantity), float(price), float(multiplier), 1.3)]
+    fills += [Cash("close", -side, float(q), float(p), float(multiplier), float(f)) for q, p, f in parts]
+    sums = summarise(side, float(multiplier), fills, open_quantity=0.0)
+    gross = sum((side * q * multiplier * (p - price) for q, p, _ in parts), Decimal(0))
+    fees = sum((f for _, _, f in parts), Decimal("1.3"))
+    assert exactly(sums.entry_price) == price
+    assert exactly(sums.gross_pnl) == gross
+    assert exactly(sums.fees) == fees
+    assert exactly(sums.pnl) == gross - fees
+
+
+@settings(derandomize=True, database=None, deadline=None, max_examples=500)
+@given(
+    st.sampled_from([-1, 1]),
+    st.lists(st.tuples(st.integers(1, 60), st.integers(1, 9_999)), min_size=2, max_size=8),
+)
+def test_what_nets_to_nothing_is_exactly_nothing(side: int, parts: list[tuple[int, int]]) -> None:
+    cents = sum(quantity * price for quantity, price in parts)
+    quantity = sum(quantity for quantity, _ in parts)
+    # entered in two lots that cost what the exits bring, to the cent
+    low, rest = divmod(cents, quantity)
+    lots = [(quantity - rest, low), (rest, low + 1)]
+    fills = [Cash("open", side, float(q), p / 100, 100.0, 0.0) for q, p in lots if q]
+    fills += [Cash("close", -side, float(q), p / 100, 100.0, 0.0) for q, p in parts]
+    sums = summarise(side, 100.0, fills, open_quantity=0.0)
+    assert (str(sums.pnl), str(sums.gross_pnl)) == ("0.0", "0.0")  # and no negative zero
+
+
+def test_a_scratch_in_three_parts_is_no_loss() -> None:
+    fills = [Cash("open", -1, 3.0, 0.30, 100.0, 0.0)]
+    fills += [Cash("close", 1, 1.0, price, 100.0, 0.0) for price in (0.10, 0.20, 0.60)]
+    assert summarise(-1, 100.0, fills, open_quantity=0.0) == (0.3, 0.3, 0.0, 0.0, 0.0)
+
+
+def test_small_money_beside_large_is_kept() -> None:
+    fills = [Cash("open", 1, 1e6, 500.0, 1.0, 0.0), Cash("close", -1, 1e6, 500.0, 1.0, 0.01)]
+    assert summarise(1, 1.0, fills, open_quantity=0.0).pnl == -0.01
+    coin = [Cash("open", 1, 1e-6, 1e-4, 1.0, 0.0), Cash("close", -1, 1e-6, 2e-4, 1.0, 0.0)]
+    assert summarise(1, 1.0, coin, open_quantity=0.0).pnl == 1e-10
 
 
 def test_what_was_kept() -> None:

@@ -276,3 +276,14 @@ def test_a_recommendation_is_found_by_its_number() -> None:
         assert planned(connection, spread(recommendation_id=5)) == Planned(1.85, 3.7)
         assert planned(connection, spread(recommendation_id=5, side=1)) is None
         assert planned(connection, spread()) is None
+
+
+def test_assignment_is_said_of_the_option_and_never_of_the_shares() -> None:
+    called = {"close_code": "assignment", "close_reason": "assignment"}
+    assert "assigned" not in said(stock(**called))
+    assert "assigned" not in said(stock(**called, expiry="2024-03-15"))
+    held = {**called, "dte": 45}
+    assert said(spread(**held, expiry="2024-03-17"))["assigned"] == (-1, "Assigned 1 day before expiry")
+    assert said(spread(**held, expiry="2024-03-18"))["assigned"] == (-1, "Assigned 2 days before expiry")
+    assert said(spread(**held, expiry="2024-03-16"))["assigned"] == (0, "Assigned at expiry")
+    assert said(spread(**held))["assigned"] == (0, "Assigned")  # nobody knows when it would have expired

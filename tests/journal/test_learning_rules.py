@@ -13,7 +13,7 @@ import pytest
 from journal.learning.analysis import SHARES
 from journal.learning.evidence import STAKES, adjust, link_wealth, mean_wealth, more_needed
 from journal.learning.rules import DEFAULTS, Recommendation
-from journal.learning.votes import SCANNER, SIGNALS
+from journal.learning.votes import SCANNER, SIGNALS, THRESHOLDS
 from journal.learning_system import LearningAnalysis, TradeLearningSystem, main
 from journal.parameters import ParameterStore
 from journal.trade_journal import TradeJournal
@@ -163,6 +163,59 @@ def test_a_planted_edge_becomes_a_proposal_that_a_person_approves(journal: Trade
     ParameterStore(journal).approve(proposed.id, by="Ada")
     assert journal.parameters_for(SCANNER)["min_iv_rank"] == 60.0
     assert advice(learner.analysis(), "min_iv_rank").current == 60.0
+
+
+def test_strong_evidence_in_both_directions_is_never_called_not_significant(journal: TradeJournal) -> None:
+    # a low IV rank loses, and the whole wins about 80 % of the time
+    random = np.random.default_rng(8)
+    rows = []
+    for _ in range(500):
+        rank = float(random.integers(5, 95))
+        won = random.random() < (0.4 if rank < 30 else 0.97)
+        rows.append(("SPY", rank, 45, 400.0 if won else -400.0, "x"))
+    log(journal, rows)
+    found = analysed(journal)
+    one = advice(found, "min_iv_rank")
+    assert one.evidence is not None
+    assert one.evidence.adjusted_p < 1e-3
+    assert (one.changes, one.significant) == (False, False)
+    assert one.text == "Keep min_iv_rank at 50%"
+    assert one.mark.startswith("strong evidence in both directions, for raising (p = ")
+    assert " and for lowering (p = " in one.mark
+    assert one.mark.endswith(": it stays")
+    assert one.verdict == "strong evidence, but kept"
+    text = found.text()
+    for line, mark in zip(text.splitlines(), text.splitlines()[1:], strict=False):
+        if "Keep min_iv_rank" in line:
+            assert "not significant" not in mark
+    learner = TradeLearningSystem(journal, out=lambda text: None)
+    assert SCANNER not in found.proposals() or "min_iv_rank" not in found.proposals()[SCANNER]
+    week = learner.weekly_report((START + timedelta(days=499)).date())
+    assert advice(week.analysis, "min_iv_rank").kept
+    shown = sum(one.kept != "" for one in week.analysis.recommendations)
+    assert week.html().count("strong evidence, but kept") == shown
+
+
+def test_strong_evidence_at_a_bound_says_that_the_bound_holds(journal: TradeJournal) -> None:
+    rows = [("SPY", 50.0, 45, 500.0, "x") for _ in range(200)]
+    log(journal, rows, days=7)
+    store = ParameterStore(journal)
+    low = next(one.low for one in THRESHOLDS if one.setting == "min_iv_rank")
+    given = store.propose(SCANNER, {"min_iv_rank": low}, evidence={}, source="live")
+    store.approve(given.id, by="Ada")
+    one = advice(analysed(journal), "min_iv_rank")
+    assert (one.current, one.proposed, one.significant) == (low, low, False)
+    assert one.mark.startswith("strong evidence for lowering (p = ")
+    assert one.mark.endswith("but min_iv_rank stands at its bound: it stays")
+
+
+@pytest.mark.parametrize(("count", "foretold"), [(1, False), (4, False), (5, True), (8, True)])
+def test_a_few_trades_foretell_nothing(journal: TradeJournal, count: int, foretold: bool) -> None:
+    log(journal, [("SPY", 50.0, 45, 300.0, "x")] * count, days=7)
+    found = analysed(journal)
+    marks = [one.mark for one in found.recommendations]
+    assert marks
+    assert any("more trades like these would decide" in mark for mark in marks) is foretold
 
 
 def test_a_losing_symbol_is_blacklisted_and_a_winning_one_favoured(journal: TradeJournal) -> None:

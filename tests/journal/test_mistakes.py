@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import insert, select
 
-from journal import schema
+from journal import TradeJournal, schema
 from journal.performance import mistakes
 from journal.performance.mistakes import MistakeCategory
 from journal.performance.recent import Planned, Recent
@@ -94,6 +96,36 @@ def test_revenge_is_soon_after_a_loss_and_larger() -> None:
     assert found(spread(), before=[loss._replace(size=1_330.0)]) == []
     assert found(stock(), before=[loss._replace(initial_risk=150.0)]) == ["revenge_trade"]
     assert found(stock(), before=[loss._replace(initial_risk=200.0)]) == []
+
+
+def test_going_on_with_a_campaign_is_no_revenge() -> None:
+    loss = Recent(nanoseconds(ENTRY), -300.0, 1_000.0, None, 7, None)
+    assert found(spread(rolled_from_id=7), before=[loss]) == []
+    assert found(spread(campaign_id=7), before=[loss]) == []  # the first of its campaign
+    assert found(spread(campaign_id=3), before=[loss._replace(campaign_id=3)]) == []
+    assert found(spread(campaign_id=4), before=[loss._replace(campaign_id=3)]) == ["revenge_trade"]
+    assert found(spread(rolled_from_id=6), before=[loss]) == ["revenge_trade"]
+
+
+def test_a_roll_at_a_loss_into_a_larger_package_is_no_revenge(journal_path: Path) -> None:
+    with TradeJournal(journal_path, clock=lambda: ENTRY + timedelta(days=30)) as journal:
+        legs = [{"side": -1, "kind": "put", "strike": 95.0}, {"side": 1, "kind": "put", "strike": 90.0}]
+        first = journal.log_trade_entry(
+            symbol="SPY", actual_contracts=1, entry_credit=1.0, legs=legs, expiry="2024-04-19", when=ENTRY
+        )
+        rolled = ENTRY + timedelta(days=20)
+        _, second = journal.log_roll(
+            first, 2.0, 2.5, expiry="2024-05-17", quantity=3, when=rolled, exit_fees=0.65
+        )
+        other = journal.log_trade_entry(
+            symbol="SPY", actual_contracts=9, entry_credit=1.0, legs=legs, expiry="2024-05-17",
+            when=rolled + timedelta(minutes=5),
+        )  # fmt: skip
+        for number in (second, other):
+            journal.log_trade_exit(number, 0.5, when=rolled + timedelta(days=5))
+        with journal.database.read() as connection:
+            rows = connection.execute(select(schema.mistakes.c.trade_id, schema.mistakes.c.category)).all()
+        assert [tuple(row) for row in rows] == [(other, "revenge_trade")]
 
 
 def test_premium_below_the_threshold_of_its_parameter_set() -> None:

@@ -105,6 +105,14 @@ def test_losses_streaks_exits_and_missing_risks_are_named() -> None:
     assert found["losing_streak"].text == "20 losses in a row; the longest such run is 20"
     without = advice_of(changed(closed(4, 20), lambda place, row: {"r_multiple": None}))
     assert without["risk_unknown"].sample == 20
+    none = "None of the 20 trades has an initial risk: there are no R-multiples"
+    assert without["risk_unknown"].text == none
+    one = advice_of(changed(closed(4, 1), lambda place, row: {"r_multiple": None}))
+    assert one["risk_unknown"].text == "The trade has no initial risk: there are no R-multiples"
+    some = changed(closed(4, 20), lambda place, row: {"r_multiple": 0.5 if place < 5 else None})
+    assert advice_of(some)["risk_unknown"].text == (
+        "15 of 20 trades have no initial risk: R-multiples speak for the others only"
+    )
 
     def given_back(place: int, row: Row) -> dict[str, Any]:
         return {"pnl": 10.0, "initial_risk": 100.0, "r_multiple": 0.1, "mfe": 160.0}

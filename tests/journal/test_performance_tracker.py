@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from journal import TradeJournal, schema
 from journal.performance_tracker import MistakeCategory, PerformanceTracker, TradeRecord
-from simulator.errors import DataError, UnknownNameError
+from simulator.errors import DataError, JournalError, UnknownNameError
 from tests.journal.generate import generate, store
 from tests.journal.making import Clock
 
@@ -78,7 +78,7 @@ def test_a_report_of_the_last_days_reads_as_a_mapping(journal: TradeJournal) -> 
     with pytest.raises(KeyError):
         report["nothing"]
     shown = str(report)
-    for words in ("Source: live", "Win rate", "premature_exit: 1 times, -$62.00", "Wait for target"):
+    for words in ("Source: live", "Win rate", "premature_exit: in 1 trade, -$62.00", "Wait for target"):
         assert words in shown
 
 
@@ -111,7 +111,16 @@ def test_filters(journal: TradeJournal) -> None:
     assert tracker.metrics(tag="earnings").trades == 1
     assert tracker.metrics(account="A").trades == 1
     assert tracker.metrics(since=NOW - timedelta(days=4, hours=1)).trades == 1
-    assert tracker.metrics(until=NOW - timedelta(days=4)).trades == 1
+    end = NOW - timedelta(days=4)
+    assert tracker.metrics(until=end).trades == len(journal.trades(until=end)) == 2
+    assert tracker.metrics(since=end).trades == len(journal.trades(since=end)) == 1
+    before = end - timedelta(microseconds=1)
+    assert tracker.metrics(until=before).trades == len(journal.trades(until=before)) == 1
+    assert tracker.metrics(kind="option").trades == 2
+    assert tracker.metrics(kind="stock").trades == 0
+    with pytest.raises(DataError, match=r"kind is 'stocks'.*Did you mean 'stock'") as caught:
+        tracker.metrics(kind="stocks")
+    assert caught.value.code == "JOURNAL_CHOICE"
     assert tracker.metrics(kind="stock").trades == 0
     assert set(tracker.breakdown("strategy")) == {"short-put-spread", "iron-condor"}
     with pytest.raises(DataError):
@@ -178,11 +187,25 @@ def test_the_history_is_one_row_per_close(journal: TradeJournal) -> None:
 
 
 def test_a_tracker_of_a_path_closes_what_it_opened(journal_path: Path) -> None:
+    TradeJournal(journal_path).log_trade_entry(symbol="SPY", quantity=1, entry_price=1.0)
     with PerformanceTracker(journal_path) as tracker:
+        assert tracker.add_lesson(1, "patience") == 1
         assert tracker.generate_report(days=30).recommendations[0].code == "no_trades"
         assert tracker.metrics().win_rate is None
     with TradeJournal(journal_path) as journal:
-        assert journal.trades() == []
+        journal.add_tag(1, "nobody holds it any more")
+
+
+def test_a_tracker_begins_no_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for given, name in ((["typo.db"], "typo.db"), ([], "trade_journal.db")):
+        with pytest.raises(JournalError, match=name) as caught:
+            PerformanceTracker(*given)
+        assert caught.value.code == "JOURNAL_MISSING"
+    assert list(tmp_path.iterdir()) == []
+    TradeJournal().log_trade_entry(symbol="SPY", quantity=1, entry_price=1.0)
+    with PerformanceTracker() as tracker:
+        assert tracker.metrics().trades == 0
 
 
 def test_both_databases_give_the_same_report(where: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,8 +15,8 @@ from journal.entry import Entry, EntryDetails
 from journal.ledger.recommending import TRANSITIONS
 from journal.schema import RECOMMENDATION_STATES
 from simulator.errors import DataError, TwinstepError, UnknownNameError
-from simulator.opportunity import ParameterSource, PastPerformance, TrackRecord
-from tests.journal.making import START, Desk, put_spread, short_put, signal, sizing
+from simulator.opportunity import OptionLeg, ParameterSource, PastPerformance, TrackRecord
+from tests.journal.making import EXPIRY, START, Desk, put_spread, short_put, signal, sizing
 
 
 @pytest.fixture
@@ -159,13 +160,26 @@ def test_a_short_sale_and_a_debit_package(desk: Desk) -> None:
     assert journal.trade(spread).r_multiple == pytest.approx(0.75)
 
 
-def test_risk_without_a_defined_loss_is_what_the_sizing_counted(desk: Desk) -> None:
+def test_risk_is_the_largest_loss_where_one_is_defined_also_of_a_put(desk: Desk) -> None:
     journal = desk.journal
     journal.log_recommendation(short_put())
     trade = journal.trade(journal.log_trade_entry(1, 2, 3.00))
-    assert trade.initial_risk == pytest.approx(1400.0)
-    assert trade.max_loss == pytest.approx(2 * 9200.0)
+    assert (trade.initial_risk, trade.max_loss) == (18_400.0, 18_400.0)
     assert trade.granted_quantity is None  # nobody sized it
+    legs = [{"side": -1, "kind": "put", "strike": 20.0, "expiry": "2026-03-20"}]
+    by_hand = journal.trade(
+        journal.log_trade_entry(symbol="F", actual_contracts=1, entry_credit=1.0, legs=legs)
+    )
+    assert (by_hand.initial_risk, by_hand.max_loss) == (1900.0, 1900.0)
+    assert journal.log_trade_exit(by_hand.id, 0.05).r_multiple == pytest.approx(0.05)
+
+
+def test_risk_without_a_defined_loss_is_what_the_recommendation_stated(desk: Desk) -> None:
+    journal = desk.journal
+    call = (OptionLeg(-1, "call", 105.0, EXPIRY, 1, 2.90, 3.00),)
+    journal.log_recommendation(short_put(legs=call, max_loss=math.inf))
+    trade = journal.trade(journal.log_trade_entry(1, 2, 3.00))
+    assert (trade.initial_risk, trade.max_loss) == (1400.0, None)
     unknown = journal.log_trade_entry(
         symbol="SPY", strategy="short-strangle", actual_contracts=1, entry_credit=2
     )

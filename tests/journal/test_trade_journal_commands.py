@@ -15,8 +15,10 @@ import pytest
 
 from journal import TradeJournal
 from journal.ledger.commands import COMMANDS, pack, unpack
-from simulator.errors import DataError
+from journal.performance_tracker import MistakeCategory, PerformanceTracker
+from simulator.errors import DataError, UnknownNameError
 from tests.journal.making import START, Desk, put_spread, signal, sizing
+from twinstep.commands.journal_show import lesson, mistake
 
 
 @pytest.fixture
@@ -104,3 +106,74 @@ def test_only_known_names_are_queued(desk: Desk) -> None:
 def test_times_keep_their_zone() -> None:
     when = unpack(json.loads(json.dumps(pack(datetime(2026, 7, 1, 9, 30, tzinfo=UTC)))))
     assert when.utcoffset() == timedelta(0)
+
+
+def test_what_was_learned_and_what_went_wrong_is_queued_as_well(desk: Desk) -> None:
+    journal = desk.journal
+    number = journal.log_trade_entry(symbol="XYZ", quantity=10, entry_price=50.0)
+    with TradeJournal(journal.database.path or "", read_only=True) as reader:
+        reader.queue("add_lesson", trade_id=number, lesson="Wait for the close")
+        reader.queue("add_mistake", trade_id="TRADE_001", mistake_category=MistakeCategory.NO_PLAN)
+        reader.queue("add_mistake", trade_id=1, mistake_category="no_stop", description="forgot it")
+        reader.queue("add_mistake", trade_id=1, mistake_category="no_such_thing")
+        reader.queue("remove_mistake", trade_id=1, mistake_category="no_plan")
+    assert [one.state for one in journal.drain()] == ["applied"] * 3 + ["rejected", "applied"]
+    record = PerformanceTracker(journal).record(1)
+    assert (record.lessons, record.mistakes) == (("Wait for the close",), (("no_stop", "forgot it"),))
+
+
+def test_the_journal_and_the_tracker_write_the_same_notes(desk: Desk) -> None:
+    journal = desk.journal
+    journal.log_trade_entry(symbol="XYZ", quantity=10, entry_price=50.0)
+    tracker = PerformanceTracker(journal)
+    assert [journal.add_lesson(1, " a "), tracker.add_lesson(1, "b")] == [1, 2]
+    assert [journal.add_mistake(1, "no_plan"), tracker.add_mistake(1, "no_plan")] == [1, 2]
+    assert tracker.record(1).lessons == ("a", "b")
+    with pytest.raises(DataError, match="a lesson is empty"):
+        journal.add_lesson(1, "  ")
+    with pytest.raises(DataError, match="mistake_category is 'x'"):
+        journal.add_mistake(1, "x")
+    with pytest.raises(UnknownNameError):
+        journal.add_lesson(9, "c")
+    assert journal.remove_mistake(1, "no_plan") == 2
+
+
+HOLD = """
+import sys
+from journal import TradeJournal
+journal = TradeJournal(sys.argv[1])
+journal.database.lock()
+print("held", flush=True)
+sys.stdin.readline()
+for outcome in journal.drain():
+    print(outcome.state, outcome.reason, flush=True)
+"""
+
+
+def test_the_command_line_leaves_them_where_another_process_writes(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = str(desk.journal.database.path)
+    desk.journal.log_trade_entry(symbol="XYZ", quantity=10, entry_price=50.0)
+    desk.journal.close()
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, place], cwd=root, text=True, stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:  # fmt: skip
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        try:
+            lesson("1", "wait", journal=place)
+            mistake("1", "no_plan", "none written", journal=place)
+            with pytest.raises(UnknownNameError):
+                lesson("9", "no such trade", journal=place)
+            with pytest.raises(DataError, match="no_planing"):
+                mistake("1", "no_planing", journal=place)
+        finally:
+            out, _ = other.communicate("go\n", timeout=60)
+    assert capsys.readouterr().out.count("left the command in its inbox") == 2
+    assert out.splitlines() == ["applied ", "applied "]
+    with TradeJournal(place, read_only=True) as journal:
+        record = PerformanceTracker(journal).record(1)
+    assert (record.lessons, record.mistakes) == (("wait",), (("no_plan", "none written"),))

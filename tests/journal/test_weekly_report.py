@@ -112,7 +112,7 @@ def test_the_page_stands_alone_escapes_everything_and_has_no_script(report: Week
     assert "script" not in page.tags
     assert page.addresses == []
     assert not re.search(r"https?://|url\(|@import", html)
-    assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 2
+    assert html.lower().count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 2  # a symbol is upper-case
     assert "default-src &#39;none&#39;" in html or "default-src 'none'" in html
     assert "prefers-color-scheme: dark" in html
     assert "−$105.00" in html

@@ -524,10 +524,10 @@ def test_beside_another_writer_a_command_goes_into_the_inbox(opened: Cli, tmp_pa
         assert "left the command in its inbox" in text
         assert len(good(opened("journal", "show", "--json")).json["trades"]) == 2, "nothing is done yet"
         assert good(opened("journal", "check", "--json")).json["waiting"] == 2
-        refused(opened("journal", "lesson", "1", "wait"), "JOURNAL_LOCKED")
+        good(opened("journal", "lesson", "1", "wait"))
         refused(opened("journal", "close", "9", "--debit", "1"), "JOURNAL_TRADE")
         out, _ = other.communicate("go\n", timeout=60)
-        assert out.splitlines() == ["applied ", "applied "]
+        assert out.splitlines() == ["applied "] * 3
     found = good(opened("journal", "show", "1", "--json")).json["trade"]
     assert (found["status"], found["pnl"]) == ("closed", pytest.approx(665.0))
     assert datetime.fromisoformat(found["exit_time"]) <= asked, "the exit was when it was said"

@@ -144,13 +144,14 @@ def lesson(
     as_json: Json = False,
 ) -> None:
     """Write down what a trade taught."""
-    from journal.performance_tracker import PerformanceTracker
-
     with writing(place(journal, source)) as opened:
-        number = PerformanceTracker(opened).add_lesson(trade, text)
-        _said(
-            f"trade {trade}: lesson {number} is stored", {"trade": trade, "lesson": number}, as_json=as_json
-        )
+        opened.trade(trade)
+        record(
+            opened, "add_lesson", {"trade_id": trade, "lesson": text}, as_json=as_json,
+            answer=lambda number: (
+                f"trade {trade}: lesson {number} is stored", {"trade": trade, "lesson": number}
+            ),
+        )  # fmt: skip
 
 
 def mistake(
@@ -168,21 +169,28 @@ def mistake(
     as_json: Json = False,
 ) -> None:
     """Write down a mistake that was made in a trade, or take it off."""
-    from journal.mistakes import MistakeCategory
-    from journal.performance_tracker import PerformanceTracker
+    from journal.ledger.lookup import chosen as check_choice
+    from journal.performance.mistakes import MistakeCategory
 
     if category is None:
         names = [one.value for one in MistakeCategory]
         _said("\n".join(names), {"categories": names}, as_json=as_json)
         return
+    # what is wrong is said now, also where the command then waits in the inbox
+    check_choice("mistake_category", category, [one.value for one in MistakeCategory])
     with writing(place(journal, source)) as opened:
-        tracker = PerformanceTracker(opened)
+        opened.trade(trade)
+        named = {"trade_id": trade, "mistake_category": category}
         if remove:
-            gone = tracker.remove_mistake(trade, category)
-            _said(f"trade {trade}: {gone} removed", {"trade": trade, "removed": gone}, as_json=as_json)
+            record(
+                opened, "remove_mistake", named, as_json=as_json,
+                answer=lambda gone: (f"trade {trade}: {gone} removed", {"trade": trade, "removed": gone}),
+            )  # fmt: skip
             return
-        number = tracker.add_mistake(trade, category, description)
-        _said(f"trade {trade}: {category}", {"trade": trade, "mistake": number}, as_json=as_json)
+        record(
+            opened, "add_mistake", {**named, "description": description}, as_json=as_json,
+            answer=lambda number: (f"trade {trade}: {category}", {"trade": trade, "mistake": number}),
+        )  # fmt: skip
 
 
 def _said(text: str, document: dict[str, object], *, as_json: bool) -> None:

@@ -15,8 +15,8 @@ from twinstep.journals import JournalPath, JournalSource, day, place, reading
 from twinstep.options import Json
 
 if TYPE_CHECKING:
+    from journal.tax.matching import Method
     from journal.tax_lots import HarvestCandidate, TaxReport
-    from journal.tax_matching import Method
 
 __all__ = ["EXAMPLES", "tax"]
 
