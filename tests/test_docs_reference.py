@@ -23,7 +23,7 @@ from twinstep.reference_conventions import EXAMPLES, run_example, story
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DOCS: Final = ROOT / "docs"
-SOURCES: Final = ("simulator", "strategies", "twinstep", "journal")
+SOURCES: Final = ("simulator", "strategies", "twinstep", "journal", "live")
 
 
 def page(name: str) -> str:

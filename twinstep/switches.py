@@ -78,8 +78,8 @@ def kill(*, folder: str | None = None, journal: str | None = None, reason: str =
         if not halt.complete:
             error_code = "LIVE_KILL_INCOMPLETE"
             _complain(
-                f"error [{error_code}]: the token in {place} is still there, so other processes trade on: end "
-                "them by hand, or remove the file as a user who may"
+                f"error [{error_code}]: the token in {place} is still there, so other processes trade on: "
+                "end them by hand, or remove the file as a user who may"
             )
             answer = FAILED
         elif was_fresh and answer == DONE:
@@ -88,16 +88,16 @@ def kill(*, folder: str | None = None, journal: str | None = None, reason: str =
     return answer
 
 
-def arm(place: Path, by: str, reason: str) -> KillSwitch:
-    """Arm a switch for its own scope; raises `KillSwitchError`."""
-    switch = KillSwitch(place, scope=scope_of(place), arm_fresh=False)
+def arm(place: Path, by: str, reason: str, *, scope: Scope) -> KillSwitch:
+    """Arm a switch; raises `KillSwitchError`."""
+    switch = KillSwitch(place, scope=scope, arm_fresh=False)
     switch.arm(by, reason)
     return switch
 
 
-def look(place: Path) -> dict[str, Any]:
-    """Return the status of a switch."""
-    return KillSwitch(place, scope=scope_of(place), arm_fresh=False).status
+def look(place: Path, *, scope: Scope | None = None) -> dict[str, Any]:
+    """Return the status of a switch, for the scope that its folder was begun for or another one."""
+    return KillSwitch(place, scope=scope or scope_of(place), arm_fresh=False).status
 
 
 def folder_of(folder: str | None, journal: str | None) -> Path:
@@ -113,7 +113,7 @@ def scope_of(place: Path) -> Scope:
         scopes = [entry["scope"] for entry in read_record(place) if "scope" in entry]
     except OSError:
         scopes = []
-    return "live" if scopes and scopes[-1] == "live" else "paper"
+    return "live" if scopes and scopes[0] == "live" else "paper"
 
 
 def configured_journal() -> str:

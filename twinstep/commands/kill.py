@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from live.kill_switch import Scope
 from simulator.errors import ConfigError
 from twinstep.console import emit, emit_json, note
 from twinstep.options import Json
@@ -71,6 +72,12 @@ def arm(
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why trading may go on.")],
     folder: Folder = None,
     journal: Journal = None,
+    scope: Annotated[
+        str | None,
+        typer.Option(
+            "--scope", metavar="paper|live", help="What for; without it, what the folder was begun for."
+        ),
+    ] = None,
     confirm: Annotated[
         bool, typer.Option("--confirm", help="Do it; without, only what it would end is shown.")
     ] = False,
@@ -79,17 +86,19 @@ def arm(
     from twinstep import switches
 
     place = switches.folder_of(folder, journal)
-    scope = switches.scope_of(place)
-    found = switches.look(place)
+    if scope not in (None, "paper", "live"):
+        raise ConfigError(f"--scope is {scope!r}, not paper or live", code="LIVE_SCOPE")
+    chosen: Scope = switches.scope_of(place) if scope is None else "live" if scope == "live" else "paper"
     if not confirm:
+        found = switches.look(place, scope=chosen)
         emit(f"{found['state']}: {place}: {found['why']}")
         raise ConfigError(
-            f"arming lets {'REAL' if scope == 'live' else 'paper'} orders pass again; drawdown and daily "
+            f"arming lets {'REAL' if chosen == 'live' else 'paper'} orders pass again; drawdown and daily "
             "loss stay as they are. Add --confirm to do it",
             code="CLI_CONFIRM",
         )
-    switch = switches.arm(place, by, reason)
-    emit(f"{switch.state}: {place}: armed for {scope} by {by}")
+    switch = switches.arm(place, by, reason, scope=chosen)
+    emit(f"{switch.state}: {place}: armed for {chosen} by {by}")
 
 
 def status(folder: Folder = None, journal: Journal = None, as_json: Json = False) -> None:

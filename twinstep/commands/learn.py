@@ -135,8 +135,8 @@ def _weekly(chosen: Place, week: str | None, run: int | None, html: Path | None,
 def _performance(
     chosen: Place, days: float | None, symbol: str | None, strategy: str | None, *, as_json: bool
 ) -> None:
+    from journal.performance.readable import plain
     from journal.performance_tracker import PerformanceTracker
-    from journal.readable import plain
 
     wanted = {"symbol": symbol, "strategy": strategy}
     given = {name: value for name, value in wanted.items() if value is not None}
