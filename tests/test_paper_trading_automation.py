@@ -49,7 +49,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def automation(clock: FakeClock) -> Iterator[Open]:
-    """Opens automations with the defaults of the seed, and closes them."""
+    """Opens automations with the published defaults, and closes them."""
     opened: list[TradingAutomation] = []
 
     def make(

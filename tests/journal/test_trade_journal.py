@@ -30,7 +30,7 @@ def failing(code: str) -> pytest.RaisesExc[TwinstepError]:
     return pytest.RaisesExc(TwinstepError, check=lambda error: error.code == code)
 
 
-# The seed's workflow
+# The trader's workflow
 
 
 def test_the_workflow_of_the_seed(desk: Desk) -> None:
