@@ -1,7 +1,9 @@
 """Measuring: medians of alternating runs, and peak memory in a process of its own.
 
-Runs of the engines alternate, so that a slow minute of the machine meets all of them. Memory is the growth of
-the resident peak from after the warm-up to the end of the run, in a fresh process per engine.
+Runs of the engines alternate, so that a slow minute of the machine meets all of them; each is measured right
+after a run of the same that is not, so that none pays for what another left in the processor's caches.
+Memory is the growth of the resident peak from after the warm-up to the end of the run, in a fresh process per
+engine.
 """
 
 from __future__ import annotations
@@ -26,20 +28,19 @@ MEGABYTE = 1024.0 * 1024.0
 def alternating(
     runs: Mapping[str, Callable[[], object]], repeats: int, *, warm: bool = True
 ) -> dict[str, list[float]]:
-    """Run each function once to warm it, then all in turn, `repeats` times; returns seconds by name."""
-    if warm:
-        for run in runs.values():
-            run()
+    """Run all functions in turn, `repeats` times; returns seconds by name. `warm`: see the module."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():
-            seconds[name].append(timed(run))
+            seconds[name].append(timed(run, warm=warm))
     return seconds
 
 
-def timed(run: Callable[[], object]) -> float:
+def timed(run: Callable[[], object], *, warm: bool = False) -> float:
     """Return the seconds that one call takes, garbage of earlier calls collected before."""
     gc.collect()
+    if warm:
+        run()
     begin = time.perf_counter()
     kept = run()
     seconds = time.perf_counter() - begin

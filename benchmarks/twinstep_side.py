@@ -113,9 +113,10 @@ def risk_run(market: Market, plan: Plan, limits: RiskLimits | None = None) -> Ca
     """Return a run of the same signals, sized and judged by the whole risk manager."""
     bars = bars_of(market)
     signals = plan_signals(market, plan, bars, relative=False, sized=False)
+    risk = limits or RiskLimits()
 
     def run() -> Any:
-        result = backtest(bars, signals, cash=ACCOUNT_CASH, risk=limits or RiskLimits())
+        result = backtest(bars, signals, cash=ACCOUNT_CASH, risk=risk)
         _ = result.metrics
         return result
 

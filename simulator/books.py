@@ -81,13 +81,20 @@ class Books:
         return self.loop(market, lanes, commands, command_start, t, t + 1)
 
     def close(self) -> tuple[Records, Records]:
-        """Close the books on a copy: return the METRICS record and the trades still open, at their marks."""
-        state = self.state._replace(metrics=self.state.metrics.copy())
-        logs = allocate_logs(0, len(state.positions), 0, 0, 0)
-        self._call(
-            view_of(state), view_of(logs), self._market, _NO_LANES, _NO_COMMANDS, _NO_STARTS, 0, 0, CLOSE
-        )
-        return state.metrics, logs.trades[: int(logs.counts["trades"][0])]
+        """Return the METRICS record of books closed now, and the trades still open, at their marks.
+
+        The books stay open: closing writes to metrics alone, which are put back.
+        """
+        open_books = self.state.metrics.copy()
+        logs = allocate_logs(0, len(self.state.positions), 0, 0, 0)
+        try:
+            self._call(
+                self._view, view_of(logs), self._market, _NO_LANES, _NO_COMMANDS, _NO_STARTS, 0, 0, CLOSE
+            )
+            closed = self.state.metrics.copy()
+        finally:
+            self.state.metrics[...] = open_books
+        return closed, logs.trades[: int(logs.counts["trades"][0])]
 
     def log(self, name: str) -> Records:
         """Return everything that a log has recorded so far; of the equity, one row per bar."""
@@ -171,7 +178,7 @@ class Books:
             self._handed_over.clear()
 
 
-_COPIED_ROWS = 4096
+_COPIED_ROWS = 512
 _NO_SIGNALS = np.zeros(0, SIGNAL)
 _NO_LANES = lanes_of([Lane(_NO_SIGNALS, np.zeros(0, PACKAGE), np.zeros((0, 4), LEG))])
 _NO_COMMANDS = np.zeros(0, COMMAND)

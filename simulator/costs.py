@@ -116,7 +116,7 @@ class Costs:
     def of(cls, value: str | Costs | None) -> Costs:
         """Return a preset for a name, `Costs` as it is, and no costs for None."""
         if value is None:
-            return cls(name="zero")
+            return PRESETS["zero"]
         if isinstance(value, str):
             return cls.preset(value)
         if isinstance(value, Costs):

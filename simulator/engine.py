@@ -28,9 +28,9 @@ from simulator.errors import ConfigError, SignalError, StrategyError
 from simulator.kernel._jit import ENGINE_HASH, kernel_jit, self_healing
 from simulator.kernel.history import average_true_range
 from simulator.kernel.state import LOG_NAMES, State
-from simulator.kernel.views import lanes_of, view_of
+from simulator.kernel.views import lanes_of
 from simulator.risk_limits import RiskLimits
-from simulator.setup import check_bars, market_of, params_of, slots_of, state_of
+from simulator.setup import check_bars, market_of, market_view_of, params_of, slots_of, state_of
 from simulator.signals import Signals
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class Run:
         self.given_commands = commands
         self.commands, self.command_start = align_commands(commands, bars)
         slots = slots_of(capacity, risk, len(bars.symbols))
-        self._market_view = view_of(self.market)
+        self._market_view = market_view_of(bars)
         self.books = Books(
             state_of(slots, bars),
             self.params,

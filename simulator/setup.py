@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import numbers
 import weakref
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from simulator.errors import ConfigError, DataError
 from simulator.kernel.dtypes import BAR, CLOCK, PARAMS, QUOTE, SLOT, VALUE
 from simulator.kernel.state import Market, State, allocate_state
+from simulator.kernel.views import view_of
 
 if TYPE_CHECKING:
     from simulator.bars import Bars
@@ -20,19 +22,37 @@ if TYPE_CHECKING:
     from simulator.costs import Costs
     from simulator.risk_limits import RiskLimits
 
-__all__ = ["build_market", "check_bars", "market_of", "params_of", "room_for", "slots_of", "state_of"]
+__all__ = [
+    "build_market",
+    "check_bars",
+    "market_of",
+    "market_view_of",
+    "params_of",
+    "room_for",
+    "slots_of",
+    "state_of",
+]
 
 _UNLIMITED: Final = np.iinfo(np.int64).max // 2
-_MARKETS: weakref.WeakKeyDictionary[Bars, Market] = weakref.WeakKeyDictionary()
+_MARKETS: weakref.WeakKeyDictionary[Bars, tuple[Market, Any]] = weakref.WeakKeyDictionary()
 
 
 def market_of(bars: Bars) -> Market:
     """Return the kernel's view of bars; arrays are shared, and kept with the bars for the next call."""
-    market = _MARKETS.get(bars)
-    if market is None:
+    return _market_of(bars)[0]
+
+
+def market_view_of(bars: Bars) -> Any:
+    """Return what compiled code takes for the market of bars; good for as long as the bars live."""
+    return _market_of(bars)[1]
+
+
+def _market_of(bars: Bars) -> tuple[Market, Any]:
+    found = _MARKETS.get(bars)
+    if found is None:
         market = build_market(bars, *bars.daily_closes())
-        _MARKETS[bars] = market
-    return market
+        found = _MARKETS[bars] = market, view_of(market)
+    return found
 
 
 def build_market(bars: Bars, daily: npt.NDArray[np.float64], day_row: npt.NDArray[np.int64]) -> Market:
@@ -128,6 +148,15 @@ def params_of(
         raise ConfigError(f"risk must be RiskLimits or None, not {type(risk).__name__}", code="CONFIG_RISK")
     if isinstance(cash, bool) or not isinstance(cash, numbers.Real) or not math.isfinite(cash) or cash <= 0:
         raise ConfigError(f"cash is {cash!r}; it must be a positive, finite amount", code="CONFIG_CASH")
+    params = _record_of(risk, costs, conventions).copy()
+    params["raw"] = int(raw)
+    params["cash"] = float(cash)
+    return params
+
+
+@functools.lru_cache(maxsize=64)
+def _record_of(risk: RiskLimits | None, costs: Costs, conventions: Conventions) -> npt.NDArray[np.void]:
+    # Of rules that do not change; runs by the dozen share them.
     params = np.zeros(1, PARAMS)
     record = params[0]
     for field, convention in (
@@ -145,8 +174,6 @@ def params_of(
     ):
         record[field] = conventions.code(convention)
     record["volume_cap"] = conventions.volume_cap
-    record["raw"] = int(raw)
-    record["cash"] = float(cash)
     _costs(record, costs)
     _risk(record, risk)
     return params

@@ -31,7 +31,7 @@ from simulator.kernel.dtypes import ACCOUNT, METRICS
 from simulator.kernel.loops import LANES, run_lanes
 from simulator.kernel.state import Lane, allocate_logs
 from simulator.kernel.views import lanes_of, view_of
-from simulator.setup import check_bars, market_of, params_of, room_for, state_of
+from simulator.setup import check_bars, market_view_of, params_of, room_for, state_of
 from simulator.signals import Signals
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def run_lanes_over(
     count = len(signals)
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
         raise ConfigError(f"threads is {threads!r}; it is a whole number, at least 1", code="CONFIG_THREADS")
-    market = market_of(check_bars(bars))
+    market_view = market_view_of(check_bars(bars))
     given = _prepared(signals, bars, risks)
     lanes = lanes_of(given)
     lanes_of_params = max(len(risks), len(costs), len(conventions))
@@ -147,7 +147,6 @@ def run_lanes_over(
     metrics = np.zeros(count, METRICS)
     account = np.zeros(count, ACCOUNT)
     capacity = max(room_for(risk, len(bars.symbols)) for risk in risks)
-    market_view = view_of(market)
 
     def work(first: int, last: int) -> None:
         state = state_of(capacity, bars)

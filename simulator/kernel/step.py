@@ -55,6 +55,7 @@ from simulator.kernel.views import (
     order_at,
     plan_at,
     position_at,
+    prefetch_bar,
     prefetch_record,
     signal_at,
     symbol_at,
@@ -136,10 +137,12 @@ def step(
     if params["risk_on"] == 1 and near_limits(account, params):
         check_limits(state, logs, params)
     for s in range(first_signal, last_signal):
-        # what a signal says is seldom in the processor's cache; the next one, of this bar or a later one,
-        # comes while this one is judged
-        if s + 1 < signals["signals_rows"]:
-            prefetch_record(signal_at(signals, s + 1))
+        # what a signal says, and its bar, are seldom in the processor's cache; those of the next signals, of
+        # this bar or a later one, come while this one is judged
+        if s + 3 < signals["signals_rows"]:
+            prefetch_record(signal_at(signals, s + 3))
+            soon = signal_at(signals, s + 2)
+            prefetch_bar(market, soon["row"], soon["sym"])
         judge(state, logs, market, params, signals, signal_at(signals, s), t)
     if n_signals > 0 or account["n_positions"] + account["n_orders"] > 0:
         if at_close(state, logs, market, params, t):
@@ -242,6 +245,7 @@ def _begin_bar(state: Any, logs: Any, market: Any, params: Any, t: int) -> tuple
     for k in range(account["n_positions"]):
         position = position_at(state, open_at(state, k)["slot"])
         bar = bar_at(market, t, position["sym"])
+        prefetch_bar(market, t + 1, position["sym"])
         quality = bar_state(bar)
         position["tradable"] = 0
         if quality == BAR_OK:

@@ -22,7 +22,15 @@ from simulator.kernel._jit import jit_disabled, kernel_jit
 from simulator.kernel.state import OPTION_FIELDS, Lane, Logs, Market, State
 from simulator.kernel.surface import SURFACE_FIELDS
 
-__all__ = ["clear_record", "copy_record", "has_options", "lanes_of", "prefetch_record", "view_of"]
+__all__ = [
+    "clear_record",
+    "copy_record",
+    "has_options",
+    "lanes_of",
+    "prefetch_bar",
+    "prefetch_record",
+    "view_of",
+]
 
 
 def _view_dtype(names: Sequence[str]) -> np.dtype[np.void]:
@@ -299,6 +307,20 @@ events_room = _room("events")
 equity_room = _room("equity")
 
 bar_at = _cell("bars", dtypes.BAR)
+
+if jit_disabled():
+
+    def prefetch_bar(market: Any, t: int, sym: int) -> None:
+        """Ask for the cache lines of a bar, which need not exist."""
+
+else:
+
+    @kernel_jit.inlined
+    def prefetch_bar(market: Any, t: int, sym: int) -> None:
+        """Ask for the cache lines of a bar, which need not exist."""
+        _prefetch(bar_at(market, t, sym))
+
+
 part_at = _cell("parts", dtypes.BAR)
 clock_at = _row("clock", dtypes.CLOCK)
 return_at = _cell("returns", dtypes.VALUE)

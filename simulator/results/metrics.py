@@ -17,6 +17,7 @@ because nothing was traded or nothing varied, is NaN.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -346,8 +347,7 @@ def _from_accumulators(
 def _ratio(above: npt.ArrayLike, below: npt.ArrayLike) -> Floats:
     # What is divided by nothing is not defined, not infinite.
     divisor = np.asarray(below, np.float64)
-    ratio: Floats = np.divide(above, divisor, out=np.full(divisor.shape, np.nan), where=divisor > 0)
-    return ratio
+    return np.asarray(np.where(divisor > 0, np.divide(above, divisor), np.nan))
 
 
 def _deviation(total: Floats, squares: Floats, n: Floats) -> Floats:
@@ -364,7 +364,7 @@ def benchmark_metrics(returns: Floats, benchmark: Floats, sessions_per_year: flo
     varies.
     """
     both = np.isfinite(returns) & np.isfinite(benchmark)
-    mine, theirs = returns[both], benchmark[both]
+    mine, theirs = (returns, benchmark) if both.all() else (returns[both], benchmark[both])
     nan = float("nan")
     found = dict.fromkeys(
         ("alpha", "beta", "correlation", "up_capture", "down_capture", "benchmark_return"), nan
@@ -376,15 +376,23 @@ def benchmark_metrics(returns: Floats, benchmark: Floats, sessions_per_year: flo
                 found[name] = float(mine[chosen].mean() / theirs[chosen].mean())
     if len(theirs) < 2:
         return found
-    spread, own = float(theirs.var(ddof=1)), float(mine.var(ddof=1))
-    if spread > _NOISE * float((theirs * theirs).mean()):
-        shared = float(((mine - mine.mean()) * (theirs - theirs.mean())).sum() / (len(theirs) - 1))
+    n = len(theirs)
+    mean, expected = float(mine.mean()), float(theirs.mean())
+    mine_off, theirs_off = mine - mean, theirs - expected
+    own, spread = _dot(mine_off, mine_off) / (n - 1), _dot(theirs_off, theirs_off) / (n - 1)
+    if spread > _NOISE * _dot(theirs, theirs) / n:
+        shared = _dot(mine_off, theirs_off) / (n - 1)
         beta = shared / spread
         found["beta"] = beta
-        found["alpha"] = float((mine.mean() - beta * theirs.mean()) * sessions_per_year)
-        if own > _NOISE * float((mine * mine).mean()):
-            found["correlation"] = shared / float(np.sqrt(spread * own))
+        found["alpha"] = (mean - beta * expected) * sessions_per_year
+        if own > _NOISE * _dot(mine, mine) / n:
+            found["correlation"] = shared / math.sqrt(spread * own)
     return found
+
+
+def _dot(a: Floats, b: Floats) -> float:
+    # not BLAS's, whose order of adding depends on the processor
+    return float(np.add.reduce(a * b))
 
 
 def format_metric(name: str, value: float) -> str:
