@@ -59,13 +59,13 @@ types: setup ## mypy, strict, tests included
 layers: setup ## import-linter: dependencies run one way
 	$(BIN)/lint-imports
 
-unit: setup ## pytest (ARGS='-k trailing' to choose)
+unit: setup ## pytest without what takes long (ARGS='-k trailing' to choose)
 	@# compiled once here, or every worker would do it for itself
 	@$(BIN)/python -c 'from simulator.engine import warm; warm()'
-	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow' $(ARGS)
 
-validate: setup ## Only the tests on real validation data (TWINSTEP_VALIDATION_DATA=folder)
-	$(BIN)/python -m pytest -n $(WORKERS) -m validation -rs $(ARGS)
+validate: setup ## What takes long, and real validation data (TWINSTEP_VALIDATION_DATA=folder)
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'slow or validation' -rs $(ARGS)
 
 bench: setup ## Compare with vectorbt and backtrader (ARGS=--json)
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -289,7 +289,7 @@ def test_planted_edges_are_found(capsys: pytest.CaptureFixture[str]) -> None:
     assert min(found.values()) > 0.5, found
 
 
-@pytest.mark.validation
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WITHOUT_EDGE)
 def test_every_weekly_look_of_two_years_on_a_thousand_journals(name: str) -> None:
     assert rate(WITHOUT_EDGE[name], journals=1000, trades=312, looks=104) <= allowed(1000)

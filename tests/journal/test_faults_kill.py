@@ -28,19 +28,18 @@ from journal.schema import trades
 from tests.journal.test_database import a_trade
 
 SEED: Final = 20_240_917
-KILLS: Final = 300
 STAGES: Final = (".lock", ".new", ".new-wal", "", ".id")
 OPEN: Final = b"open\n"
 LONGEST_SECONDS: Final = 0.04
 
 
-@pytest.mark.slow
-def test_a_writer_killed_at_random_points_loses_nothing(journal_path: Path) -> None:
-    print(f"seed {SEED}, {KILLS} kills")
+@pytest.mark.parametrize("kills", [40, pytest.param(300, marks=pytest.mark.slow)])
+def test_a_writer_killed_at_random_points_loses_nothing(journal_path: Path, kills: int) -> None:
+    print(f"seed {SEED}, {kills} kills")
     drawn = random.Random(SEED)  # noqa: S311 - of a test
     acknowledged = written = in_mid_write = while_opening = 0
     Database(journal_path).close()
-    for kill in range(KILLS):
+    for kill in range(kills):
         last, started = killed_writer(
             journal_path,
             first=written + 1,
@@ -61,16 +60,16 @@ def test_a_writer_killed_at_random_points_loses_nothing(journal_path: Path) -> N
     made = backup(journal_path)  # checks every page, index and reference
     assert made.rows["trades"] == written
     print(f"{written} transactions, {while_opening} killed while opening, {in_mid_write} before the answer")
-    assert written > KILLS // 2  # a loaded machine writes less before it is killed
-    assert while_opening > 5
-    assert in_mid_write > 5
+    assert written > kills // 2  # a loaded machine writes less before it is killed
+    assert while_opening > kills // 60
+    assert in_mid_write > kills // 60
 
 
 def test_a_process_killed_while_it_begins_a_journal_leaves_none_or_a_whole_one(tmp_path: Path) -> None:
     print(f"seed {SEED}")
     drawn = random.Random(SEED)  # noqa: S311 - of a test
     begun = 0
-    for kill in range(40):
+    for kill in range(15):
         path = tmp_path / f"{kill}" / "journal.db"
         path.parent.mkdir()
         child = os.fork()
@@ -93,8 +92,8 @@ def test_a_process_killed_while_it_begins_a_journal_leaves_none_or_a_whole_one(t
         with Database(path) as database, database.write() as connection:
             connection.execute(insert(trades).values(**a_trade()))
         verify(path)
-    print(f"{begun} of 40 were begun before the kill")
-    assert 5 < begun < 40
+    print(f"{begun} of 15 were begun before the kill")
+    assert 1 < begun < 15
 
 
 def killed_writer(path: Path, *, first: int, wait: float, opened: bool, folding: bool) -> tuple[int, bool]:

@@ -165,7 +165,7 @@ def by_hand(journal: TradeJournal, package: Package, moment: int, *, legs: bool)
     journal.log_trade_exit(number, exit_price=side * worth, quantity=whole, when=when)
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=25)
+@settings(derandomize=True, database=None, deadline=None, max_examples=8)
 @given(package=packages())
 def test_who_closes_does_not_matter(package: Package) -> None:
     found = []
