@@ -20,7 +20,7 @@ CHECKED := $(PACKAGES) tests examples benchmarks
 CONTENT := $(shell cat pyproject.toml constraints.txt | cksum | cut -d ' ' -f 1)
 STAMP := $(VENV)/.installed-$(CONTENT)
 
-.PHONY: help setup demo test lint format types layers unit validate bench docs clean
+.PHONY: help setup demo test lint format types layers unit validate faults bench docs clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ unit: setup ## pytest without what takes long (ARGS='-k trailing' to choose)
 
 validate: setup ## What takes long, and real validation data (TWINSTEP_VALIDATION_DATA=folder)
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'slow or validation' -rs $(ARGS)
+
+faults: setup ## Everything goes wrong, everywhere (ARGS='--seed 7' to repeat a run)
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 bench: setup ## Compare with vectorbt and backtrader (ARGS=--json)
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -3,6 +3,7 @@
     python -m benchmarks                  the whole report; several minutes, most of them backtrader's
     python -m benchmarks --quick          smaller work, the same steps
     python -m benchmarks --only sweep     one section (may be repeated)
+    python -m benchmarks --only exchange --orders 1000   the paper exchange, with so many orders
     python -m benchmarks --json           JSON on standard output
     python -m benchmarks --json out.json  JSON into a file, the tables on the terminal
 
@@ -31,6 +32,7 @@ SECTIONS = {
     "startup": "startup.startup_section",
     "journal": "journal.journal_section",
     "live": "live.live_section",
+    "exchange": "exchange.exchange_section",
     "scaling": "scaling.scaling_section",
 }
 PEERS = {"sweep": ("vectorbt",), "portfolio": ("vectorbt", "backtrader"), "long": ("vectorbt",)}
@@ -42,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     to_stdout = options.json == "-"
     found: list[Section] = []
     for key in options.only or SECTIONS:
-        section = _run(key, quick=options.quick)
+        section = _run(key, quick=options.quick, orders=options.orders)
         found.append(section)
         if not to_stdout:
             show(section)
@@ -73,20 +75,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only", action="append", choices=tuple(SECTIONS), help="run this section; may be repeated"
     )
+    parser.add_argument("--orders", type=int, metavar="N", help="orders of the section exchange")
     parser.add_argument(
         "--json", nargs="?", const="-", metavar="FILE", help="JSON to standard output, or to FILE"
     )
     return parser
 
 
-def _run(key: str, *, quick: bool) -> Section:
+def _run(key: str, *, quick: bool, orders: int | None) -> Section:
     missing = [name for name in PEERS.get(key, ()) if find_spec(name) is None]
     if missing:
         note = f"{' and '.join(missing)} not installed: pip install 'twinstep[peers]'"
         return Section(key, f"{key}: skipped", notes=[note])
     module, _, function = SECTIONS[key].partition(".")
     run = getattr(importlib.import_module(f"benchmarks.{module}"), function)
-    section: Section = run(quick=quick)
+    section: Section = run(quick=quick, orders=orders) if key == "exchange" else run(quick=quick)
     return section
 
 

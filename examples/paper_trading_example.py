@@ -1,7 +1,9 @@
-"""Paper trading by workflow: the quick start, risk limits, trailing, scans, review, safety, lessons.
+"""Paper trading by workflow: quick start, modes, limits, orders, review, safety, lessons, and a real year.
 
-Everything runs on a paper account without a feed: prices are given by hand, or taken from the bundled sample
-of real daily closes, one tick per session. The clock is told what time it is, so every run prints the same.
+Everything runs on paper accounts without a feed: prices are given by hand, or taken from the bundled sample
+of real daily closes, one price per symbol and session. The clock is told what time it is, so every run prints
+the same. Each account is a session in a journal; the replays at the end of the first and the last workflow
+compare every byte with a backtest.
 
     python examples/paper_trading_example.py
 """
@@ -9,6 +11,7 @@ of real daily closes, one tick per session. The clock is told what time it is, s
 from __future__ import annotations
 
 import tempfile
+from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,23 +25,27 @@ from live import (
     verify_parity,
 )
 from simulator import load_bars
-from simulator.types import TradingSignal
+from simulator.order_manager import ScaleIn, ScaleOut, TrailingStop
+from simulator.types import SignalStrength, TradingSignal
 from strategies import SignalGenerator, create_manual_signal
-from strategies.patterns.scan import scan_patterns
+from strategies.patterns.scan import PatternScan, scan_patterns
 from strategies.risk_calculator import RiskCalculator
 
 START = datetime(2026, 3, 2, 15, tzinfo=UTC)
+YEAR = 2007
 
 
 def main() -> None:
     """Run all workflows."""
     with tempfile.TemporaryDirectory() as folder:
         quick_start(Path(folder))
-    risk_management()
-    trailing_and_scaling()
-    kill_switch()
-    review_queue()
-    a_year_of_real_prices()
+        modes()
+        risk_management()
+        orders()
+        trailing_and_scaling()
+        kill_switch()
+        review_queue()
+        a_year_of_real_prices(Path(folder))
 
 
 def quick_start(folder: Path) -> None:
@@ -84,11 +91,30 @@ def quick_start(folder: Path) -> None:
         print(f"* {recommendation}")
     for mistake, count in report["common_mistakes"].items():
         print(f"! {mistake}: {count} times")
-
-    automation.save_session(folder / "session.db", "quick start")
-    receipt = verify_parity(folder / "session.db", "quick start")
-    print(f"Replayed through a backtest: {'equal in every byte' if receipt.ok else receipt.difference}")
+    print(f"Exported: {tracker.export_json(folder / 'trades.json').name}")
     automation.close()
+    replayed(folder / "trades.db", "automation")
+
+
+def modes() -> None:
+    """Who makes signals and who executes them, in each of the three modes."""
+    title("Automation modes")
+    scan = PatternScan(
+        symbol="AAPL", time=START, pattern="flag", entry=150.0, stop=145.0, target=160.0, score=80.0,
+        components={"shallow": 25.0, "pole": 25.0}, sector="Technology",
+    )  # fmt: skip
+    for mode in AutomationMode:
+        config = AutomationConfig(automation_mode=mode, min_signal_strength=SignalStrength.MODERATE)
+        with TradingAutomation(config, clock=FakeClock(START)) as automation:
+            if mode is AutomationMode.MANUAL:
+                automation.process_signal(apple())  # pattern scans are refused
+            else:
+                automation.process_pattern_scans([scan])
+            status = automation.get_portfolio_status()
+            print(
+                f"{mode.name}: {len(status['pending_signals'])} waits for a person, "
+                f"{status['open_positions']} open"
+            )
 
 
 def risk_management() -> None:
@@ -105,8 +131,27 @@ def risk_management() -> None:
                 continue
             automation.execute_signal(signal.signal_id)
             print(f"{ticker}: heat is {automation.get_portfolio_status()['portfolio_heat']:.2f}%")
-        closed = automation.emergency_close_all(reason="market_crash")
-        print(f"Closed {closed} positions")
+        closed_count = automation.emergency_close_all(reason="market_crash")
+        print(f"Closed {closed_count} positions")
+
+
+def orders() -> None:
+    """Write a bracket with dollar trailing, scaling in and out, and a time exit; follow one to its end."""
+    title("Orders")
+    with TradingAutomation(AutomationConfig(), clock=FakeClock(START)) as automation:
+        plan = automation.order_manager.create_bracket_order(
+            apple(), trailing_stop=TrailingStop(amount=3.0), scale_in=[ScaleIn(1.0, 0.5)],
+            scale_out=ScaleOut(2.0, 0.5), max_days=10,
+        )  # fmt: skip
+        print(f"Planned: {', '.join(f'{name} {value}' for name, value in plan.columns().items())}")
+        signal = apple()
+        automation.process_signal(signal)
+        automation.execute_signal(signal.signal_id)
+        automation.update_positions({"AAPL": 160.5})
+        for order in automation.order_manager.get_orders():
+            states = " > ".join(event.state.name for event in order.history)
+            filled = f"{order.filled_quantity:g} of {order.quantity:g}"
+            print(f"{order.order_id}: {order.order_type} {filled}, {states}")
 
 
 def trailing_and_scaling() -> None:
@@ -177,56 +222,120 @@ def review_queue() -> None:
             print(f"{signal.ticker}: {automation.refusal(signal.signal_id) or 'open'}")
 
 
-def a_year_of_real_prices() -> None:
-    """Scan, review, fill and follow: 2012 of the bundled sample, one tick per session."""
-    title("2012 of real prices: pattern scans to report")
-    bars = load_bars("sample:stocks", start="2010-01-01", end="2012-12-31")
-    found = scan_patterns(bars)
-    clock = FakeClock(datetime(2012, 1, 1, tzinfo=UTC))
+def a_year_of_real_prices(folder: Path) -> None:
+    """Scan, review, fill and follow a year of the bundled sample, with a restart every quarter."""
+    title(f"{YEAR} of real prices: pattern scans to report")
+    bars = load_bars("sample:stocks", start=f"{YEAR - 2}-01-01", end=f"{YEAR}-12-31")
+    found: dict[int, list[PatternScan]] = defaultdict(list)
+    for scan in scan_patterns(bars):
+        found[scan.row].append(scan)
+    days = [datetime.fromtimestamp(int(close) // 1_000_000_000, UTC) for close in bars.close_ts]
+    clock, counts = FakeClock(days[0]), Counter[str]()
     config = AutomationConfig(
         max_sector_exposure_pct=100.0,  # the sample has one sector
         execution_mode=ExecutionMode.MANUAL_REVIEW,
         min_pattern_score=50.0,
-        trailing_stop_percent=8.0,
+        trailing_stop_percent=6.0,
+        scale_out_enabled=True,
     )
-    generator = SignalGenerator(RiskCalculator(), min_pattern_score=50.0)
-    with TradingAutomation(config, clock=clock) as automation:
-        for row in range(len(bars)):
-            day = datetime.fromtimestamp(int(bars.close_ts[row]) // 1_000_000_000, UTC)
-            if day.year < 2012:
-                continue
-            clock.set(day)
-            switch = automation.broker_manager.kill_switch
-            if switch.status["engaged"]:
-                print(f"{day:%Y-%m-%d}: ada arms the kill switch again after: {switch.status['reason']}")
-                switch.arm("ada", "a new session, the loss is understood")
-            closes = {name: float(bars.close[row, i]) for i, name in enumerate(bars.symbols)}
-            automation.update_positions({name: price for name, price in closes.items() if price > 0})
-            for scan in found:
-                if scan.row != row:
-                    continue
-                signal = generator.generate_signal_from_pattern(
-                    pattern_scan=scan, account_size=100_000, risk_per_trade_pct=2.0
-                )
-                if signal and automation.process_signal(signal) is not None:
-                    automation.execute_signal(signal.signal_id)
-            for request in automation.broker_manager.get_pending_requests():
-                automation.broker_manager.approve_request(request.request_id, approved_by="user")
+    for quarter in range(1, 13, 3):
+        with TradingAutomation(config, journal=folder / "year.db", clock=clock) as automation:
+            for row, day in enumerate(days):
+                if day.year == YEAR and quarter <= day.month < quarter + 3:
+                    clock.set(day)
+                    closes = {name: float(bars.close[row, i]) for i, name in enumerate(bars.symbols)}
+                    counts += one_day(automation, {k: v for k, v in closes.items() if v > 0}, found[row])
+            counts["restarts"] += 1
+    with TradingAutomation(config, journal=folder / "year.db", clock=clock) as automation:
         automation.emergency_close_all(reason="end of the year")
-        for trade in automation.journal.trades("closed", source="paper"):
-            print(
-                f"{trade.entry_time:%m-%d} to {trade.exit_time:%m-%d} {trade.symbol:4} {trade.strategy:22} "
-                f"{trade.close_code or '':6} {trade.pnl:+9.2f} {trade.r_multiple or 0.0:+.2f} R"
-            )
-        print(f"Equity at the end: {automation.get_portfolio_status()['equity']:,.2f}")
-        refused = automation.journal.recommendations("ignored", source="paper")
-        print(
-            f"{len(refused)} signals were refused, the last one: {refused[-1].decision if refused else '-'}"
+        summary(automation, counts)
+    replayed(folder / "year.db", "automation")
+
+
+def one_day(
+    automation: TradingAutomation, closes: dict[str, float], scans: list[PatternScan]
+) -> Counter[str]:
+    """Follow what is open, and take signals of the day to review; returns what happened."""
+    counts = Counter[str]()
+    day = automation.clock()
+    manager = automation.broker_manager
+    if manager.kill_switch.status["engaged"]:
+        print(f"{day:%m-%d}: ada arms the kill switch after: {manager.kill_switch.status['reason']}")
+        manager.kill_switch.arm("ada", "a new session, the loss is understood")
+    automation.update_positions(closes)
+    if manager.kill_switch.status["engaged"]:
+        counts["daily-loss halts with kill switch"] += 1
+    generator = SignalGenerator(RiskCalculator(), min_pattern_score=50.0)
+    for scan in scans:
+        signal = generator.generate_signal_from_pattern(
+            pattern_scan=scan, account_size=100_000, risk_per_trade_pct=2.0
         )
-        report = automation.generate_report(days=400)
-        print(f"Win rate {report.metrics.win_rate:.0f} %, expectancy {report.metrics.expectancy:+.2f}")
-        for recommendation in report["recommendations"]:
-            print(f"* {recommendation}")
+        if signal is None:
+            continue
+        counts["signals from pattern scans"] += 1
+        if automation.process_signal(signal) is None:
+            counts["refused by the risk manager or the kill switch"] += 1
+        else:
+            automation.execute_signal(signal.signal_id)
+    for request in manager.get_pending_requests():
+        if day.month == 9:
+            counts["left to expire, ada is on holiday"] += 1
+        elif request.order.strategy == "52-week-high":
+            manager.reject_request(request.request_id, reason="too extended")
+            counts["rejected by ada"] += 1
+        else:
+            answer = manager.approve_request(request.request_id, approved_by="ada")
+            counts["approved by ada"] += answer.accepted
+    return counts
+
+
+def summary(automation: TradingAutomation, counts: Counter[str]) -> None:
+    """Print what happened in the year; what did not happen is said as well."""
+    closed = automation.journal.trades("closed", source="paper")
+    for trade in closed:
+        print(
+            f"{trade.entry_time:%m-%d} to {trade.exit_time:%m-%d} {trade.symbol:4} {trade.strategy:22} "
+            f"{trade.close_code or '':6} {trade.pnl:+9.2f} {trade.r_multiple or 0.0:+.2f} R"
+        )
+    ends = Counter(trade.close_code for trade in closed)
+    parts = sum(1 for trade in closed if len(automation.journal.fills(trade.id)) > 2)
+    counts |= Counter(
+        {
+            "fills": len(automation.broker.executions()),
+            "scale-outs": parts,
+            "stops": ends["stop"],
+            "trailing exits": ends["trail"],
+            "targets": ends["target"],
+            "time exits": ends["time"],
+        }
+    )
+    expected = (
+        "signals from pattern scans", "refused by the risk manager or the kill switch", "approved by ada",
+        "rejected by ada", "left to expire, ada is on holiday", "fills", "scale-outs", "stops", "targets",
+        "trailing exits", "time exits", "daily-loss halts with kill switch", "restarts",
+    )  # fmt: skip
+    for name in expected:
+        print(f"{counts[name] or 'none':>5} {name}")
+    ignored = automation.journal.recommendations("ignored", source="paper")
+    reasons = Counter(one.decision.partition(" (")[0].partition(":")[0] for one in ignored)
+    for reason, count in reasons.items():
+        print(f"{count:>5} signals ended: {reason}")
+    print(f"Equity at the end: {automation.get_portfolio_status()['equity']:,.2f}")
+    report = automation.generate_report(days=400)
+    print(f"Win rate {report.metrics.win_rate:.0f} %, expectancy {report.metrics.expectancy:+.2f}")
+    for kind, metrics in automation.tracker.breakdown("signal_type").items():
+        print(f"   {kind}: {metrics.trades} trades, {metrics.total_pnl:+,.2f}")
+    for recommendation in report["recommendations"]:
+        print(f"* {recommendation}")
+    for mistake, count in report["common_mistakes"].items():
+        print(f"! {mistake}: {count} times")
+
+
+def replayed(journal: Path, name: str) -> None:
+    """Replay a session through the backtest driver and say whether a byte differs."""
+    receipt = verify_parity(journal, name)
+    words = "equal in every byte" if receipt.ok else str(receipt.difference)
+    print(f"Replayed through a backtest: {words} ({receipt.bars} bars)")
 
 
 def apple(target_price: float = 160.0) -> TradingSignal:

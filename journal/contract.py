@@ -11,6 +11,7 @@ the project's own tests do so for SQLite and PostgreSQL. Figures are worked by h
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,7 +22,7 @@ from journal import schema
 from journal.parameters import ParameterStore
 from journal.performance_tracker import PerformanceTracker
 from journal.trade_journal import TradeJournal
-from simulator.errors import JournalError, TwinstepError
+from simulator.errors import ConfigError, JournalError, TwinstepError
 from simulator.types import SignalStrength, TradingSignal
 
 __all__ = ["JournalContract"]
@@ -39,6 +40,25 @@ class JournalContract:
 
     now: datetime = START
 
+    def __init_subclass__(cls, **named: Any) -> None:
+        """Refuse a subclass that does not say how a journal is opened.
+
+        With an abstract base class pytest would pass over it without a word, and nothing would be checked.
+
+        Raises
+        ------
+        ConfigError
+            JOURNAL_CONTRACT.
+        """
+        super().__init_subclass__(**named)
+        if getattr(cls.make_journal, "__isabstractmethod__", False):
+            raise ConfigError(
+                f"{cls.__name__} is a JournalContract without make_journal(self, **options), which opens the "
+                "journal of a test",
+                code="JOURNAL_CONTRACT",
+            )
+
+    @abstractmethod
     def make_journal(self, **options: Any) -> TradeJournal:
         """Open the journal of the test: the same empty place for every call within one test.
 
@@ -47,7 +67,6 @@ class JournalContract:
         options
             To be passed on to `TradeJournal`.
         """
-        raise NotImplementedError("say how a journal is opened")
 
     def clock(self) -> datetime:
         """Return the test's time."""

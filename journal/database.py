@@ -127,6 +127,11 @@ class Database:
         """Either "sqlite" or "postgresql"."""
         return "sqlite" if self.path else "postgresql"
 
+    @property
+    def writing(self) -> bool:
+        """Whether this thread is inside a write."""
+        return self._writer is not None and self._writer.current is not None
+
     def now(self) -> int:
         """Return the clock's time as UTC nanoseconds."""
         return nanoseconds(self._clock(), "the time of the journal's clock")

@@ -142,7 +142,13 @@ class Inbox:
         except FileNotFoundError:
             return []
 
-    def drain(self, database: Database, apply: Callable[[Connection, Command], None]) -> list[Outcome]:
+    def drain(
+        self,
+        database: Database,
+        apply: Callable[[Connection, Command], None],
+        *,
+        leave: Callable[[str], bool] = lambda name: False,
+    ) -> list[Outcome]:
         """Apply all commands that wait, in their order, each exactly once.
 
         Parameters
@@ -153,18 +159,22 @@ class Inbox:
         apply
             Does what a command says. Whatever it raises, other than a fault of the journal itself, undoes and
             rejects the command.
+        leave
+            Says by its name whether a command is for somebody else, and goes on waiting.
 
         Returns
         -------
         list of Outcome
-            One per file, "applied" or "rejected"; for a command that had been taken before, what it was then.
+            One per file that was not left, "applied" or "rejected"; for a command that had been taken
+            before, what it was then.
 
         Raises
         ------
         JournalError
             A fault of the journal; the command and those behind it still wait.
         """
-        return [self._take(file, database, apply) for file in self.waiting()]
+        taken = (self._take(file, database, apply, leave) for file in self.waiting())
+        return [outcome for outcome in taken if outcome is not None]
 
     def outcome(self, database: Database, identity: str) -> Outcome:
         """Return what became of the command with this id."""
@@ -177,12 +187,20 @@ class Inbox:
         waits = (self.folder / f"{identity}.json").exists()
         return Outcome(identity, "waiting" if waits else "unknown")
 
-    def _take(self, file: Path, database: Database, apply: Callable[[Connection, Command], None]) -> Outcome:
+    def _take(
+        self,
+        file: Path,
+        database: Database,
+        apply: Callable[[Connection, Command], None],
+        leave: Callable[[str], bool],
+    ) -> Outcome | None:
         try:
             command = _parsed(file)
         except DataError as error:
             self._reject(file, str(error))
             return Outcome(file.stem, "rejected", str(error))
+        if leave(command.name):
+            return None
         try:
             with database.write() as connection:
                 known = connection.execute(select(commands).where(commands.c.id == command.id)).first()

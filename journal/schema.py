@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
+    DDL,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -29,6 +30,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     UniqueConstraint,
+    event,
     text,
 )
 
@@ -39,6 +41,8 @@ __all__ = [
     "APPLICATION_ID",
     "SCHEMA_VERSION",
     "commands",
+    "counterfactuals",
+    "events",
     "fills",
     "inputs",
     "insights",
@@ -48,9 +52,11 @@ __all__ = [
     "lots",
     "metadata",
     "mistakes",
+    "orders",
     "parameters",
     "performance_metrics",
     "recommendations",
+    "reviews",
     "runs",
     "schema_history",
     "sessions",
@@ -510,7 +516,7 @@ iv_history = _table(
     _integer("recorded_ts", required=True),
 )
 
-# Sessions: what a paper account saw and did, bar by bar. `live.recording` says what the bytes mean.
+# Sessions: what a paper account saw and did, bar by bar. `live.sessions.recording` says what the bytes mean.
 
 sessions = _table(
     "sessions",
@@ -530,7 +536,8 @@ inputs = _table(
     _key(),
     _reference("session_id", "sessions.id", required=True),
     _integer("bar", required=True),  # 0, 1, ...; of what was ignored, the bar that would have been next
-    _choice("kind", ("bar", "duplicate", "revised", "late", "gap", "change")),
+    # frame: from this bar on with more symbols; note: what the caller wants to find again, with its last bar
+    _choice("kind", ("bar", "duplicate", "revised", "late", "gap", "change", "frame", "note")),
     _integer("ts", required=True),
     _bytes("data", required=True),  # bars, signals and commands; of a note, its words
     Index(
@@ -540,6 +547,14 @@ inputs = _table(
         unique=True,
         sqlite_where=text("kind = 'bar'"),
         postgresql_where=text("kind = 'bar'"),
+    ),
+    Index(
+        "ix_inputs_beside_bars",
+        "session_id",
+        "kind",
+        "bar",
+        sqlite_where=text("kind <> 'bar'"),
+        postgresql_where=text("kind <> 'bar'"),
     ),
 )
 
@@ -563,4 +578,126 @@ snapshots = _table(
     _bytes("memory", required=True),  # what else the session goes on with
     _bytes("closes", required=True),  # session closes before the bar `closes_bars`
     _integer("closes_bars", required=True),
+)
+
+# Orders: what was sent to brokers, what came of it, and what a person decided. `live.intents` writes them.
+
+orders = _table(
+    "orders",  # one row per intent, stored before it is sent; a projection of `events`
+    _key(),
+    _text("account", required=True),  # whose intents: one desk, whatever brokers it uses
+    _text("client_order_id", required=True),
+    _text("broker", required=True),
+    _text("symbol", required=True),  # of the first leg
+    _text("order_class", required=True),
+    _choice("purpose", ("entry", "exit", "protect")),
+    _text("strategy", required=True, default=""),
+    _integer("bar_ts"),  # bar that it was decided on
+    _text("request", required=True),  # JSON: the order as it was asked for
+    _text("review", required=True, default=""),  # review request that it came from
+    _choice("outcome", ("sending", "confirmed", "rejected", "denied", "unresolved")),
+    _text("code", required=True, default=""),
+    _text("message", required=True, default=""),
+    _integer("absent", required=True, default=0),  # how often the broker said that it has no such order
+    _text("broker_order", required=True, default=""),  # the broker's id, "" while unknown
+    _text("state"),  # label of `simulator.types.OrderState`; NULL while unknown
+    _number("quantity", required=True),  # of the first leg, not signed
+    _number("filled", required=True, default=0.0),
+    _number("average_price"),
+    _flag("final", default=0),  # nothing more can come of it, confirmed by a second look
+    _integer("sent_ts", required=True),
+    _integer("updated_ts", required=True),
+    UniqueConstraint("account", "client_order_id"),
+    Index(None, "account", "final"),
+    Index(None, "account", "broker", "broker_order"),
+    Index(None, "account", "symbol"),
+)
+
+events = _table(
+    "events",  # what happened, in order; rows are added and never changed
+    _key(),
+    _text("account", required=True),
+    _integer("ts", required=True),
+    _text("kind", required=True),  # intent, sent, outcome, order, fill, alias, kill, cancel, reconcile, ...
+    _text("key"),  # of what is noted once, however often it is told: a fill by its execution id
+    _text("client_order_id", required=True, default=""),
+    _text("symbol", required=True, default=""),
+    _text("data", required=True, default="{}"),  # JSON
+    UniqueConstraint("account", "key"),
+    Index(None, "account", "kind"),
+    Index(None, "client_order_id"),
+)
+for _verb in ("UPDATE", "DELETE"):
+    event.listen(
+        events,
+        "after_create",
+        DDL(  # type: ignore[no-untyped-call]  # SQLAlchemy gives it no types
+            f"CREATE TRIGGER events_no_{_verb.lower()} BEFORE {_verb} ON events "
+            "BEGIN SELECT RAISE(ABORT, 'events are only added'); END"
+        ).execute_if(dialect="sqlite"),
+    )
+
+reviews = _table(
+    "reviews",  # requests and differences that a person decides; copies of the files that decisions lie in
+    _key(),
+    _text("account", required=True),
+    _text("review", required=True),  # its id: R-... a request, D-... a difference
+    _choice("kind", ("request", "difference")),
+    _text("state", required=True),  # pending, approved, rejected, ...; open, accepted, cleared
+    _text("cause", required=True, default=""),  # of a difference: foreign_position, split, ...
+    _text("broker", required=True),
+    _text("symbol", required=True),
+    _text("purpose", required=True, default=""),
+    _text("strategy", required=True, default=""),
+    _text("client_order_id", required=True, default=""),
+    _integer("created_ts", required=True),
+    _integer("expires_ts"),
+    _integer("decided_ts"),  # NULL while it waits; less created_ts it is the delay of the decision
+    _text("decided_by", required=True, default=""),
+    _text("note", required=True, default=""),
+    _number("price"),
+    _text("outcome", required=True, default=""),
+    _text("data", required=True, default="{}"),  # JSON: all of it
+    UniqueConstraint("account", "review"),
+    Index(None, "account", "kind", "state"),
+)
+
+counterfactuals = _table(
+    "counterfactuals",  # what signals that were not traded would have come to, each run alone to its end
+    _key(),
+    _text("case_key", required=True),  # "session:1:17", "recommendation:4", "review:desk:R-..."
+    _choice("source", SOURCES),
+    _choice("origin", ("rule", "decision")),  # who refused: the risk manager, or a person
+    _text("name", required=True),  # of the rule or of the decision
+    _text("outcome", required=True),  # rejected or shrunk; of a person, the decision's word
+    _text("session", required=True, default=""),
+    _reference("recommendation_id", "recommendations.id"),
+    _text("decided_by", required=True, default=""),
+    _integer("ts", required=True),  # of the signal
+    _text("symbol", required=True),
+    _side(),
+    _text("strategy", required=True, default=""),
+    _text("tag", required=True, default=""),
+    _number("value"),  # of the verdict
+    _number("threshold"),
+    _number("asked"),
+    _number("granted", required=True, default=0.0),
+    _choice("state", ("never_filled", "waiting", "open", "closed")),
+    _number("quantity", required=True),  # that was run: what was refused
+    _number("weight", required=True, default=1.0),  # part of what was asked for
+    _integer("entry_ts"),
+    _number("entry_price"),
+    _integer("exit_ts"),  # of one that is open, its last mark
+    _number("exit_price"),
+    _text("exit_reason", required=True, default=""),
+    _number("r_multiple"),
+    _number("pnl", required=True, default=0.0),
+    _number("fees", required=True, default=0.0),
+    _number("mae_fraction"),  # of the entry price, 0 or negative
+    _number("mfe_fraction"),
+    _text("why", required=True, default=""),  # why nothing filled
+    _integer("updated_ts", required=True),
+    UniqueConstraint("case_key"),
+    Index(None, "source", "origin", "name"),
+    Index(None, "session", "state"),
 )

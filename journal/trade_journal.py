@@ -487,10 +487,13 @@ class TradeJournal(JournalReader):
         return self._inbox().drop(name, pack(arguments))
 
     def drain(self) -> list[Outcome]:
-        """Do what other processes have queued, each exactly once, and return what became of it."""
+        """Do what other processes have queued, each exactly once, and return what became of it.
+
+        Commands for a paper session (`session_...`) wait for it.
+        """
         if self.database.path is None:
             return []
-        return self._inbox().drain(self.database, self._obey)
+        return self._inbox().drain(self.database, self._obey, leave=lambda name: name.startswith("session_"))
 
     def apply(self, name: str, arguments: Mapping[str, Any]) -> Any:
         """Call a logging method by its name, with arguments as Python or as `queue` stores them.

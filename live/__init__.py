@@ -13,54 +13,80 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from live.automation_broker import PaperBroker
-    from live.automation_config import AutomationConfig, AutomationMode, ExecutionMode
+    from live.alerts import Alerts
+    from live.automation.config import AutomationConfig, AutomationMode, ExecutionMode
+    from live.brokers.paper import PaperBroker
     from live.clock import Clock, FakeClock, system_clock
+    from live.comparison import Comparison, compare_with_backtest
     from live.feeds import Feed
     from live.feeds.replay import ReplayFeed
+    from live.feeds.spec import feed_of
+    from live.feeds.yahoo import YahooFeed
+    from live.feeds.yahoo_stream import YahooStream
+    from live.intents import IntentLog
     from live.kill_switch import KillSwitch, KillSwitchError
-    from live.outcome import StepOutcome
+    from live.opening import open_desk
     from live.parity import Receipt, verify_parity
+    from live.reconcile import Reconciler
     from live.session import Session
-    from live.session_commands import queue_command
+    from live.sessions.commands import queue_command
+    from live.sessions.outcome import StepOutcome
     from live.trading_automation import TradingAutomation
 
 __all__ = [
+    "Alerts",
     "AutomationConfig",
     "AutomationMode",
     "Clock",
+    "Comparison",
     "ExecutionMode",
     "FakeClock",
     "Feed",
+    "IntentLog",
     "KillSwitch",
     "KillSwitchError",
     "PaperBroker",
     "Receipt",
+    "Reconciler",
     "ReplayFeed",
     "Session",
     "StepOutcome",
     "TradingAutomation",
+    "YahooFeed",
+    "YahooStream",
+    "compare_with_backtest",
+    "feed_of",
+    "open_desk",
     "queue_command",
     "system_clock",
     "verify_parity",
 ]
 
 _HOMES = {
-    "AutomationConfig": "automation_config",
-    "AutomationMode": "automation_config",
+    "Alerts": "alerts",
+    "AutomationConfig": "automation.config",
+    "AutomationMode": "automation.config",
     "Clock": "clock",
-    "ExecutionMode": "automation_config",
+    "Comparison": "comparison",
+    "ExecutionMode": "automation.config",
     "FakeClock": "clock",
+    "IntentLog": "intents",
     "Feed": "feeds",
     "KillSwitch": "kill_switch",
     "KillSwitchError": "kill_switch",
-    "PaperBroker": "automation_broker",
+    "PaperBroker": "brokers.paper",
     "Receipt": "parity",
+    "Reconciler": "reconcile",
     "ReplayFeed": "feeds.replay",
     "Session": "session",
-    "StepOutcome": "outcome",
+    "StepOutcome": "sessions.outcome",
     "TradingAutomation": "trading_automation",
-    "queue_command": "session_commands",
+    "YahooFeed": "feeds.yahoo",
+    "YahooStream": "feeds.yahoo_stream",
+    "compare_with_backtest": "comparison",
+    "feed_of": "feeds.spec",
+    "open_desk": "opening",
+    "queue_command": "sessions.commands",
     "system_clock": "clock",
     "verify_parity": "parity",
 }

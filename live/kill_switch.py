@@ -377,7 +377,7 @@ class KillSwitch:
             return
         try:
             self._tell(entry)
-        except Exception as error:
+        except Exception as error:  # of whoever is told, a broken journal say; the halt holds without it
             problems.append(f"nobody could be told ({type(error).__name__}: {error})")
 
     def _entry(self, event: str, by: str, reason: str, problems: list[str]) -> dict[str, Any]:
@@ -395,7 +395,7 @@ class KillSwitch:
         if self._clock is not None:
             try:
                 return self._clock().astimezone(UTC).isoformat()
-            except Exception as error:
+            except Exception as error:  # of an injected clock; a kill needs a time, not that one
                 problems.append(f"the clock failed ({type(error).__name__}: {error}); the system's is used")
         return datetime.now(UTC).isoformat()
 
@@ -417,5 +417,5 @@ def _text(value: object) -> str:
     """Return a value as text on one line; a kill takes whatever it is given."""
     try:
         return " ".join(str(value).split())
-    except Exception:
+    except Exception:  # `str` runs the value's own code, and no reason may keep anybody from killing
         return f"a {type(value).__name__} without a text"

@@ -27,7 +27,7 @@ from typing import Any, Final, Literal
 
 from live.brokers.interface import Leg, OrderRequest, Submitted
 from live.kill_switch import KillSwitch
-from live.review_files import RequestFiles
+from live.review.files import RequestFiles
 from live.submit_gate import may_pass
 from simulator.errors import ConfigError, JournalError, UnknownNameError
 
@@ -174,7 +174,7 @@ class ReviewQueue:
     def pending(self) -> list[ReviewRequest]:
         """Return what waits, oldest first; what has expired meanwhile is stored as such."""
         with self._files.locked():
-            waiting = [found for found in self._all() if found.state == "pending"]
+            waiting = [found for found in self.all() if found.state == "pending"]
             now = self._clock()
             for late in [found for found in waiting if now >= found.expires_at]:
                 self._end(late, "expired", "", "nobody decided in time")
@@ -192,7 +192,7 @@ class ReviewQueue:
 
     def unfinished(self) -> list[ReviewRequest]:
         """Return what was approved and whose outcome is not known: sent or not, a crash came in between."""
-        return [found for found in self._all() if found.state == "approved" and not found.outcome]
+        return [found for found in self.all() if found.state == "approved" and not found.outcome]
 
     def approve(self, request_id: str, approved_by: str) -> ReviewAnswer:
         """Judge a request anew and store the approval; the caller sends where it is `accepted`.
@@ -236,7 +236,7 @@ class ReviewQueue:
     def void_all(self, reason: str) -> int:
         """End everything that waits, as a kill does; returns how many."""
         with self._files.locked():
-            waiting = [found for found in self._all() if found.state == "pending"]
+            waiting = [found for found in self.all() if found.state == "pending"]
             for request in waiting:
                 self._end(request, "void", "", reason)
         return len(waiting)
@@ -311,7 +311,8 @@ class ReviewQueue:
         self._write(ended)
         return ended
 
-    def _all(self) -> Sequence[ReviewRequest]:
+    def all(self) -> Sequence[ReviewRequest]:
+        """Return every request that there ever was, oldest first: also what `live.review.history` reads."""
         found = [request for name in self._files.names() if (request := self._read(name)) is not None]
         return sorted(found, key=lambda request: (request.created_at, request.request_id))
 
@@ -353,7 +354,7 @@ def _asked(ask: Callable[[OrderRequest], Any], order: OrderRequest) -> Any:
     """Return an answer, or the words of the error in its place: neither a price nor an admission."""
     try:
         return ask(order)
-    except Exception as error:
+    except Exception as error:  # of somebody else's feed or risk manager; all of them mean: no answer
         return f"it could not be asked ({type(error).__name__}: {error})"
 
 

@@ -17,67 +17,42 @@ that is what a backtest trades. Bars that come twice, late or revised are record
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from journal.database import Database
-from journal.inbox import Command as Queued
-from journal.inbox import Inbox, Outcome
-from live.account import Account, Rules
 from live.clock import Clock, system_clock
-from live.core import Core, Setup, pack_memory
-from live.intake import Intake
-from live.outcome import StepOutcome, merged
-from live.recording import (
-    decode_frame,
-    encode_frame,
-    pack,
-)
-from live.session_commands import plain_command
-from live.store import SessionStore, Snapshot, StoredSession
-from live.trades import Book, Names
-from simulator.bars.arrays import stamp
-from simulator.commands import Command
+from live.sessions.account import Rules
+from live.sessions.bar_strategies import callers_among
+from live.sessions.commands import plain_command
+from live.sessions.core import Core, Setup
+from live.sessions.inbox import Doorway
+from live.sessions.opening import HasDatabase, check_group, database_of, open_stored, rows_to_keep
+from live.sessions.outcome import Rehearsal, StepOutcome, merged
+from live.sessions.stopping import heeding
+from live.sessions.store import Note, SessionStore, note_data
 from simulator.engine import DEFAULT_RISK
-from simulator.errors import ConfigError, DataError, EngineError, StrategyError
-from simulator.kernel._jit import ENGINE_HASH
-from simulator.kernel.state import from_bytes, to_bytes
-from simulator.signals import Signals
+from simulator.errors import ConfigError, EngineError, warn
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-    from live.feeds import Feed
+    from live.feeds import Feed, Hold
     from live.kill_switch import KillSwitch
+    from live.sessions.trades import TradeLog
     from simulator.bars import Bars
+    from simulator.commands import Command
     from simulator.conventions import Conventions
     from simulator.costs import Costs
     from simulator.kernel.state import State
     from simulator.portfolio_risk_manager import PortfolioRisk, PositionRisk
     from simulator.risk_limits import RiskLimits
+    from simulator.signals import Signals
 
 __all__ = ["HasDatabase", "Session"]
-
-HISTORY_ROWS: Final = 1_000
-"""Bars kept for ATRs where no strategy needs more."""
-
-
-class HasDatabase(Protocol):
-    """A journal: `TradeJournal`, or anything else with an open database."""
-
-    @property
-    def database(self) -> Database:
-        """The database."""
-        ...
 
 
 class Session:
@@ -112,6 +87,8 @@ class Session:
     accept_change
         Why the session may go on although engine, limits, costs, conventions or strategies are not those it
         was left with; recorded. Without it that is refused.
+    trade_log
+        Writes trades and verdicts, in the transaction of each bar, in place of the session's own way.
 
     Raises
     ------
@@ -141,30 +118,30 @@ class Session:
         history: int | None = None,
         group: int = 1,
         accept_change: str | None = None,
+        trade_log: TradeLog | None = None,
     ) -> None:
         self.name = name
         self.feed = feed
         self.kill_switch = kill_switch
-        self.strategies = _listed(strategies)
+        self.strategies = list(strategies) if isinstance(strategies, (list, tuple)) else [strategies]
         self.rules = Rules(cash=cash, risk=risk, costs=costs, conventions=conventions, capacity=capacity)
-        self.group = group
-        if not _is_whole(group, 1):
-            raise ConfigError(f"group is {group!r}; it is a whole number of bars", code="LIVE_GROUP")
-        if self.group > 1 and feed is not None and feed.live:
-            raise ConfigError(
-                f"group is {group}; of a feed that is live every bar is a transaction of its own, so that "
-                "nothing that was decided can be lost",
-                code="LIVE_GROUP",
-            )
-        self._history_rows = _rows_to_keep(history, self.strategies)
+        self.group = check_group(group, feed)
+        setup = Setup(
+            self.rules, self.strategies, rows_to_keep(history, self.strategies), self.group, kill_switch,
+            trade_log, callers_among(self.strategies),
+        )  # fmt: skip
         self._stop = threading.Event()
-        self._owned = not isinstance(where, Database) and not hasattr(where, "database")
-        self.database = _opened(where, clock or system_clock)
+        self._callbacks: list[Callable[[Session, StepOutcome], object]] = []
+        self.callback_failures = 0
+        self.database, self._owned = database_of(where, clock or system_clock)
         try:
             self.database.lock()
-            self._inbox = None if self.database.path is None else Inbox(self.database.path)
             self._store = SessionStore(self.database, name)
-            self._open(like if like is not None else None if feed is None else feed.like, accept_change)
+            if like is None and feed is not None:
+                like = feed.like
+            self._session = open_stored(self._store, like, self.rules, self.strategies, accept_change)
+            self._core = Core(self._store, self._session, setup)
+            self._doorway = Doorway(self._store, self._core, self._session.id)
         except BaseException:
             if self._owned:
                 self.database.close()
@@ -181,6 +158,11 @@ class Session:
     def symbols(self) -> tuple[str, ...]:
         """Names by column."""
         return self._core.like.symbols
+
+    @property
+    def like(self) -> Bars:
+        """What all bars share, as bars without a row."""
+        return self._core.like
 
     @property
     def bars(self) -> int:
@@ -218,7 +200,13 @@ class Session:
     # Driving
 
     def push(
-        self, bars: Bars, signals: Signals | None = None, commands: Sequence[Command] = ()
+        self,
+        bars: Bars,
+        signals: Signals | None = None,
+        commands: Sequence[Command] = (),
+        *,
+        note: Any = None,
+        holds: Sequence[Hold] = (),
     ) -> StepOutcome:
         """Step the rows of `bars`; when this returns, they are on the disk.
 
@@ -231,6 +219,11 @@ class Session:
         commands
             What a person did: carried out at the start of the first bar at or after their time. One that no
             bar of this push reaches waits for the next.
+        note
+            Bytes, or values of JSON, to find again: stored in the transaction of the last of these bars, see
+            `notes`.
+        holds
+            Where no entry is let in, as a live feed says; what was dropped is noted.
 
         Returns
         -------
@@ -239,7 +232,7 @@ class Session:
         Raises
         ------
         DataError
-            LIVE_FRAME for bars of another kind.
+            LIVE_FRAME for bars of another kind, JOURNAL_VALUE for a note that cannot be stored.
         SignalError, StrategyError
             As in `backtest`; nothing of the transaction is stored, its commands included, and the session can
             go on.
@@ -249,25 +242,108 @@ class Session:
         """
         self._usable()
         self._core.intake.check(bars)
-        if signals is not None and not np.isin(signals.records["ts"], bars.ts).all():
-            signals.aligned(bars)  # which says what is wrong
-        for command in commands:
-            if command.symbol is not None:
-                self._core.like.column(command.symbol)
-        given = [plain_command(command) for command in commands]
-        self._core.pending += given
-        outcomes = []
+        given = self._given(bars, signals, commands)
+        said = None if note is None else note_data(note)
+        self._core.memory.wait(given)
+        outcomes: list[StepOutcome] = []
         try:
             for first in range(0, max(1, len(bars)), self.group):
                 part = bars if len(bars) <= self.group else bars[first : first + self.group]
-                self._take_commands()
-                outcomes.append(self._core.transact(part, signals))
+                self._doorway.take()
+                last = first + self.group >= len(bars)
+                outcomes.append(self._core.transact(part, signals, said if last else None, holds))
+                self._tell(outcomes[-1])
         except BaseException:
             # who pushes again gives them again
-            mine = {id(one) for one in given}
-            self._core.pending = [one for one in self._core.pending if id(one) not in mine]
+            self._core.memory.forget(given)
             raise
         return merged(outcomes) if len(outcomes) > 1 else outcomes[0]
+
+    def rehearse(
+        self, bars: Bars, signals: Signals | None = None, commands: Sequence[Command] = ()
+    ) -> Rehearsal:
+        """Return what a push would come to, and do nothing: the same step, on a copy.
+
+        Strategies are not asked; commands that wait, and the kill switch, count as they would.
+
+        Parameters
+        ----------
+        bars, signals, commands
+            As for `push`; the bars may have further symbols at their end, as if `grow` had been called.
+
+        Raises
+        ------
+        DataError, SignalError
+            As `push` does.
+        """
+        self._usable()
+        return self._core.rehearse(bars, signals, self._given(bars, signals, commands))
+
+    def grow(self, like: Bars) -> None:
+        """Let symbols join: from the next bar on, bars have those of `like`.
+
+        What is held and known stays as it is, and all is as if the account had known the new symbols from the
+        start, without a bar. Recorded with the number of the next bar, so that a restart and a replay do the
+        same.
+
+        Parameters
+        ----------
+        like
+            Bars, of which no row is read: the symbols so far in their order, with the instruments and sectors
+            that they have, then the new ones. With the same symbols nothing happens.
+
+        Raises
+        ------
+        DataError
+            LIVE_FRAME for bars that are not those of the session with symbols at their end.
+        JournalError
+            Nothing is stored, and nothing has changed.
+        """
+        self._usable()
+        self._core.grow(like)
+
+    def command(self, kind: str, symbol: str | None = None, value: float | None = None) -> None:
+        """Have a command carried out at the next bar; it is stored at once.
+
+        Parameters
+        ----------
+        kind
+            One of `COMMANDS`.
+        symbol, value
+            As in `Command`.
+        """
+        self._usable()
+        self._doorway.command(kind, symbol, value)
+
+    def note(self, value: Any) -> None:
+        """Store a note without a bar: it belongs to the last one stepped."""
+        self._usable()
+        self._core.keep_note(note_data(value))
+
+    def notes(self, after_bar: int = -2) -> list[Note]:
+        """Return what was stored by `push(..., note=...)` and `note`, oldest first.
+
+        Parameters
+        ----------
+        after_bar
+            Only those of later bars; bars count from 0, and a note before the first bar has -1.
+        """
+        with self.database.read() as connection:
+            return self._store.kept_notes(connection, self._session.id, after_bar)
+
+    def on_outcome(self, callback: Callable[[Session, StepOutcome], object]) -> Callable[[], None]:
+        """Have a function called after every transaction, when it is on the disk; returns what ends that.
+
+        It is called in the thread that pushes, in the order of registration, and must not push itself. One
+        that raises harms nobody: it is counted in `callback_failures`, and a `TwinstepWarning` says so.
+        """
+        self._callbacks.append(callback)
+
+        def end() -> None:
+            if callback in self._callbacks:
+                self._callbacks.remove(callback)
+
+        return end
 
     def run(
         self,
@@ -295,18 +371,22 @@ class Session:
             )
         first = self._core.bars
         self._stop.clear()
-        with self._heeding(signals):
+        with heeding(self._stop, signals=signals):
             for bars in self.feed.bars(after=self.last_ts, rows=self.group, stopped=self._stop.is_set):
                 if self._stop.is_set():
                     break
                 if until is not None:
                     bars = bars[: until - (self._core.bars - first)]
-                outcome = self.push(bars)
+                outcome = self.push(bars, holds=self._holds(bars))
                 if tell is not None:
                     tell(self, outcome)
                 if self._stop.is_set() or (until is not None and self._core.bars - first >= until):
                     break
         return self._core.bars - first
+
+    def _holds(self, bars: Bars) -> tuple[Hold, ...]:
+        held: Callable[[Bars], tuple[Hold, ...]] | None = getattr(self.feed, "holds", None)
+        return () if held is None else held(bars)
 
     def stop(self) -> None:
         """End `run` after the bar that is being stepped; may be called from any thread."""
@@ -334,78 +414,29 @@ class Session:
     def __repr__(self) -> str:
         return f"Session({self.name!r} in {self.database.name}, {self._core.bars} bars)"
 
-    # Starting
+    def _given(
+        self, bars: Bars, signals: Signals | None, commands: Sequence[Command]
+    ) -> list[dict[str, Any]]:
+        """Check what comes with bars; returns the commands as they wait."""
+        if signals is not None and not np.isin(signals.records["ts"], bars.ts).all():
+            signals.aligned(bars)  # which says what is wrong
+        for command in commands:
+            if command.symbol is not None:
+                bars.column(command.symbol)
+        return [plain_command(command) for command in commands]
 
-    def _open(self, like: Bars | None, accept_change: str | None) -> None:
-        with self.database.write() as connection:
-            found = self._store.find(connection)
-            if found is None:
-                if like is None:
-                    raise ConfigError(
-                        f"session {self.name!r} is new; say what its bars are like: like=bars, or a feed",
-                        code="LIVE_LIKE",
-                    )
-                found = self._begin(connection, like)
-            else:
-                self._compare(connection, found, like, accept_change)
-        self._session = found
-        self._core = Core(
-            self._store,
-            found,
-            Setup(self.rules, self.strategies, self._history_rows, self.group, self.kill_switch),
-        )
-
-    def _begin(self, connection: Connection, like: Bars) -> StoredSession:
-        frame = encode_frame(like)
-        first = Snapshot(
-            bars=0,
-            state=to_bytes(Account(decode_frame(frame), self.rules).state),
-            memory=pack_memory(
-                Book(), names=Names(), pending=(), switch="ACTIVE", spacing=_spacing(like), announced=set()
-            ),
-            closes=pack({}),
-            closes_bars=0,
-        )
-        return self._store.create(
-            connection, engine=ENGINE_HASH, configuration=self._configuration(), frame=frame, first=first
-        )
-
-    def _compare(
-        self, connection: Connection, found: StoredSession, like: Bars | None, accept_change: str | None
-    ) -> None:
-        if like is not None and encode_frame(like) != found.frame:
-            self._frame_changed(like, decode_frame(found.frame))
-        last = found.changes[-1] if found.changes else None
-        engine = found.engine if last is None else last["engine"]
-        before = found.configuration if last is None else last["configuration"]
-        now = json.loads(json.dumps(self._configuration()))
-        changed = [] if engine == ENGINE_HASH else [f"the engine was {engine[:12]} and is {ENGINE_HASH[:12]}"]
-        changed += list(_changes(before, now))
-        if not changed:
-            return
-        if not accept_change:
-            raise EngineError(
-                f"session {self.name!r} cannot go on as it was: {'; '.join(changed[:5])}. Start it as it "
-                "was, open a session under another name, or say accept_change='why', which is recorded",
-                code="LIVE_CHANGED",
-            )
-        snapshot = self._store.snapshot(connection, found.id)
-        entry = {
-            "bar": snapshot.bars, "reason": accept_change, "changed": changed, "engine": ENGINE_HASH,
-            "configuration": now, "ts": self.database.now(),
-        }  # fmt: skip
-        self._store.change(connection, found, entry, int(from_bytes(snapshot.state).account["ts"][0]))
-
-    def _frame_changed(self, like: Bars, stored: Bars) -> None:
-        Intake(stored).check(like[0:0])
-        raise DataError(
-            f"session {self.name!r} was opened for other bars: the name, origin or sectors of {like.name} "
-            f"differ from those of {stored.name}",
-            code="LIVE_FRAME",
-        )
-
-    def _configuration(self) -> dict[str, Any]:
-        return {**self.rules.plain(), "strategies": [_described(one) for one in self.strategies]}
+    def _tell(self, outcome: StepOutcome) -> None:
+        for callback in tuple(self._callbacks):
+            try:
+                callback(self, outcome)
+            except Exception as error:
+                # whoever watches must not be able to stop what he watches
+                self.callback_failures += 1
+                warn(
+                    f"a watcher of session {self.name!r} failed, which changes nothing of the session: "
+                    f"{type(error).__name__}: {error}",
+                    code="LIVE_CALLBACK",
+                )
 
     def _usable(self) -> None:
         if self._core.broken:
@@ -414,132 +445,3 @@ class Session:
                 "the bar after the last one stored",
                 code="LIVE_STOPPED",
             )
-
-    # Commands
-
-    def command(self, kind: str, symbol: str | None = None, value: float | None = None) -> None:
-        """Have a command carried out at the next bar; it is stored at once.
-
-        Parameters
-        ----------
-        kind
-            One of `COMMANDS`.
-        symbol, value
-            As in `Command`.
-        """
-        self._usable()
-        entry = self._entry(kind, symbol, value)
-        with self.database.write() as connection:
-            self._keep(connection, entry)
-
-    def _take_commands(self) -> list[Outcome]:
-        """Take what other processes have left in the journal's inbox."""
-        return [] if self._inbox is None else self._inbox.drain(self.database, self._obey)
-
-    def _obey(self, connection: Connection, queued: Queued) -> None:
-        kind = queued.name.removeprefix("session_")
-        if kind == queued.name:
-            from journal.trade_journal import TradeJournal
-
-            TradeJournal(self.database, source="paper").apply(queued.name, queued.arguments)
-            return
-        given = dict(queued.arguments)
-        session = given.pop("session", self.name)
-        if session != self.name:
-            raise DataError(f"this is session {self.name!r}, not {session!r}", code="LIVE_SESSION")
-        self._keep(connection, self._entry(kind, given.get("symbol"), given.get("value")))
-
-    def _entry(self, kind: str, symbol: str | None, value: float | None) -> dict[str, Any]:
-        entry = plain_command(Command(stamp(0), kind, symbol, value))
-        if symbol is not None:
-            self._core.like.column(symbol)
-        return entry
-
-    def _keep(self, connection: Connection, entry: dict[str, Any]) -> None:
-        self._core.pending.append(entry)
-        try:
-            self._store.remember(connection, self._session.id, self._core.memory())
-        except BaseException:
-            self._core.pending.pop()
-            raise
-
-    @contextmanager
-    def _heeding(self, signals: bool) -> Iterator[None]:
-        """Let SIGTERM and Ctrl-C end the run after the bar; a second Ctrl-C interrupts as usual."""
-        if not signals or threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def heed(number: int, frame: FrameType | None) -> None:
-            if self._stop.is_set() and number == signal.SIGINT:
-                signal.default_int_handler(number, frame)
-            self._stop.set()
-
-        before = {number: signal.signal(number, heed) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
-def _listed(strategies: Any) -> list[Any]:
-    given = list(strategies) if isinstance(strategies, (list, tuple)) else [strategies]
-    for one in given:
-        if hasattr(one, "on_bar") and not hasattr(one, "signals"):
-            raise StrategyError(
-                f"{getattr(one, 'name', one)!r} is called bar by bar (on_bar); a session takes strategies "
-                "with signals(bars)",
-                code="LIVE_ON_BAR",
-            )
-    return given
-
-
-def _described(strategy: Any) -> str:
-    if isinstance(strategy, Signals):
-        return f"Signals {hashlib.sha256(strategy.records.tobytes()).hexdigest()[:16]}"
-    text = repr(strategy)
-    if " at 0x" not in text:
-        return text
-    kind = strategy if hasattr(strategy, "__qualname__") else type(strategy)
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _rows_to_keep(history: int | None, strategies: Sequence[Any]) -> int | None:
-    asking = [one for one in strategies if not isinstance(one, Signals)]
-    if history is None:
-        return None if asking else HISTORY_ROWS
-    least = max([2, *(int(getattr(one, "warmup", 0)) + 1 for one in asking)])
-    if not _is_whole(history, least):
-        raise ConfigError(
-            f"history is {history!r}; the strategies need a whole number of bars, at least {least}",
-            code="LIVE_HISTORY",
-        )
-    return history
-
-
-def _is_whole(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _opened(where: str | os.PathLike[str] | Database | HasDatabase, clock: Clock) -> Database:
-    if isinstance(where, Database):
-        return where
-    if isinstance(where, (str, os.PathLike)):
-        return Database(where, clock=clock)
-    return where.database
-
-
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    for name in sorted({*before, *now}):
-        old, new = before.get(name), now.get(name)
-        if isinstance(old, dict) and isinstance(new, dict):
-            for key in sorted({*old, *new}):
-                if old.get(key) != new.get(key):
-                    yield f"{name}.{key} was {old.get(key)!r} and is {new.get(key)!r}"
-        elif old != new:
-            yield f"{name} was {old!r} and is {new!r}"
-
-
-def _spacing(like: Bars) -> float:
-    return float(np.median(np.diff(like.session))) if len(like) > 2 else 1.0

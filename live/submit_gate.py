@@ -11,7 +11,8 @@ an order is for:
 
 `exit` is what a strategy wants, `protect` is what guards or ends a position in every state: stop, target,
 time exit, a named person's close. Outside ACTIVE the word of an order is not enough: it must shrink what is
-held, and what is held must be known.
+held, and what is held must be known. A symbol in which books and broker differ is REDUCING by itself, while
+the others go on.
 
 Two looks and the call between them are not one act, and cannot be, since a kill waits for nobody. What is
 promised is that no submit begins later than the next look after a kill.
@@ -20,7 +21,7 @@ promised is that no submit begins later than the next look after a kill.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Generic, Literal, TypeVar
@@ -58,7 +59,8 @@ class GateEntry:
     allowed
         Whether it was sent.
     code
-        "" where it was, else LIVE_HALTED, LIVE_REDUCING, LIVE_NOT_REDUCING or LIVE_POSITION_UNKNOWN.
+        "" where it was, else LIVE_HALTED, LIVE_REDUCING, LIVE_SYMBOL_REDUCING, LIVE_NOT_REDUCING,
+        LIVE_POSITION_UNKNOWN or LIVE_NOT_RECORDED.
     """
 
     time: datetime
@@ -106,6 +108,8 @@ class SubmitGate:
     record
         Is given every decision before anything is sent. Where it fails, entries and exits do not pass: what
         cannot be recorded is not done. Protective orders and cancels pass all the same.
+    reduced
+        Whether one of these symbols may only be left; asked while the switch is ACTIVE.
     """
 
     def __init__(
@@ -114,11 +118,13 @@ class SubmitGate:
         *,
         clock: Callable[[], datetime] | None = None,
         record: Callable[[GateEntry], None] | None = None,
+        reduced: Callable[[Sequence[str]], bool] | None = None,
     ) -> None:
         self.switch = switch
         self.entries: deque[GateEntry] = deque(maxlen=KEPT)
         self._clock = clock or _now
         self._record = record
+        self._reduced = reduced
 
     def submit(
         self,
@@ -127,6 +133,7 @@ class SubmitGate:
         send: Callable[[], _Answer],
         *,
         shrinks: Callable[[], bool | None] | None = None,
+        symbols: Sequence[str] = (),
     ) -> Passed[_Answer]:
         """Send, if the switch lets it pass.
 
@@ -139,9 +146,11 @@ class SubmitGate:
         shrinks
             Whether the order only makes a position smaller; None where that is not known. Asked only outside
             ACTIVE, since it costs a question to the broker. Without it an order is taken to shrink nothing.
+        symbols
+            What the order trades.
         """
         state = self.switch.state
-        code = self._code(state, purpose, shrinks)
+        code = self._code(state, purpose, shrinks, symbols)
         entry = GateEntry(self._clock(), order, purpose, state, not code, code)
         if not self._noted(entry) and entry.allowed and purpose in ("entry", "exit"):
             code = "LIVE_NOT_RECORDED"
@@ -157,24 +166,33 @@ class SubmitGate:
         answer = send()
         return Passed(entry, answer, overtaken=not may_pass(self.switch.state, purpose))
 
-    def _code(self, state: SwitchState, purpose: Purpose, shrinks: Callable[[], bool | None] | None) -> str:
+    def _code(
+        self,
+        state: SwitchState,
+        purpose: Purpose,
+        shrinks: Callable[[], bool | None] | None,
+        symbols: Sequence[str],
+    ) -> str:
         if not may_pass(state, purpose):
             return f"LIVE_{state}"
-        code = ""
-        if state != "ACTIVE" and purpose != "cancel":
-            smaller = False if shrinks is None else shrinks()
-            if smaller is None:
-                code = "LIVE_POSITION_UNKNOWN"
-            elif not smaller:
-                code = "LIVE_NOT_REDUCING"
-        return code
+        if purpose == "cancel":
+            return ""
+        if state == "ACTIVE":
+            if self._reduced is None or not self._reduced(symbols):
+                return ""
+            if not may_pass("REDUCING", purpose):
+                return "LIVE_SYMBOL_REDUCING"
+        smaller = False if shrinks is None else shrinks()
+        if smaller is None:
+            return "LIVE_POSITION_UNKNOWN"
+        return "" if smaller else "LIVE_NOT_REDUCING"
 
     def _noted(self, entry: GateEntry) -> bool:
         if self._record is None:
             return True
         try:
             self._record(entry)
-        except Exception:
+        except Exception:  # whatever kept it from being recorded, it is not, and that is all that counts
             return False
         return True
 

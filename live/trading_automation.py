@@ -1,10 +1,10 @@
 """Automated paper trading: signals in, risk verdicts, orders, exits, and the report.
 
-One kernel account decides everything: sizes and verdicts, stops, targets, trails, scale-outs and time exits
-are those of a backtest. Without a feed the account is stepped by ticks: `execute_signal` steps one at the
-entry price and the order fills there, `update_positions` steps one at the prices given, and `close_position`
-records a person's fill. What a signal would get is asked of a copy first, so `process_signal` changes
-nothing in the account. Entries pass the kill switch, exits always go.
+A `Session` decides everything: sizes and verdicts, stops, targets, trails, scale-outs and time exits are
+those of a backtest, and `verify_parity` replays what it recorded, byte for byte. Without a feed it is stepped
+by prices: `execute_signal` pushes the entry price and the order fills there, `update_positions` pushes the
+prices given, and `close_position` records a person's fill. What a signal would get is asked of a copy first,
+so `process_signal` changes nothing in the account. Entries pass the kill switch, exits always go.
 
 The signal's own size is what is asked for; the risk manager may grant less. In the run below the 400 shares
 of the signal are 60 % of the account in one sector, and 25 % is the default limit: 166 are granted.
@@ -32,28 +32,24 @@ import weakref
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from journal import PerformanceTracker, TradeJournal
+from journal.database import Database
 from journal.performance.report import PerformanceReport
 from journal.records import Trade
-from live.automation_account import TickAccount, to_time
-from live.automation_broker import PaperBroker
-from live.automation_config import AutomationConfig, AutomationMode, ExecutionMode
-from live.automation_desk import SignalDesk
-from live.automation_journal import SOURCE, TradeBook
-from live.automation_keeper import Keeper
-from live.automation_safety import Safety
-from live.automation_status import portfolio_status
+from live.automation.account import Asked, PricedSession
+from live.automation.broker import AutomationBroker
+from live.automation.config import AutomationConfig, AutomationMode, ExecutionMode
+from live.automation.desk import SignalDesk, planned
+from live.automation.ideas import Idea
+from live.automation.journal import SOURCE, TradeBook
+from live.automation.safety import Safety, folder_of, refuse_live
+from live.automation.status import portfolio_status
 from live.brokers.manager import BrokerManager
 from live.clock import Clock, system_clock
-from simulator.commands import Command
-from simulator.errors import (
-    ConfigError,
-    SignalError,
-    UnknownNameError,
-    did_you_mean,
-)
+from live.session import Session
+from simulator.errors import ConfigError, SignalError, UnknownNameError, did_you_mean
 from simulator.order_manager import BracketOrder, OrderManager
 from simulator.portfolio_risk_manager import PortfolioRisk, PortfolioRiskManager, Verdict
 from simulator.types import TradingSignal
@@ -61,6 +57,9 @@ from strategies import SignalGenerator
 from strategies.patterns.scan import PatternScan
 
 __all__ = ["AutomationConfig", "AutomationMode", "ExecutionMode", "TradingAutomation"]
+
+_TAKEN: Final[weakref.WeakKeyDictionary[Database, set[str]]] = weakref.WeakKeyDictionary()
+"""Accounts that an automation trades now; the journal's lock keeps other processes away."""
 
 
 class TradingAutomation:
@@ -72,24 +71,36 @@ class TradingAutomation:
         Settings; `AutomationConfig()` by default.
     journal
         A `TradeJournal`, the path or URL of one, or None for a temporary one that ends with the automation;
-        `journal_note` says which. An automation over the same journal goes on with the account as it was
-        left; signals that waited are to be processed again.
+        `journal_note` says which. An automation over the same journal goes on where the last one ended.
+    name
+        Of the account: the session in the journal that it is. Accounts that are open at one time need a
+        `state_folder` each, because review queue and kill switch lie there.
     clock
         Gives the time, aware; the system's by default.
     sectors
         Sector by symbol. A signal's own sector counts where its symbol is not named here and has no price
         yet; a symbol without any counts as unknown, and unknown ones share one limit.
     state_folder
-        Folder of the kill switch, the review queue and the account; beside the journal by default. A journal
-        at a URL has no folder, and needs one named here.
+        Folder of the kill switch and the review queue; beside the journal by default. A journal at a URL has
+        no folder, and needs one named here.
+    live_flag
+        What the command line says to execution mode LIVE, beside `live_key` of the configuration.
+    accept_change
+        Why a stored account may go on although engine, limits, costs or conventions are not those that it was
+        left with; recorded. Without it that is refused.
 
     Raises
     ------
     ConfigError
-        LIVE_PAPER_ACCOUNT for execution mode LIVE: there is no broker for real orders here.
-        LIVE_STATE_FOLDER; LIVE_ACCOUNT_BUSY, LIVE_ACCOUNT_CHANGED where the stored account cannot go on.
+        LIVE_FULL_AUTO, LIVE_NOT_ENABLED, LIVE_SCOPE, LIVE_PAPER_ACCOUNT for execution mode LIVE, see
+        `live.automation.safety.refuse_live`. LIVE_STATE_FOLDER; LIVE_ACCOUNT_BUSY where another automation of
+        this process trades the account.
+    EngineError
+        LIVE_CHANGED where the stored account was opened under other rules.
+    DataError
+        LIVE_FRAME where it counts other sessions: `calendar` was another.
     JournalError
-        LIVE_TICK_FILE where what came in before cannot be read.
+        What opening and writing a journal may raise.
     """
 
     def __init__(
@@ -97,13 +108,17 @@ class TradingAutomation:
         config: AutomationConfig | None = None,
         *,
         journal: TradeJournal | str | os.PathLike[str] | None = None,
+        name: str = "automation",
         clock: Clock | None = None,
         sectors: Mapping[str, str] | None = None,
         state_folder: str | os.PathLike[str] | None = None,
+        live_flag: bool = False,
+        accept_change: str | None = None,
     ) -> None:
         self.config = config if config is not None else AutomationConfig()
         self._rules = self.config.rules()
-        self._refuse_live()
+        self._live_flag = live_flag
+        self._state_folder = state_folder
         self.clock: Clock = clock or system_clock
         self._owns_journal = not isinstance(journal, TradeJournal)
         self._temporary: Path | None = None
@@ -114,29 +129,40 @@ class TradingAutomation:
         if not isinstance(journal, TradeJournal):
             journal = TradeJournal(journal, source=SOURCE, clock=self.clock)
         self.journal = journal
+        self._name = name
+        self._holds = self._opened = False
+        try:
+            self._refuse_live()
+            self._take()
+            self._open(sectors, state_folder, accept_change)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(
+        self,
+        sectors: Mapping[str, str] | None,
+        state_folder: str | os.PathLike[str] | None,
+        accept_change: str | None,
+    ) -> None:
         self.tracker = PerformanceTracker(self.journal, source=SOURCE)
-        self.account = TickAccount(
-            self._rules, clock=self.clock, calendar=self.config.calendar, sectors=sectors
-        )
-        self.order_manager = OrderManager(self.account)
         self.risk_manager = PortfolioRiskManager(
             self._rules["risk"], costs=self._rules["costs"], conventions=self._rules["conventions"]
         )
-        self.broker = PaperBroker(self)
+        self._book = TradeBook(self.journal, self._name, self.config.max_days_in_trade)
+        self.account = PricedSession(
+            self.journal.database, self._rules, name=self._name, clock=self.clock,
+            calendar=self.config.calendar, sectors=sectors, trade_log=self._book, accept_change=accept_change,
+        )  # fmt: skip
+        self._book.begin(
+            self.account.session,
+            lambda orders, signal, quantity: planned(orders, self.config, signal, quantity),
+        )
+        self.broker = AutomationBroker(self)
         self.safety = Safety.open(self, state_folder)
-        self.keeper = Keeper(
-            self.account, self.journal, None if self._temporary is not None else self.safety.folder,
-            told=self.broker.note,
-        )  # fmt: skip
-        book = TradeBook(self.journal, run=f"automation-{self.keeper.run}")
-        self.desk = SignalDesk(
-            self.config, self.account, self.order_manager, book, self.clock, blocked=self.safety.blocked,
-            tick=self.keeper.enter,
-        )  # fmt: skip
-        if self.keeper.begun:
-            book.look_up()
-            self.keeper.recover(self.desk)
-            self.safety.recovered()
+        self.desk = SignalDesk(self.config, self.account, self._book, self.clock, blocked=self.safety.blocked)
+        self._opened = True
+        self.safety.recovered()
 
     def __enter__(self) -> Self:
         return self
@@ -146,9 +172,23 @@ class TradingAutomation:
 
     def close(self) -> None:
         """Close the journal if it was opened here; positions stay as they are."""
-        self.keeper.close()
+        if self._holds:
+            self._holds = False
+            _TAKEN[self.journal.database].discard(self._name)
+        if self._opened:
+            self.account.session.close()
         if self._owns_journal:
             self.journal.close()
+
+    @property
+    def session(self) -> Session:
+        """The account's session: `twinstep parity` and `verify_parity` replay it."""
+        return self.account.session
+
+    @property
+    def order_manager(self) -> OrderManager:
+        """The account's orders, those of before a restart included."""
+        return self._book.orders
 
     @property
     def broker_manager(self) -> BrokerManager:
@@ -243,20 +283,19 @@ class TradingAutomation:
         self.safety.settle()
         waiting = self.desk.get(signal_id)
         if self.clock() > waiting.expires:
-            self.desk.give_up(signal_id, f"the signal was valid until {waiting.expires:%Y-%m-%d %H:%M} UTC")
+            why = f"the signal was valid until {waiting.expires:%Y-%m-%d %H:%M} UTC"
+            self.desk.give_up(waiting, why, "time")
             return None
-        bracket = self.safety.submit(waiting)
-        self.safety.watch()
-        return bracket
+        return self.safety.submit(waiting)
 
     def pending_signals(self) -> list[BracketOrder]:
         """Return the brackets of signals that wait to be executed, oldest first."""
         self.safety.settle()
-        return [waiting.bracket for waiting in self.desk.waiting.values()]
+        return [idea.bracket for idea in self.desk.waiting if idea.bracket is not None]
 
     def discard_signal(self, signal_id: str, reason: str = "") -> None:
         """Say that a processed signal will not be executed; it is logged as ignored."""
-        self.desk.give_up(self.desk.get(signal_id).signal.signal_id, reason or "discarded")
+        self.desk.give_up(self.desk.get(signal_id), reason or "discarded", "person")
 
     def verdict(self, signal_id: str) -> Verdict:
         """Return the last answer of the risk manager, or of the kill switch, to a signal.
@@ -271,7 +310,8 @@ class TradingAutomation:
     def refusal(self, signal_id: str) -> str | None:
         """Say why a signal was refused last, or return None where it was not."""
         self.safety.settle()
-        return self.desk.refusals.get(signal_id)
+        idea = self.desk.find(signal_id)
+        return None if idea is None else idea.refusal
 
     def bracket(self, signal_id: str) -> BracketOrder:
         """Return the orders of a signal as they stand.
@@ -286,7 +326,7 @@ class TradingAutomation:
     # Positions
 
     def update_positions(self, prices: Mapping[str, float]) -> list[Trade]:
-        """Step the account by one tick at these prices; return the trades that ended on it.
+        """Push these prices into the session; return the trades that ended on them.
 
         Stops, trails, targets, scale-outs and time exits fill as the kernel's rules say; a stop that the
         price has jumped over fills at the price. The daily loss limit is watched here.
@@ -300,8 +340,9 @@ class TradingAutomation:
         ------
         SignalError
             LIVE_PRICE for what is no price.
+        JournalError
+            Where the journal cannot be written: nothing was stepped then, and the prices may come again.
         """
-        self.keeper.check()
         if not isinstance(prices, Mapping) or not prices:
             raise SignalError(
                 f"prices are {prices!r}; give a mapping of symbol to price with at least one",
@@ -326,40 +367,46 @@ class TradingAutomation:
         UnknownNameError
             LIVE_NO_POSITION.
         """
-        self.keeper.check()
-        held = self._held()
-        if ticker not in held:
-            hint = did_you_mean(str(ticker), held)
-            raise UnknownNameError(f"no position in {ticker!r} is open.{hint}", code="LIVE_NO_POSITION")
-        position, mark = held[ticker]
-        price = mark if exit_price is None else _price(ticker, exit_price)
-        return self._close({ticker: price}, {position: reason})[0]
+        return self._close_one(ticker, exit_price, reason, {})
+
+    def close_by_order(self, ticker: str, reason: str, note: Mapping[str, Any]) -> Trade:
+        """Close a position for an order of the paper broker, noted with the price; raises as above."""
+        return self._close_one(ticker, None, reason, note)
+
+    def carry_out(self, idea: Idea, client_order_id: str) -> BracketOrder | None:
+        """Carry a waiting signal out for an order of the paper broker; None where the step refuses it."""
+        idea.review = self.safety.review_of(idea)
+        bracket = self.desk.fill(idea, client_order_id)
+        self.safety.watch()
+        return bracket
 
     def emergency_close_all(self, reason: str = "emergency") -> int:
         """Close every position at its last price and drop all waiting signals; return how many were closed.
 
         Works in every state of the kill switch, and leaves it as it is.
         """
-        self.keeper.check()
-        self.safety.withdraw_all(reason)
-        for signal_id in list(self.desk.waiting):
-            self.desk.give_up(signal_id, reason)
         held = self._held()
-        if not held:
-            return 0
-        prices = {symbol: mark for symbol, (_, mark) in held.items()}
-        return len(self._close(prices, {position: reason for position, _ in held.values()}))
+        closed = []
+        if held:
+            prices = {symbol: mark for symbol, (_, mark) in held.items()}
+            closed = self._close(prices, {position: reason for position, _ in held.values()})
+        self.safety.settle()
+        self.safety.withdraw_all(reason)
+        for idea in self.desk.waiting:
+            self.desk.give_up(idea, reason, "person")
+        return len(closed)
 
     def portfolio_risk(self) -> PortfolioRisk:
         """Return what the account has at risk; percents of equity."""
-        return self.risk_manager.portfolio_risk(self.account, self.account.bars)
+        seen = self.session.seen()
+        return self.risk_manager.portfolio_risk(self.account, seen if len(seen) else None, row=len(seen) - 1)
 
     # Reports
 
     def get_portfolio_status(self) -> dict[str, Any]:
         """Return the account, its positions, risk, safety and performance as plain values.
 
-        See `live.automation_status.portfolio_status` for the keys.
+        See `live.automation.status.portfolio_status` for the keys.
         """
         return portfolio_status(self)
 
@@ -367,45 +414,36 @@ class TradingAutomation:
         """Return the performance report of the last `days`; also a mapping, see `PerformanceReport`."""
         return self.tracker.generate_report(days=days)
 
-    def save_session(self, where: str | os.PathLike[str], name: str = "automation") -> int:
-        """Store every tick, signal and command as a session in a journal of its own; return the ticks.
-
-        `verify_parity(where, name)` then replays it through the backtest driver and compares every byte. The
-        automation's own journal is refused, because a session writes its trades there as well.
-
-        Raises
-        ------
-        ConfigError
-            LIVE_SESSION_FILE for the automation's own journal, LIVE_SESSION_EXISTS for a session that has
-            bars already, LIVE_NO_TICKS before the first price.
-        """
-        own = self.journal.database.path
-        if own is not None and Path(where).resolve() == Path(own).resolve():
-            raise ConfigError(
-                f"{where} is this automation's journal, where its trades are logged already; save the "
-                "session to a file of its own",
-                code="LIVE_SESSION_FILE",
-            )
-        return self.account.save(where, name)
-
     # Inside
 
-    def _close(self, prices: Mapping[str, float], reasons: Mapping[int, str]) -> list[Trade]:
-        now = to_time(self.account.next_time())
-        commands = [Command(now, "close", symbol, price) for symbol, price in prices.items()]
-        return self._step(prices, commands, reasons)
+    def _close_one(
+        self, ticker: str, exit_price: float | None, reason: str, note: Mapping[str, Any]
+    ) -> Trade:
+        held = self._held()
+        if ticker not in held:
+            hint = did_you_mean(str(ticker), held)
+            raise UnknownNameError(f"no position in {ticker!r} is open.{hint}", code="LIVE_NO_POSITION")
+        position, mark = held[ticker]
+        price = mark if exit_price is None else _price(ticker, exit_price)
+        return self._close({ticker: price}, {position: reason}, note)[0]
+
+    def _close(
+        self, prices: Mapping[str, float], reasons: Mapping[int, str], note: Mapping[str, Any] | None = None
+    ) -> list[Trade]:
+        commands: list[Asked] = [("close", symbol, price) for symbol, price in prices.items()]
+        given = {**(note or {}), "reasons": {str(position): text for position, text in reasons.items()}}
+        return self._step(prices, commands, given)
 
     def _step(
         self,
         prices: Mapping[str, float],
-        commands: Sequence[Command] = (),
-        reasons: Mapping[int, str] | None = None,
+        commands: Sequence[Asked] = (),
+        note: Mapping[str, Any] | None = None,
     ) -> list[Trade]:
-        logs = self.keeper.step(prices, commands, reasons or {})
-        closed = self.desk.take(logs, reasons=reasons)
-        self.keeper.written()
+        outcome = self.desk.push(prices, commands=commands, note=note)
         self.safety.watch()
-        return closed
+        self.safety.settle()
+        return [self.journal.trade(number) for number in outcome.trades]
 
     def _held(self) -> dict[str, tuple[int, float]]:
         # Position id and last price by symbol; the limits allow one position per symbol.
@@ -418,7 +456,6 @@ class TradingAutomation:
 
     def _check_config(self) -> None:
         self._refuse_live()
-        self.keeper.check()
         if self.config.rules() != self._rules:
             raise ConfigError(
                 "account, limits, costs or conventions of the configuration were changed while the account "
@@ -427,12 +464,19 @@ class TradingAutomation:
             )
 
     def _refuse_live(self) -> None:
-        if self.config.execution_mode == ExecutionMode.LIVE:
+        folder = folder_of(self.journal.database, self._state_folder)
+        refuse_live(self.config, live_flag=self._live_flag, folder=folder)
+
+    def _take(self) -> None:
+        taken = _TAKEN.setdefault(self.journal.database, set())
+        if self._name in taken:
             raise ConfigError(
-                "execution_mode is LIVE, and this automation trades its paper account only: orders to a real "
-                "broker need an adapter that passes BrokerContract. Use PAPER_ONLY or MANUAL_REVIEW",
-                code="LIVE_PAPER_ACCOUNT",
+                f"another automation trades the account {self._name!r} in {self.journal.database.name}; give "
+                "this one its own name or journal",
+                code="LIVE_ACCOUNT_BUSY",
             )
+        taken.add(self._name)
+        self._holds = True
 
 
 def _price(symbol: str, value: Any) -> float:

@@ -9,7 +9,7 @@ are. What it ordered is kept, so that the result can be replayed as signals.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -23,11 +23,21 @@ from simulator.signals import Signals
 if TYPE_CHECKING:
     from simulator.bars import Bars
     from simulator.commands import Command
+    from simulator.kernel.state import State
     from simulator.results import Result
     from simulator.risk_limits import RiskLimits
     from simulator.types import OnBarStrategy
 
 __all__ = ["Context", "run_on_bar"]
+
+
+class HasState(Protocol):
+    """Anything with an account: a `Run`, or a live session's copy of one."""
+
+    @property
+    def state(self) -> State:
+        """The account's state."""
+        ...
 
 
 class Context:
@@ -37,7 +47,7 @@ class Context:
     the bar's matching and marking, at the moment at which signals are judged.
     """
 
-    def __init__(self, bars: Bars, run: Run) -> None:
+    def __init__(self, bars: Bars, run: HasState) -> None:
         self._all = bars
         self._run = run
         self._orders: list[tuple[str, int, dict[str, Any]]] = []
@@ -93,9 +103,18 @@ class Context:
         """Close what is held in a symbol and cancel what works there."""
         self._orders.append((symbol, 0, order))
 
-    def _take(self) -> list[tuple[str, int, dict[str, Any]]]:
-        taken, self._orders = self._orders, []
-        return taken
+    def signals(self, strategy: str = "") -> Signals:
+        """Return what was ordered at this bar as signals of a strategy, and forget it."""
+        orders, self._orders = self._orders, []
+        if not orders:
+            return Signals.empty(self._all)
+        named = {"strategy": strategy} if strategy else {}
+        return Signals.concat(
+            [
+                Signals.from_arrays(self._all, [self.row], name, side, **{**named, **order})
+                for name, side, order in orders
+            ]
+        )
 
 
 def run_on_bar(
@@ -131,9 +150,8 @@ def run_on_bar(
         # the strategy is asked with this bar matched and marked; what it orders is judged at this close, so
         # the bar is stepped once more with its orders
         strategy.on_bar(context)
-        orders = context._take()
-        if orders:
-            signals = _as_signals(bars, t, orders)
+        signals = context.signals()
+        if len(signals):
             parts.append(signals)
             run.books.restore(before)
             run.step_with(prepare(signals, bars, risk))
@@ -146,9 +164,3 @@ def run_on_bar(
             code="STRATEGY_REPLAY",
         )
     return final.result()
-
-
-def _as_signals(bars: Bars, t: int, orders: Sequence[tuple[str, int, dict[str, Any]]]) -> Signals:
-    return Signals.concat(
-        [Signals.from_arrays(bars, [t], [name], side, **order) for name, side, order in orders]
-    )

@@ -34,6 +34,7 @@ from simulator.setup import check_bars, market_of, market_view_of, params_of, sl
 from simulator.signals import Signals
 
 if TYPE_CHECKING:
+    from simulator.approval import Approval
     from simulator.bars import Bars
     from simulator.results import Result
     from simulator.types import OnBarStrategy, Strategy
@@ -60,6 +61,7 @@ def backtest(
     chunk: int | None = None,
     capacity: int | None = None,
     log: bool = True,
+    approval: Approval | None = None,
 ) -> Result:
     """Run a strategy, or signals, over bars.
 
@@ -86,6 +88,9 @@ def backtest(
         Slots for positions and, as many, for orders; by default what the risk limits or the symbols need.
     log
         Whether to log fills, trades, verdicts, events and equity; metrics come either way.
+    approval
+        A person who is asked before a signal reaches the account; see `simulator.approval`. What was said is
+        in `result.reviewed`.
 
     Returns
     -------
@@ -103,6 +108,10 @@ def backtest(
         raise ConfigError(
             f"chunk is {chunk!r}; it is a whole number of bars, at least 1", code="CONFIG_CHUNK"
         )
+    if approval is not None:
+        from simulator.approval import refuse_on_bar
+
+        refuse_on_bar(strategy)
     if hasattr(strategy, "on_bar") and not isinstance(strategy, type) and not hasattr(strategy, "signals"):
         from simulator.context import run_on_bar
 
@@ -110,14 +119,18 @@ def backtest(
             bars, cast("OnBarStrategy", strategy), cash=cash, risk=risk, costs=costs, conventions=conventions,
             commands=commands, capacity=capacity,
         )  # fmt: skip
+    signals = signals_of(strategy, bars)
+    reviewed = None if approval is None else approval.review(signals, bars)
     run = Run(
-        bars, signals_of(strategy, bars), cash=cash, risk=risk, costs=costs, conventions=conventions,
-        commands=commands, capacity=capacity, log=log,
+        bars, signals if reviewed is None else reviewed.signals, cash=cash, risk=risk, costs=costs,
+        conventions=conventions, commands=commands, capacity=capacity, log=log,
     )  # fmt: skip
     stride = chunk or _STRIDE
     for begin in range(0, len(bars), stride):
         run.advance(min(begin + stride, len(bars)))
-    return run.result()
+    result = run.result()
+    result.reviewed = reviewed
+    return result
 
 
 # A buffer of this size, 29 MB, is one that the C library keeps for the next run; memory that comes fresh from

@@ -52,3 +52,12 @@ class Halo:
         closes = np.array(finished).reshape(len(finished), close.shape[1])
         self.complete = closes[-self.rows :].copy()
         return closes, counts
+
+    def copy(self, symbols: int) -> Halo:
+        """Return one that goes its own way; symbols that came at the end have no closes yet."""
+        made = Halo(symbols, 0, daily=self.daily)
+        made.rows, made._session = self.rows, self._session
+        more = symbols - len(self._open)
+        made.complete = np.pad(self.complete, ((0, 0), (0, more)), constant_values=np.nan)
+        made._open = np.pad(self._open, (0, more), constant_values=np.nan)
+        return made

@@ -23,7 +23,7 @@ from twinstep.reference_conventions import EXAMPLES, run_example, story
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DOCS: Final = ROOT / "docs"
-SOURCES: Final = ("simulator", "strategies", "twinstep", "journal", "live")
+SOURCES: Final = ("simulator", "strategies", "twinstep", "journal", "live", "optimize")
 
 
 def page(name: str) -> str:
@@ -130,19 +130,22 @@ def codes_in_source() -> dict[str, set[str]]:
 
 
 def _codes(tree: ast.AST) -> Iterator[str]:
+    # given as code=..., stored in something called code, or returned by such a function
     for node in ast.walk(tree):
         if isinstance(node, ast.keyword) and node.arg == "code":
-            for constant in ast.walk(node.value):
-                if isinstance(constant, ast.Constant) and re.fullmatch(
-                    r"[A-Z]+_[A-Z_]+", str(constant.value)
-                ):
-                    yield str(constant.value)
+            yield from _words(node.value)
         elif isinstance(node, ast.Assign) and "code" in ast.unparse(node.targets[0]):
-            for constant in ast.walk(node.value):
-                if isinstance(constant, ast.Constant) and re.fullmatch(
-                    r"[A-Z]+_[A-Z_]+", str(constant.value)
-                ):
-                    yield str(constant.value)
+            yield from _words(node.value)
+        elif isinstance(node, ast.FunctionDef) and "code" in node.name:
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Return) and inner.value is not None:
+                    yield from _words(inner.value)
+
+
+def _words(tree: ast.AST) -> Iterator[str]:
+    for constant in ast.walk(tree):
+        if isinstance(constant, ast.Constant) and re.fullmatch(r"[A-Z]+_[A-Z_]+", str(constant.value)):
+            yield str(constant.value)
 
 
 def test_every_error_code_is_documented_and_every_documented_code_exists() -> None:
@@ -167,8 +170,8 @@ def _rows_below(text: str, heading: str) -> list[list[str]]:
 
 def test_codes_follow_one_pattern() -> None:
     areas = {
-        "CLI", "CONFIG", "COST", "DATA", "ENGINE", "FETCH", "JOURNAL", "LIVE", "NAME", "PAPER", "SIGNAL",
-        "STRATEGY", "SURFACE",
+        "ALERT", "CLI", "CONFIG", "COST", "DATA", "ENGINE", "EXCHANGE", "FEED", "FETCH", "JOURNAL", "LIVE",
+        "NAME", "OPTIMIZE", "PAPER", "SIGNAL", "STRATEGY", "SURFACE", "VENUE",
     }  # fmt: skip
     assert {code.partition("_")[0] for code in codes_in_source()["fixed"]} == areas
 

@@ -19,12 +19,17 @@ import typer
 
 from simulator.errors import TwinstepError
 from twinstep.commands import (
+    alerts,
     backtest,
     chain,
+    closing,
     compare,
     config,
+    counterfactuals,
     data,
+    desk,
     doctor,
+    exchange,
     iv,
     journal,
     kill,
@@ -80,9 +85,16 @@ app.command("compare", epilog=compare.EXAMPLES, rich_help_panel=RUN)(compare.com
 app.command("lookahead", epilog=lookahead.EXAMPLES, rich_help_panel=LOOK)(lookahead.lookahead)
 app.command("paper", epilog=paper.PAPER_EXAMPLES, rich_help_panel=TRADE)(paper.paper)
 app.command("parity", epilog=paper.PARITY_EXAMPLES, rich_help_panel=TRADE)(paper.parity)
+app.command("requests", epilog=desk.REQUESTS_EXAMPLES, rich_help_panel=TRADE)(desk.requests)
+app.command("approve", epilog=desk.APPROVE_EXAMPLES, rich_help_panel=TRADE)(desk.approve)
+app.command("reject", epilog=desk.REJECT_EXAMPLES, rich_help_panel=TRADE)(desk.reject)
+app.command("close", epilog=closing.CLOSE_EXAMPLES, rich_help_panel=TRADE)(closing.close)
+app.command("close-all", epilog=closing.CLOSE_ALL_EXAMPLES, rich_help_panel=TRADE)(closing.close_all)
 app.command("kill", epilog=kill.KILL_EXAMPLES, rich_help_panel=TRADE)(kill.kill)
 app.command("arm", epilog=kill.ARM_EXAMPLES, rich_help_panel=TRADE)(kill.arm)
 app.command("status", epilog=kill.STATUS_EXAMPLES, rich_help_panel=TRADE)(kill.status)
+app.command("exchange", epilog=exchange.EXAMPLES, rich_help_panel=TRADE)(exchange.exchange)
+app.add_typer(alerts.app, name="alerts", rich_help_panel=TRADE)
 app.command("strategies", rich_help_panel=LOOK)(strategies.strategies)
 app.command("doctor", rich_help_panel=LOOK)(doctor.doctor)
 app.add_typer(data.app, name="data", rich_help_panel=LOOK)
@@ -91,6 +103,9 @@ app.command("iv", epilog=iv.EXAMPLES, rich_help_panel=LOOK)(iv.iv)
 app.add_typer(chain.app, name="chain", rich_help_panel=LOOK)
 app.add_typer(journal.app, name="journal", rich_help_panel=REMEMBER)
 app.command("learn", epilog=learn.LEARN_EXAMPLES, rich_help_panel=REMEMBER)(learn.learn)
+app.command("counterfactuals", epilog=counterfactuals.EXAMPLES, rich_help_panel=REMEMBER)(
+    counterfactuals.counterfactuals
+)
 app.command("report", epilog=learn.REPORT_EXAMPLES, rich_help_panel=REMEMBER)(learn.report)
 app.command("new-strategy", epilog=strategies.EXAMPLES, rich_help_panel=SETUP)(strategies.new_strategy)
 app.add_typer(config.app, name="config", rich_help_panel=SETUP)

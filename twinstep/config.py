@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final
@@ -23,11 +23,12 @@ from simulator.conventions import Conventions
 from simulator.costs import Costs
 from simulator.errors import ConfigError, TwinstepError, did_you_mean
 from simulator.risk_limits import RiskLimits
-from twinstep.schema import Account, Data, Journal, Key, Report, Section, schema
+from twinstep.schema import Account, Alerts, Data, Journal, Key, Live, Report, Section, schema
 
 __all__ = ["FILE_NAME", "Settings", "find_file", "load_settings"]
 
 FILE_NAME: Final = "twinstep.toml"
+HIDDEN: Final = "***"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +42,18 @@ class Settings:
     data: Data
     report: Report
     journal: Journal
+    alerts: Alerts
+    live: Live
     path: Path | None
-    given: Mapping[str, Any]
-    """Values that somebody gave, by dotted key; the others are defaults."""
+    given: Mapping[str, Any] = field(repr=False)
+    """Values that somebody gave, by dotted key, secrets included; the others are defaults."""
     origins: Mapping[str, str]
     """Where each of them came from: "twinstep.toml:12" or "the command line"."""
 
     def value(self, key: Key) -> Any:
-        """Value in force for a key, with an enumeration as its name."""
+        """Value in force for a key, with an enumeration as its name, and stars for secrets."""
+        if key.secret:
+            return tuple(HIDDEN for _ in getattr(getattr(self, key.section), key.name))
         if key.path in self.given:
             return self.given[key.path]
         value = getattr(getattr(self, key.section), key.name, key.default)

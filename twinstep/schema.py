@@ -29,9 +29,11 @@ __all__ = [
     "NONE",
     "SECTIONS",
     "Account",
+    "Alerts",
     "Data",
     "Journal",
     "Key",
+    "Live",
     "Report",
     "Section",
     "keys_of",
@@ -157,6 +159,56 @@ class Journal:
         _one_of("source", self.source, TRADE_SOURCES, code="CONFIG_JOURNAL_SOURCE")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alerts:
+    """Who is told what happens while nobody looks.
+
+    Parameters
+    ----------
+    urls
+        Addresses of apprise, as "tgram://token/chat"; secrets, never shown. Better in the file, or in the
+        environment variable TWINSTEP_ALERTS.
+    file
+        File with further addresses, one a line; "none": no file.
+    kinds
+        Which alerts go out, as ["stop_hit", "kill_switch"]; empty: all.
+    per_hour
+        Alerts of each kind that go out within an hour; the others are told together afterwards.
+    """
+
+    urls: tuple[str, ...] = dataclasses.field(default=(), repr=False, metadata={"secret": True})
+    file: str | None = None
+    kinds: tuple[str, ...] = ()
+    per_hour: int = 10
+
+    def __post_init__(self) -> None:
+        for kind in self.kinds:
+            _one_of("kinds", kind, ALERT_KINDS, code="CONFIG_ALERT_KIND")
+        if self.per_hour < 1:
+            raise ConfigError(f"per_hour is {self.per_hour}; it is at least 1", code="CONFIG_ALERT_RATE")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """What real money needs in the file; paper needs none of it.
+
+    Parameters
+    ----------
+    key
+        Whether orders may reach a broker that trades real money: one of three locks, beside the flag where
+        trading is started and a kill switch of scope live that a person has armed.
+    full_auto
+        Whether they may do so without a person's decision.
+    """
+
+    key: bool = False
+    full_auto: bool = False
+
+
+ALERT_KINDS: Final = (
+    "profit_half", "stop_hit", "kill_switch", "daily_loss_half", "daily_loss_full", "approval_waiting",
+    "feed_stale", "reconcile_difference",
+)  # fmt: skip
 TRADE_SOURCES: Final = ("live", "paper", "backtest")
 GUARDS: Final = ("raise", "drop", "note")
 ADJUSTMENTS: Final = ("all", "splits", "none")
@@ -174,6 +226,8 @@ class Key:
     default: Any
     doc: str
     choices: tuple[str, ...] = ()
+    secret: bool = False
+    """Whether its value is shown nowhere."""
 
     @property
     def path(self) -> str:
@@ -201,9 +255,8 @@ class Key:
         }.get(self.kind, isinstance(value, (str, int)) and not isinstance(value, bool))
         if not right:
             given = "a text in quotes" if isinstance(value, str) else f"a {type(value).__name__}"
-            raise ConfigError(
-                f"{self.path} is {value!r}, {given}; it must be {self.wanted}", code="CONFIG_TYPE"
-            )
+            shown = "" if self.secret else f"{value!r}, "
+            raise ConfigError(f"{self.path} is {shown}{given}; it must be {self.wanted}", code="CONFIG_TYPE")
         if self.kind is float:
             return float(typing.cast("float", value))
         return tuple(typing.cast("list[str]", value)) if self.kind is tuple else value
@@ -243,9 +296,8 @@ def keys_of(fills: type[Any], section: str, skip: tuple[str, ...] = ()) -> tuple
             if fills is Conventions
             else tuple(POLICIES.get(field.name, ()))
         )
-        keys.append(
-            Key(section, field.name, kind, optional, _default(field), docs.get(field.name, ""), choices)
-        )
+        doc, secret = docs.get(field.name, ""), bool(field.metadata.get("secret"))
+        keys.append(Key(section, field.name, kind, optional, _default(field), doc, choices, secret))
     return tuple(keys)
 
 
@@ -343,4 +395,6 @@ SECTIONS: Final = (
     Section("data", Data, "Bars"),
     Section("report", Report, "What a run leaves behind"),
     Section("journal", Journal, "The trade journal"),
+    Section("alerts", Alerts, "Alerts"),
+    Section("live", Live, "Real money"),
 )

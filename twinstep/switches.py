@@ -28,6 +28,7 @@ __all__ = [
     "look",
     "quick_kill",
     "scope_of",
+    "user",
 ]
 
 JOURNAL: Final = "trade_journal.db"
@@ -71,7 +72,7 @@ def kill(*, folder: str | None = None, journal: str | None = None, reason: str =
     for place in folders:
         was_fresh = is_fresh(place)
         switch = KillSwitch(place, scope=scope_of(place), arm_fresh=False)
-        halt = switch.engage(reason or "killed from the command line", by or _user())
+        halt = switch.engage(reason or "killed from the command line", by or user())
         _say(f"{halt.state}: {place}")
         for problem in halt.problems:
             _complain(f"warning: {place}: {problem}")
@@ -152,7 +153,8 @@ def _all_here() -> list[Path]:
     return list(found.values())
 
 
-def _user() -> str:
+def user() -> str:
+    """Return a name for whoever runs this process; never raises."""
     for name in ("USER", "LOGNAME"):
         if os.environ.get(name):
             return os.environ[name]

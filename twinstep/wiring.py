@@ -14,6 +14,7 @@ from twinstep.config import Settings
 from twinstep.console import working
 
 if TYPE_CHECKING:
+    from simulator.approval import Approval
     from simulator.bars import Bars
     from simulator.bars.adjust import Adjust
     from simulator.bars.panel import GuardPolicy
@@ -81,9 +82,14 @@ def possible_sets(strategy: Any, grid: Mapping[str, Iterable[Any]]) -> list[dict
 
 
 def simulate(
-    bars: Bars, strategy: Any, settings: Settings, *, conventions: Conventions | None = None
+    bars: Bars,
+    strategy: Any,
+    settings: Settings,
+    *,
+    conventions: Conventions | None = None,
+    approval: Approval | None = None,
 ) -> Result:
-    """Backtest a strategy under the settings, or under other conventions."""
+    """Backtest a strategy under the settings, or under other conventions, or with a person in the loop."""
     from simulator import backtest
 
     with working(_engine_words()):
@@ -94,6 +100,7 @@ def simulate(
             risk=settings.risk,
             costs=settings.costs,
             conventions=conventions or settings.conventions,
+            approval=approval,
         )
 
 

@@ -105,7 +105,7 @@ class Writer:
                     code="JOURNAL_UNDONE",
                 ) from error
             finally:
-                if connection.invalidated or connection.in_transaction():
+                if connection.invalidated or connection.in_transaction() or _left_open(connection):
                     self._disconnect()
         finally:
             self._mutex.release()
@@ -145,6 +145,11 @@ class Writer:
             if not connection.invalidated:
                 connection.invalidate()
             connection.close()
+
+
+def _left_open(connection: Connection) -> bool:
+    """Whether SQLite is still inside a transaction that is over here: a commit that failed leaves it so."""
+    return bool(getattr(connection.connection.driver_connection, "in_transaction", False))
 
 
 def _in_child() -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         client_order_id,
     )
     from live.brokers.manager import BrokerManager
+    from live.brokers.pacing import PacedBroker
+    from live.brokers.paper import PaperBroker
 
 __all__ = [
     "Account",
@@ -30,6 +32,8 @@ __all__ = [
     "Leg",
     "OrderRequest",
     "Outcome",
+    "PacedBroker",
+    "PaperBroker",
     "Submitted",
     "client_order_id",
 ]
@@ -42,6 +46,8 @@ _HOMES = {
     "Leg": "interface",
     "OrderRequest": "interface",
     "Outcome": "interface",
+    "PacedBroker": "pacing",
+    "PaperBroker": "paper",
     "Submitted": "interface",
     "client_order_id": "interface",
 }

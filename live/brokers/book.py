@@ -1,62 +1,71 @@
 """What a manager has sent, by client order id: the memory that keeps an order from being sent twice.
 
-An id is taken before anything is sent and given back only where nothing was. Between the two the order is in
+A cache of the intent log. It begins with every order of which something may still come, and asks the log for
+ids that it does not have, so an id that was sent before a restart is as taken as one sent a moment ago. An id
+is taken before anything is sent and given back only where nothing was. Between the two the order is in
 flight; a second submit of the same id is told how the first one stands.
 """
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from live.brokers.interface import OrderPurpose, OrderRequest, Outcome, Submitted
+from live.intents import IntentLog, Sent
+from simulator.errors import JournalError
 
 __all__ = ["OrderBook", "Sent"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """An order on its way or arrived.
+class OrderBook:
+    """Orders by client order id, for any number of threads.
 
-    Attributes
+    Parameters
     ----------
-    in_flight
-        Whether the call that sends it has not returned.
-    review
-        Id of the review request it came from, "" for none.
-    absent
-        How often the broker has said that it does not have it.
+    log
+        What outlives the process. Only `store` writes to it; the lock of the book is not held meanwhile,
+        since a kill must not wait for a database.
     """
 
-    request: OrderRequest
-    broker: str
-    at: datetime
-    submitted: Submitted
-    in_flight: bool = True
-    review: str = ""
-    absent: int = 0
-
-
-class OrderBook:
-    """Orders by client order id, for any number of threads."""
-
-    def __init__(self) -> None:
-        self._sent: dict[str, Sent] = {}
+    def __init__(self, log: IntentLog) -> None:
+        self._log = log
         self._lock = threading.Lock()
+        self._sent: dict[str, Sent] = {sent.identity: sent for sent in log.open()}
 
-    def begin(self, request: OrderRequest, broker: str, at: datetime, *, review: str = "") -> Sent | None:
-        """Take the id of an order; None where it is taken."""
+    def begin(
+        self,
+        request: OrderRequest,
+        broker: str,
+        at: datetime,
+        *,
+        review: str = "",
+        bar_time: datetime | None = None,
+    ) -> Sent | None:
+        """Take the id of an order; None where it is taken.
+
+        Raises
+        ------
+        JournalError
+            Where the log does not say whether it is; what protects a position is then begun all the same.
+        """
         identity = request.client_order_id
         unknown = Submitted(
             outcome=Outcome.UNRESOLVED, client_order_id=identity, code="LIVE_IN_FLIGHT", message="being sent"
         )
-        sent = Sent(request=request, broker=broker, at=at, submitted=unknown, review=review)
+        sent = Sent(
+            request=request, broker=broker, at=at, submitted=unknown, review=review, bar_time=bar_time
+        )
         with self._lock:
-            if identity in self._sent:
+            if self._sent.setdefault(identity, sent) is not sent:
                 return None
-            self._sent[identity] = sent
-        return sent
+        before = self._found(request)
+        if before is None or before.was_never_sent:
+            return sent
+        self.set(before)
+        return None
 
     def again(self, request: OrderRequest) -> Submitted:
         """Return how the order stands whose id is used again; DENIED where it was another order's."""
@@ -73,23 +82,50 @@ class OrderBook:
     def get(self, identity: str) -> Sent | None:
         """Return an order, None where none has the id."""
         with self._lock:
+            sent = self._sent.get(identity)
+        return sent if sent is not None else self._log.find(identity)
+
+    def peek(self, identity: str) -> Sent | None:
+        """Return an order without asking the log; None for one that is final, or never was."""
+        with self._lock:
             return self._sent.get(identity)
 
-    def finish(self, identity: str, submitted: Submitted) -> None:
-        """Store what became of an order; one that was never sent gives its id back."""
+    def give_back(self, identity: str) -> None:
+        """Forget an order that was never sent; its id is free again."""
         with self._lock:
-            sent = self._sent[identity]
-            if submitted.outcome is Outcome.DENIED:
-                del self._sent[identity]
-            else:
-                self._sent[identity] = replace(sent, submitted=submitted, in_flight=False)
+            self._sent.pop(identity, None)
 
-    def absent(self, identity: str) -> int:
-        """Count that the broker does not have an order; returns how often it has said so."""
+    def set(self, sent: Sent) -> None:
+        """Take in how an order stands; one that is final is left to the log."""
         with self._lock:
-            sent = self._sent[identity]
-            self._sent[identity] = replace(sent, absent=sent.absent + 1)
-            return sent.absent + 1
+            if sent.final:
+                self._sent.pop(sent.identity, None)
+            else:
+                self._sent[sent.identity] = sent
+
+    def change(self, identity: str, how: Callable[[Sent], Sent]) -> Sent:
+        """Change an order, and return it as it is then."""
+        before = self.get(identity)
+        with self._lock:
+            before = self._sent.get(identity, before)
+            assert before is not None  # noqa: S101 - only what was begun is changed
+            sent = self._sent[identity] = how(before)
+        return sent
+
+    def finish(self, identity: str, submitted: Submitted, at: datetime) -> Sent:
+        """Take in what became of an order, and return it."""
+        return self.change(
+            identity, lambda sent: replace(sent, submitted=submitted, in_flight=False, updated=at)
+        )
+
+    def absent(self, identity: str) -> Sent:
+        """Count that the broker does not have an order, and return it."""
+        return self.change(identity, lambda sent: replace(sent, absent=sent.absent + 1))
+
+    def live(self) -> list[Sent]:
+        """Return the orders of which something may still come."""
+        with self._lock:
+            return list(self._sent.values())
 
     def unresolved(self, *, in_flight: bool = False) -> list[Sent]:
         """Return the orders of which nobody knows whether the broker has them.
@@ -99,12 +135,11 @@ class OrderBook:
         in_flight
             Whether those count too whose call has not returned.
         """
-        with self._lock:
-            return [
-                sent
-                for sent in self._sent.values()
-                if sent.submitted.outcome is Outcome.UNRESOLVED and (in_flight or not sent.in_flight)
-            ]
+        return [
+            sent
+            for sent in self.live()
+            if sent.submitted.outcome is Outcome.UNRESOLVED and (in_flight or not sent.in_flight)
+        ]
 
     def doubtful(self, request: OrderRequest) -> str:
         """Return the id of an unresolved order in one of the symbols of another one; "" for none."""
@@ -119,5 +154,13 @@ class OrderBook:
 
     def purposes(self) -> dict[str, OrderPurpose]:
         """Return what each order is for."""
-        with self._lock:
-            return {identity: sent.request.purpose for identity, sent in self._sent.items()}
+        return {sent.identity: sent.request.purpose for sent in self.live()}
+
+    def _found(self, request: OrderRequest) -> Sent | None:
+        try:
+            return self._log.find(request.client_order_id)
+        except JournalError:
+            if request.purpose == "protect":
+                return None  # a stop must not wait for a database; the broker refuses an id that it has
+            self.give_back(request.client_order_id)
+            raise

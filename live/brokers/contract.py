@@ -14,14 +14,15 @@ check runs on your adapter; what a broker has not is skipped with the reason tha
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import pytest
 
 from live.brokers.interface import BrokerInterface, BrokerOrder, Leg, OrderRequest, Outcome, Submitted
 from simulator.brokerage import BrokerPositions
-from simulator.errors import TwinstepError
+from simulator.errors import ConfigError, TwinstepError
 from simulator.types import OrderState
 
 __all__ = ["BrokerContract"]
@@ -29,6 +30,11 @@ __all__ = ["BrokerContract"]
 STOCK = "AAPL"
 PUTS = ("SPY261218P00500000", "SPY261218P00490000")
 PRICES = {STOCK: 100.0, PUTS[0]: 4.0, PUTS[1]: 2.5}
+
+_HOOKS: Final = {
+    "make_broker": "make_broker(self) opens an empty account and returns its broker",
+    "move": "move(self, broker, prices) lets the market trade at prices",
+}
 
 
 class BrokerContract:
@@ -42,13 +48,37 @@ class BrokerContract:
 
     _number = 0
 
+    def __init_subclass__(cls, *, unfinished: bool = False, **named: Any) -> None:
+        """Refuse a subclass that does not say how a broker is reached.
+
+        With an abstract base class pytest would pass over it without a word, and nothing would be checked.
+
+        Parameters
+        ----------
+        unfinished
+            Whether it is a base of others, which say it.
+
+        Raises
+        ------
+        ConfigError
+            LIVE_CONTRACT, with what is missing.
+        """
+        super().__init_subclass__(**named)
+        lacking = [name for name in _HOOKS if getattr(getattr(cls, name), "__isabstractmethod__", False)]
+        if lacking and not unfinished:
+            raise ConfigError(
+                f"{cls.__name__} is a BrokerContract without {' and '.join(lacking)}: "
+                f"{'; '.join(_HOOKS[name] for name in lacking)}",
+                code="LIVE_CONTRACT",
+            )
+
+    @abstractmethod
     def make_broker(self) -> BrokerInterface:
         """Open an empty account."""
-        raise NotImplementedError("say how a broker is opened")
 
+    @abstractmethod
     def move(self, broker: BrokerInterface, prices: Mapping[str, float]) -> None:
         """Let the market trade at these prices, and return when the broker has seen it."""
-        raise NotImplementedError("say how prices are moved")
 
     def open(self) -> BrokerInterface:
         """Return an empty account with prices."""

@@ -1,9 +1,11 @@
 """The manager in front of the brokers: routes orders, and lets none pass that may not.
 
 An order goes: mode (does it wait for a person?), the same id before (then nothing is sent again), doubt (an
-unresolved order in its symbol keeps entries out), kill switch and record at the submit gate, broker. What
-the broker does not answer is UNRESOLVED, and `resolve` asks for it by its id until the broker has it, or has
-said twice, some time apart, that it has not.
+unresolved order in its symbol, or a broker that was not reconciled since it was last out of reach, keep
+entries out), kill switch and record at the submit gate, broker. The intent is in the log before anything is
+sent; where it cannot be written nothing is sent, and trading is halted. What the broker does not answer is
+UNRESOLVED, and `resolve` asks for it by its id until the broker has it, or has said twice, some time apart,
+that it has not.
 
     PAPER_ONLY      paper brokers only
     MANUAL_REVIEW   entries and exits wait in the review queue; what protects a position does not
@@ -15,35 +17,34 @@ command line, and a kill switch of scope "live" that a person has armed.
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 
-from live.automation_config import ExecutionMode
+from live.automation.config import ExecutionMode
 from live.brokers.book import OrderBook, Sent
+from live.brokers.diary import Diary
+from live.brokers.errors import AccessRefused
 from live.brokers.interface import (
     BrokerInterface,
     BrokerOrder,
     OrderRequest,
-    Outcome,
     Submitted,
     denied,
-    unresolved,
 )
-from live.brokers.shrinking import keeper, shrinks
-from live.brokers.stopping import CancelReport, KillReport, cancel_working
+from live.brokers.killing import KillPath
+from live.brokers.routing import check_mode, route_of
+from live.brokers.sending import Sender
+from live.brokers.shrinking import keeper
+from live.brokers.stopping import CancelReport, KillReport
+from live.intents import IntentLog
 from live.kill_switch import KillSwitch, KillSwitchError
+from live.reconciling.differences import Difference, Differences
 from live.review_queue import ReviewAnswer, ReviewQueue, ReviewRequest
-from live.submit_gate import GateEntry, Purpose, SubmitGate, may_pass
+from live.submit_gate import Purpose, SubmitGate, may_pass
 from simulator.errors import ConfigError, UnknownNameError, did_you_mean
 
 __all__ = ["BrokerManager", "KillReport"]
-
-RESOLVE_AFTER: Final = timedelta(seconds=5)
-"""How long an order that the broker does not know stays in doubt."""
 
 
 class BrokerManager:
@@ -64,9 +65,13 @@ class BrokerManager:
         one broker.
     live_key, live_flag
         Whether configuration and command line both say that real money may be traded.
-    record
-        Is given every intent, before anything is sent, and every outcome. While it fails, entries and exits
-        are not sent.
+    intents
+        Where every intent is written before it is sent: `IntentLog(journal.database)`. What is
+        `IntentLog.in_memory()` ends with the process: for tests, and accounts that record themselves.
+    differences
+        What a reconciler has found; their symbols may only be left.
+    notify
+        Is told what a person should know, as (kind, title, text); whatever it raises is ignored.
     clock, sleep
         Injected for tests; the clock is aware.
 
@@ -85,11 +90,13 @@ class BrokerManager:
         kill_switch: KillSwitch,
         review_queue: ReviewQueue | None = None,
         *,
+        intents: IntentLog,
         mode: ExecutionMode = ExecutionMode.PAPER_ONLY,
         routes: Mapping[str, str] | None = None,
         live_key: bool = False,
         live_flag: bool = False,
-        record: Callable[[dict[str, Any]], None] | None = None,
+        differences: Differences | None = None,
+        notify: Callable[[str, str, str], object] | None = None,
         clock: Callable[[], datetime] | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -98,18 +105,22 @@ class BrokerManager:
         self.brokers = dict(brokers)
         self.kill_switch = kill_switch
         self.review_queue = review_queue
-        self.gate = SubmitGate(kill_switch, clock=clock, record=self._record_gate if record else None)
+        self.intents = intents
+        self.differences = differences
+        self.unreconciled: dict[str, str] = {}
+        """Brokers in which nothing is entered until a reconciliation is complete, and why."""
         self._routes = dict(routes or {})
         self._enabled = live_key and live_flag
-        self._record = record
-        self._clock = clock or _now
-        self._sleep = sleep
-        self.unrecorded: list[dict[str, Any]] = []
-        """What could not be recorded after the fact."""
-        self._book = OrderBook()
-        self._exits = threading.Lock()
+        self.clock = clock or _now
+        self._notify = notify
+        self._refused: set[str] = set()
+        self.book = OrderBook(intents)
+        self.diary = Diary(intents, self.book, kill_switch, self.clock)
+        self.gate = SubmitGate(kill_switch, clock=clock, record=self.diary.record, reduced=self._reduced)
+        self._kill = KillPath(self, sleep)
+        self._sender = Sender(self)
         for name in self._routes.values():
-            self._known(name)
+            self.known(name)
         self.mode = mode
 
     @property
@@ -119,22 +130,13 @@ class BrokerManager:
 
     @mode.setter
     def mode(self, mode: ExecutionMode) -> None:
-        real = [name for name, broker in self.brokers.items() if not broker.is_paper]
-        if mode is ExecutionMode.PAPER_ONLY and real:
-            raise ConfigError(f"PAPER_ONLY, and {real[0]} trades real money", code="LIVE_PAPER_ONLY")
-        if (real or mode is ExecutionMode.LIVE) and not self._enabled:
-            raise ConfigError(
-                f"{mode.name} reaches {real[0] if real else 'brokers'} and needs both the key of the "
-                "configuration and the flag of the command line; one of them is missing",
-                code="LIVE_NOT_ENABLED",
-            )
-        if (real or mode is ExecutionMode.LIVE) and self.kill_switch.scope != "live":
-            raise ConfigError(
-                f"{mode.name} needs a kill switch of scope live, and this one's is {self.kill_switch.scope}",
-                code="LIVE_SCOPE",
-            )
-        if mode is ExecutionMode.MANUAL_REVIEW and self.review_queue is None:
-            raise ConfigError("MANUAL_REVIEW needs a review queue", code="LIVE_NO_QUEUE")
+        check_mode(
+            mode,
+            self.brokers,
+            enabled=self._enabled,
+            scope=self.kill_switch.scope,
+            has_queue=self.review_queue is not None,
+        )
         self._mode = mode
 
     def route(self, request: OrderRequest) -> str:
@@ -145,31 +147,23 @@ class BrokerManager:
         ConfigError
             LIVE_ROUTE where no route is given, or the legs of a package lead to different brokers.
         """
-        names = {
-            self._routes.get(leg.symbol) or self._routes.get(request.asset_class) for leg in request.legs
-        }
-        name = next(iter(names))
-        if len(names) == 1 and name is not None:
-            return name
-        if names == {None} and len(self.brokers) == 1:
-            return next(iter(self.brokers))
-        raise ConfigError(
-            f"order {request.client_order_id} in {request.symbol} leads to {sorted(map(str, names))}; routes "
-            "name one broker by symbol, or for 'stock' and 'option'",
-            code="LIVE_ROUTE",
-        )
+        return route_of(request, self._routes, self.brokers)
 
-    def submit_order(self, request: OrderRequest, *, price: float | None = None) -> Submitted | ReviewRequest:
+    def submit_order(
+        self, request: OrderRequest, *, price: float | None = None, bar_time: datetime | None = None
+    ) -> Submitted | ReviewRequest:
         """Send an order, or lay it before a person.
 
         Parameters
         ----------
         price
             Now, for the drift limit of the review queue.
+        bar_time
+            Bar that it was decided on, aware; for the record.
         """
         name = self.route(request)
         if self._mode is not ExecutionMode.MANUAL_REVIEW or request.purpose == "protect":
-            return self._send(name, request)
+            return self._sender.send(name, request, bar_time=bar_time)
         state = self.kill_switch.state
         if not may_pass(state, request.purpose):
             return denied(request, code=f"LIVE_{state}", message=self.kill_switch.status["why"])
@@ -191,10 +185,10 @@ class BrokerManager:
         KillSwitchError
             LIVE_DENIED where the gate does not let it pass.
         """
-        broker = self._known(name)
+        broker = self.known(name)
         there = next((order for order in broker.get_orders() if order.order_id == order_id), None)
         smaller = quantity is None or (there is not None and quantity <= there.quantity)
-        leaves = there is not None and keeper(broker, self._book.purposes())(there)
+        leaves = there is not None and keeper(broker, self.book.purposes())(there)
         purpose: Purpose = "protect" if smaller and leaves else "entry"
         passed = self.gate.submit(
             order_id,
@@ -203,72 +197,76 @@ class BrokerManager:
                 order_id, quantity=quantity, limit_price=limit_price, stop_price=stop_price
             ),
             shrinks=lambda: True,  # it is working, leaves a position, and does not grow
+            symbols=[] if there is None else [leg.symbol for leg in there.legs],
         )
         if passed.answer is None:
             raise KillSwitchError(
                 f"{order_id} is not changed ({passed.entry.code}): {self.kill_switch.status['why']}",
                 code="LIVE_DENIED",
             )
+        if there is not None:
+            self.diary.renamed(name, there, passed.answer)
+        return passed.answer
+
+    def rescale_order(self, name: str, order: BrokerOrder, quantity: float, **prices: float) -> BrokerOrder:
+        """Change a protective order as a split has changed its stock, in every state; for the reconciler."""
+        broker = self.known(name)
+        passed = self.gate.submit(
+            order.order_id,
+            "protect",
+            lambda: broker.replace_order(order.order_id, quantity=quantity, **prices),
+            shrinks=lambda: True,  # more shares, and as many more as are held
+        )
+        assert passed.answer is not None  # noqa: S101 - what protects and shrinks always passes
+        self.diary.renamed(name, order, passed.answer)
         return passed.answer
 
     def cancel_order(self, name: str, order_id: str) -> BrokerOrder:
         """Ask the broker `name` to cancel; passes in every state."""
-        broker = self._known(name)
+        broker = self.known(name)
         passed = self.gate.submit(order_id, "cancel", lambda: broker.cancel_order(order_id))
         assert passed.answer is not None  # noqa: S101 - a cancel always passes
         return passed.answer
 
     def resolve(self) -> list[Submitted]:
         """Ask for every unresolved order by its id; returns those that are resolved now."""
-        done = []
-        for sent in self._book.unresolved():
-            answer = self._looked_up(sent)
-            if answer is not None:
-                self._finish(sent, answer)
-                done.append(answer)
-        return done
+        return self._sender.resolve()
 
     def recover(self) -> list[Submitted]:
-        """After a start: take up approved requests whose outcome a crash has hidden; none is sent again."""
-        for request in [] if self.review_queue is None else self.review_queue.unfinished():
-            at = request.decided_at or request.created_at
-            if self._book.begin(request.order, request.broker, at, review=request.request_id):
-                lost = unresolved(
-                    request.order, code="LIVE_NO_ANSWER", message="the session ended while it was sent"
-                )
-                self._book.finish(request.order.client_order_id, lost)
-        return self.resolve()
+        """After a start: ask for every order whose outcome a crash has hidden; none is sent again.
+
+        The book knows from the log what was being sent. An approved request that has no intent there was
+        never sent, unless the log is not the one of then: it is looked up all the same.
+        """
+        return self._sender.recover()
 
     def engage_kill_switch(self, reason: str, engaged_by: str) -> KillReport:
         """Halt, void what waits for review, cancel what enters; never raises, and halts first.
 
         Orders that only shrink a position are left working.
         """
-        halt = self.kill_switch.engage(reason, engaged_by)
-        problems = list(halt.problems)
-        voided: int | None = 0
-        why = self.kill_switch.status["why"]
-        if self.review_queue is not None:
-            try:
-                voided = self.review_queue.void_all(why)
-            except Exception as error:
-                voided = None
-                problems.append(f"the review queue: {type(error).__name__}: {error}")
-        cancels = self.cancel_all()
-        problems += [f"{name}: {text}" for name, stop in cancels.brokers.items() for text in stop.problems]
-        unresolved = tuple(sent.request.client_order_id for sent in self._book.unresolved(in_flight=True))
-        report = KillReport(halt, cancels, voided, unresolved, tuple(problems))
-        self._noted({"event": "kill", "why": why, "report": str(report)})
-        return report
+        return self._kill.engage(reason, engaged_by)
+
+    @property
+    def kill_report(self) -> KillReport | None:
+        """What the last kill achieved, and what was achieved since; None while nobody has killed."""
+        return self._kill.report
+
+    def follow_kill(self) -> KillReport | None:
+        """While halted, cancel what enters until every cancel is confirmed; None where nothing is left to do.
+
+        To be called now and then: a kill may come from another process, and its cancels may fail. What fails
+        is repeated with growing pauses.
+        """
+        return self._kill.follow()
 
     def cancel_all(self, *, protective: bool = False) -> CancelReport:
         """Cancel what works, and with `protective` also what only shrinks a position; never raises."""
-        purposes = self._book.purposes()
+        return self._kill.cancel_all(protective=protective)
 
-        def keep(name: str, broker: BrokerInterface) -> Callable[[BrokerOrder], bool]:
-            return (lambda order: False) if protective else keeper(broker, purposes)
-
-        return cancel_working(self.brokers, keep, sleep=self._sleep)
+    def end(self, sent: Sent) -> None:
+        """Cancel an order that a kill overtook on its way."""
+        self._kill.end(sent)
 
     def get_pending_requests(self) -> list[ReviewRequest]:
         """Return what waits for a person, oldest first."""
@@ -281,7 +279,7 @@ class BrokerManager:
         if not answer.accepted:
             return answer
         request = answer.request
-        submitted = self._send(request.broker, request.order, review=request_id)
+        submitted = self._sender.send(request.broker, request.order, review=request_id)
         return ReviewAnswer(accepted=True, request=queue.get(request_id), submitted=submitted)
 
     def reject_request(self, request_id: str, reason: str) -> ReviewAnswer:
@@ -293,130 +291,44 @@ class BrokerManager:
             raise ConfigError("this manager has no review queue", code="LIVE_NO_QUEUE")
         return self.review_queue
 
-    def _known(self, name: str) -> BrokerInterface:
+    def known(self, name: str) -> BrokerInterface:
+        """Return a broker; raises `UnknownNameError` NAME_BROKER."""
         if name not in self.brokers:
             raise UnknownNameError(
                 f"no broker {name!r}.{did_you_mean(name, self.brokers)}", code="NAME_BROKER"
             )
         return self.brokers[name]
 
-    def _send(self, name: str, request: OrderRequest, review: str = "") -> Submitted:
-        broker = self._known(name)
-        identity = request.client_order_id
-        doubtful = self._book.doubtful(request)
-        if request.purpose == "entry" and doubtful:
-            message = f"order {doubtful} in the same symbol is unresolved"
-            return self._closed(review, denied(request, code="LIVE_UNRESOLVED", message=message))
-        sent = self._book.begin(request, name, self._clock(), review=review)
-        if sent is None:
-            return self._closed(review, self._book.again(request))
-        submitted, overtaken = self._passed(broker, request)
-        self._finish(sent, submitted)
-        if overtaken and submitted.outcome in (Outcome.CONFIRMED, Outcome.UNRESOLVED):
-            self._follow(sent, submitted)
-        now = self._book.get(identity)
-        return submitted if now is None else now.submitted
+    def halt(self, reason: str, by: str) -> None:
+        """Engage the kill switch where it is not; `follow_kill` cancels what enters."""
+        if self.kill_switch.state != "HALTED":
+            self.kill_switch.engage(reason, by)
+            self.tell("kill_switch", "Trading is halted", reason)
 
-    def _passed(self, broker: BrokerInterface, request: OrderRequest) -> tuple[Submitted, bool]:
-        # one at a time, so that two exits do not both count on the same position
-        held = request.purpose != "entry" and self._exits.acquire(timeout=RESOLVE_AFTER.total_seconds())
-        sending: list[bool] = []
+    def access_refused(self, name: str, error: AccessRefused) -> None:
+        """Halt, once, where a broker no longer lets us in: nobody could cancel there what is sent now."""
+        if name not in self._refused:
+            self._refused.add(name)
+            self.halt(f"{name} refuses access: {error.args[0]}", "twinstep")
 
-        def send() -> Submitted:
-            sending.append(True)
-            return broker.submit_order(request)
+    def access_granted(self, name: str) -> None:
+        """Take in that a broker has answered again; a person arms."""
+        self._refused.discard(name)
 
-        try:
-            passed = self.gate.submit(
-                request.client_order_id,
-                request.purpose,
-                send,
-                shrinks=lambda: shrinks(broker, request, self._book.unresolved()),
-            )
-        except Exception as error:
-            if not sending:
-                return denied(request, code="LIVE_GATE", message=f"{type(error).__name__}: {error}"), False
-            message = f"{type(error).__name__}: {error}"
-            lost = unresolved(request, code="LIVE_NO_ANSWER", message=message)
-            return lost, not may_pass(self.kill_switch.state, request.purpose)
-        finally:
-            if held:
-                self._exits.release()
-        if not passed.entry.allowed:
-            return denied(request, code=passed.entry.code, message=self.kill_switch.status["why"]), False
-        answer = passed.answer
-        if not isinstance(answer, Submitted) or answer.client_order_id != request.client_order_id:
-            answer = unresolved(
-                request, code="LIVE_NO_ANSWER", message=f"the broker's answer cannot be: {answer!r}"
-            )
-        return answer, passed.overtaken
+    def get_differences(self) -> list[Difference]:
+        """Return what differs between the books and the brokers, oldest first."""
+        return [] if self.differences is None else self.differences.open()
 
-    def _finish(self, sent: Sent, submitted: Submitted) -> None:
-        self._book.finish(sent.request.client_order_id, submitted)
-        self._closed(sent.review, submitted)
-        self._noted(
-            {
-                "event": "outcome",
-                "order": submitted.client_order_id,
-                "outcome": submitted.outcome.value,
-                "code": submitted.code,
-                "message": submitted.message,
-                "broker_order": "" if submitted.order is None else submitted.order.order_id,
-            }
-        )
+    def _reduced(self, symbols: Sequence[str]) -> bool:
+        return self.differences is not None and self.differences.reduces(symbols)
 
-    def _closed(self, review: str, submitted: Submitted) -> Submitted:
-        if review and self.review_queue is not None:
+    def tell(self, kind: str, title: str, text: str) -> None:
+        """Tell whoever listens; nothing comes of its errors."""
+        if self._notify is not None:
             try:
-                self.review_queue.finish(review, submitted)
-            except Exception as error:
-                # the order is sent; `recover` finds the outcome by asking the broker
-                self._noted({"event": "review", "request": review, "problem": str(error)})
-        return submitted
-
-    def _follow(self, sent: Sent, submitted: Submitted) -> None:
-        """End an order that a kill overtook on its way: find it if need be, then cancel it."""
-        identity = submitted.client_order_id
-        if submitted.outcome is Outcome.UNRESOLVED:
-            found = self._looked_up(sent)
-            if found is None:
-                return  # it stays unresolved, and every kill report counts it
-            self._finish(sent, found)
-        cancel_working(
-            {sent.broker: self._known(sent.broker)},
-            lambda _, __: lambda order: order.client_order_id != identity,
-            sleep=self._sleep,
-        )
-
-    def _looked_up(self, sent: Sent) -> Submitted | None:
-        """Ask the broker for an order; None while it is still in doubt."""
-        request = sent.request
-        try:
-            order = self._known(sent.broker).find_order(request.client_order_id)
-        except Exception:
-            return None
-        if order is not None:
-            return Submitted(outcome=Outcome.CONFIRMED, client_order_id=request.client_order_id, order=order)
-        absent = self._book.absent(request.client_order_id)
-        if absent < 2 or self._clock() - sent.at < RESOLVE_AFTER:
-            return None
-        return denied(
-            request, code="LIVE_NOT_SENT", message="the broker has said twice that it does not have it"
-        )
-
-    def _record_gate(self, entry: GateEntry) -> None:
-        assert self._record is not None  # noqa: S101 - the gate is given this only with a record
-        sent = self._book.get(entry.order)
-        fields = {} if sent is None else {"request": asdict(sent.request), "broker": sent.broker}
-        self._record({"event": "intent", **asdict(entry), "time": entry.time.isoformat(), **fields})
-
-    def _noted(self, event: dict[str, Any]) -> None:
-        if self._record is not None:
-            try:
-                self._record(event)
-            except Exception:
-                # what is sent is sent; the gate keeps the next one back
-                self.unrecorded.append(event)
+                self._notify(kind, title, text)
+            except Exception as error:  # whoever is told may not keep anybody from trading or halting
+                self.diary.note("untold", title=title, problem=f"{type(error).__name__}: {error}")
 
 
 def _now() -> datetime:

@@ -23,7 +23,7 @@ def shrinks(broker: BrokerInterface, request: OrderRequest, doubtful: Sequence[S
     try:
         held = {holding.symbol: holding.quantity for holding in broker.get_positions()}
         working = list(broker.get_orders())
-    except Exception:
+    except Exception:  # adapters raise whatever their libraries raise; each of it means: unknown
         return None
     leaving: dict[str, float] = {}
     for order in working:
@@ -45,7 +45,7 @@ def keeper(broker: BrokerInterface, purposes: Mapping[str, OrderPurpose]) -> Cal
     held: dict[str, float] | None
     try:
         held = {holding.symbol: holding.quantity for holding in broker.get_positions()}
-    except Exception:
+    except Exception:  # as above: unknown, and then a foreign order counts as an entry
         held = None
 
     def keep(order: BrokerOrder) -> bool:

@@ -2,8 +2,8 @@
 
 Asking to cancel is not a cancel, and an answer to it is none either: an order counts as cancelled only when
 the broker lists it as final afterwards. What cannot be asked is unknown, never done. Each broker is asked in
-a thread of its own, since a broker that hangs must not keep the others waiting; failures are repeated with
-growing pauses, which is harmless for cancels.
+a thread of its own, and each order by one of a few, since a broker or a cancel that hangs must not keep the
+others waiting; failures are repeated with growing pauses, which is harmless for cancels.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from live.brokers.interface import BrokerInterface, BrokerOrder
@@ -26,6 +27,11 @@ PAUSE_SECONDS: Final = 0.1
 
 PATIENCE_SECONDS: Final = 20.0
 """How long one broker is waited for in all."""
+
+CALL_SECONDS: Final = 5.0
+"""How long the cancels of one attempt are waited for; what hangs longer is asked for again."""
+
+CALLS_AT_ONCE: Final = 4
 
 
 @dataclass(slots=True)
@@ -123,7 +129,9 @@ def cancel_working(
     """
     stops = {name: BrokerStop() for name in brokers}
     threads = [
-        threading.Thread(target=_stop, args=(name, broker, stops[name], keep, sleep, attempts), daemon=True)
+        threading.Thread(
+            target=_stop, args=(name, broker, stops[name], keep, sleep, attempts, patience), daemon=True
+        )
         for name, broker in brokers.items()
     ]
     for thread in threads:
@@ -145,6 +153,7 @@ def _stop(
     keep: Callable[[str, BrokerInterface], Callable[[BrokerOrder], bool]],
     sleep: Callable[[float], None],
     attempts: int,
+    patience: float,
 ) -> None:
     asked: dict[str, BrokerOrder] = {}
     listed = False
@@ -163,9 +172,8 @@ def _stop(
                 break
             asked.update((order.order_id, order) for order in todo)
             stop.unconfirmed = list(asked)
-            for order in todo:
-                _cancel(broker, order, stop)
-    except Exception as error:
+            _cancel_each(broker, todo, stop, patience / (attempts + 2))
+    except Exception as error:  # a kill goes on whatever an adapter raises; what is open is counted below
         stop.problems.append(f"{type(error).__name__}: {error}")
     _count(broker, stop, asked, listed)
 
@@ -173,16 +181,39 @@ def _stop(
 def _working(broker: BrokerInterface, stop: BrokerStop) -> list[BrokerOrder] | None:
     try:
         return [order for order in broker.get_orders() if order.is_open]
-    except Exception as error:
+    except Exception as error:  # of whatever the adapter's library raises
         stop.problems.append(f"its orders are unknown ({type(error).__name__}: {error})")
         return None
 
 
-def _cancel(broker: BrokerInterface, order: BrokerOrder, stop: BrokerStop) -> None:
-    try:
-        broker.cancel_order(order.order_id)
-    except Exception as error:
-        stop.problems.append(f"{order.order_id}: {type(error).__name__}: {error}")
+def _cancel_each(
+    broker: BrokerInterface, orders: list[BrokerOrder], stop: BrokerStop, patience: float
+) -> None:
+    waiting: SimpleQueue[BrokerOrder] = SimpleQueue()
+    for order in orders:
+        waiting.put(order)
+    open_calls: dict[str, float] = {}
+
+    def work() -> None:
+        while True:
+            try:
+                order = waiting.get_nowait()
+            except Empty:
+                return
+            open_calls[order.order_id] = time.monotonic()
+            try:
+                broker.cancel_order(order.order_id)
+            except Exception as error:  # the broker's list says what is cancelled; the rest is repeated
+                stop.problems.append(f"{order.order_id}: {type(error).__name__}: {error}")
+            open_calls.pop(order.order_id, None)
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(CALLS_AT_ONCE, len(orders)))]
+    for thread in threads:
+        thread.start()
+    until = time.monotonic() + min(CALL_SECONDS, patience)
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+    stop.problems += [f"{name}: no answer to the cancel" for name in list(open_calls)]
 
 
 def _count(broker: BrokerInterface, stop: BrokerStop, asked: Mapping[str, BrokerOrder], listed: bool) -> None:
@@ -192,7 +223,7 @@ def _count(broker: BrokerInterface, stop: BrokerStop, asked: Mapping[str, Broker
         return
     try:
         now = {order.order_id: order for order in broker.get_orders(open_only=False)}
-    except Exception as error:
+    except Exception as error:  # as above
         stop.problems.append(f"how its orders stand is unknown ({type(error).__name__}: {error})")
         return  # nothing that was asked for is confirmed
     stop.answered = True

@@ -1,7 +1,9 @@
 """Feeds: where a session takes its bars from.
 
 A feed says what its bars are like, and yields them as they are complete, after a given time. `ReplayFeed`
-plays stored bars at any speed.
+plays stored bars at any speed; `YahooFeed` asks Yahoo again and again, `YahooStream` listens to its stream;
+`feed_of` makes one from a line of text. Live feeds say of which bars nothing may be entered (`holds`), tell
+when they go stale, and have a watch that can reduce a kill switch. Names are imported when first used.
 """
 
 from __future__ import annotations
@@ -11,10 +13,37 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from live.feeds.events import FeedEvent
+    from live.feeds.holds import Hold, without_entries
     from live.feeds.replay import ReplayFeed
+    from live.feeds.spec import feed_of
+    from live.feeds.stale import StaleWatch
+    from live.feeds.yahoo import YahooFeed
+    from live.feeds.yahoo_stream import YahooStream
     from simulator.bars import Bars
 
-__all__ = ["Feed", "ReplayFeed"]
+__all__ = [
+    "Feed",
+    "FeedEvent",
+    "Hold",
+    "ReplayFeed",
+    "StaleWatch",
+    "YahooFeed",
+    "YahooStream",
+    "feed_of",
+    "without_entries",
+]
+
+_HOMES = {
+    "FeedEvent": "events",
+    "Hold": "holds",
+    "ReplayFeed": "replay",
+    "StaleWatch": "stale",
+    "YahooFeed": "yahoo",
+    "YahooStream": "yahoo_stream",
+    "feed_of": "spec",
+    "without_entries": "holds",
+}
 
 
 class Feed(Protocol):
@@ -39,6 +68,6 @@ class Feed(Protocol):
 
 
 def __getattr__(name: str) -> Any:
-    if name == "ReplayFeed":
-        return import_module("live.feeds.replay").ReplayFeed
+    if name in _HOMES:
+        return getattr(import_module(f"live.feeds.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

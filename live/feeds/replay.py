@@ -1,6 +1,6 @@
 """Stored bars, played as if they happened now, at any speed.
 
->>> feed = ReplayFeed("synthetic:2x30?seed=1", end="2020-01-15")
+>>> feed = ReplayFeed("synthetic:2x30?seed=1", end="2024-12-02")
 >>> sum(len(bars) for bars in feed.bars(after=None, rows=4))
 10
 """

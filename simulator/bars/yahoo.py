@@ -29,7 +29,7 @@ from urllib.parse import quote
 import numpy as np
 
 from simulator.bars.adjust import Adjust, Event, adjusted, check_adjust
-from simulator.bars.arrays import DAY, FIELDS, HOUR, MINUTE, Floats, Ints, stamp
+from simulator.bars.arrays import DAY, FIELDS, HOUR, MINUTE, SECOND, Floats, Ints, stamp
 from simulator.bars.clock import calendar_sessions, check_calendar, session_of, session_times
 from simulator.bars.panel import Bars, GuardPolicy
 from simulator.errors import DataError, FetchError, MissingExtraError, TwinstepError, did_you_mean
@@ -37,7 +37,7 @@ from simulator.errors import DataError, FetchError, MissingExtraError, TwinstepE
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Yahoo", "load_yahoo"]
+__all__ = ["Quoted", "Yahoo", "fetch_recent", "load_yahoo"]
 
 INTERVALS: Final = {
     "1d": DAY, "1h": HOUR, "30m": 30 * MINUTE, "15m": 15 * MINUTE, "5m": 5 * MINUTE, "1m": MINUTE,
@@ -47,6 +47,7 @@ SAME: Final = 1e-3  # relative: closes of the overlap that differ by more are a 
 DIGITS: Final = 7  # significant digits of a price stored as float32, which is what Yahoo sends
 FIRST_PAUSE: Final = 2.0  # seconds, doubled after every refusal
 CACHE_VERSION: Final = b"1"
+_TRADED: Final = "twinstep_traded"  # attribute of a table: when the last trade was, UTC ns
 _COLUMNS: Final = ("ts", *FIELDS, "dividend", "split")
 
 
@@ -74,6 +75,28 @@ class Yahoo:
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], int] = _now
     retries: int = 5
+
+
+@dataclass(frozen=True)
+class Quoted:
+    """One symbol's bars as they were quoted on their day, the one that still runs included.
+
+    Attributes
+    ----------
+    ts : (n,) int64
+        Labels, increasing; see `Bars`.
+    values : (n, 5) float64
+        Open, high, low, close, volume.
+    actions : list of (date, kind, value)
+        Splits and dividends of those days.
+    until : int
+        Up to when there are prices for sure, UTC ns: the last trade, or the last row's label.
+    """
+
+    ts: Ints
+    values: Floats
+    actions: list[Event]
+    until: int
 
 
 @dataclass
@@ -164,6 +187,25 @@ def load_yahoo(
     )
 
 
+def fetch_recent(
+    symbol: str,
+    *,
+    since: int,
+    interval: str = "1d",
+    calendar: str = "XNYS",
+    cache_dir: str | os.PathLike[str] | None = None,
+    yahoo: Yahoo | None = None,
+) -> Quoted:
+    """Return what Yahoo has of one symbol from the day of `since` (UTC ns) on; past the cache.
+
+    The last row may be a bar that is not over. Raises what `load_yahoo` raises, except FETCH_CACHE.
+    """
+    table = _patiently(symbol, interval, since, yahoo or Yahoo(), _cache_folder(cache_dir))
+    history = _as_quoted(symbol, table, calendar, interval)
+    events = _events(history, calendar, daily=interval == "1d")
+    return Quoted(history.ts, history.values, events, max(int(history.ts[-1]), table.attrs.get(_TRADED, 0)))
+
+
 def _until(symbol: str, history: _History, end: int, calendar: str, *, daily: bool) -> _History:
     stop = int(np.searchsorted(_days(history.ts, calendar, daily=daily), end, side="right"))
     if not stop:
@@ -252,20 +294,7 @@ def _fetch(
     symbol: str, interval: str, calendar: str, since: int | None, client: Yahoo, folder: Path
 ) -> _History:
     """Return a symbol's complete bars from Yahoo, as quoted; `since` in UTC ns, None for all there is."""
-    pause = FIRST_PAUSE
-    for attempt in range(client.retries + 1):
-        try:
-            table = _ask(symbol, interval, since, client, folder)
-            break
-        except _Refused:
-            if attempt == client.retries:
-                raise FetchError(
-                    f"Yahoo refuses {symbol}: too many requests, even after {client.retries} pauses; try "
-                    f"again in some minutes",
-                    code="FETCH_RATE_LIMIT",
-                ) from None
-            client.sleep(pause)
-            pause *= 2
+    table = _patiently(symbol, interval, since, client, folder)
     history = _as_quoted(symbol, table, calendar, interval)
     _, closes = session_times(calendar, _days(history.ts, calendar, daily=interval == "1d"))
     ends = closes if interval == "1d" else np.minimum(history.ts + INTERVALS[interval], closes)
@@ -278,6 +307,23 @@ def _fetch(
         history.dividend[complete],
         history.split[complete],
     )
+
+
+def _patiently(symbol: str, interval: str, since: int | None, client: Yahoo, folder: Path) -> pd.DataFrame:
+    """Return yfinance's table, waiting out rate limits with growing pauses."""
+    for attempt in range(client.retries):
+        try:
+            return _ask(symbol, interval, since, client, folder)
+        except _Refused:
+            client.sleep(FIRST_PAUSE * 2.0**attempt)
+    try:
+        return _ask(symbol, interval, since, client, folder)
+    except _Refused:
+        raise FetchError(
+            f"Yahoo refuses {symbol}: too many requests, even after {client.retries} pauses; try again in "
+            f"some minutes",
+            code="FETCH_RATE_LIMIT",
+        ) from None
 
 
 class _Refused(Exception):
@@ -310,6 +356,10 @@ def _ask(symbol: str, interval: str, since: int | None, client: Yahoo, folder: P
         ) from error
     if not len(table):
         raise _empty(symbol, "the table has no rows")
+    if interval != "1d":
+        # of daily bars the package would ask once more for it
+        traded = ticker.history_metadata.get("regularMarketTime")
+        table.attrs[_TRADED] = int(getattr(traded, "timestamp", lambda: 0)()) * SECOND
     return table
 
 

@@ -11,6 +11,7 @@ Where to look, from the outside in:
     sessions, commands,
     corporate_actions                   what comes before the bar
     entries, exits, exit_fills          fills at the open and inside the bar
+    matching                            whether an order fills on a bar, and at what price
     closing                             fills at its close
     holding, halts                      trails, marks, daily loss and drawdown
     risk, conflicts, limits, measures,
@@ -18,6 +19,7 @@ Where to look, from the outside in:
     packages, package_opening,
     package_settlement, collateral,
     open_loss, greeks, quotes           option packages
+    resting                             orders of a paper exchange, matched by the same rules
     positions, orders, levels, stops    what is open and what works
     money, liquidity, bars, slots,
     metrics, books, logbook             what all of these use

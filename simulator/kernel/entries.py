@@ -18,6 +18,7 @@ from simulator.kernel.exits import exit_after_entry
 from simulator.kernel.levels import initial_levels
 from simulator.kernel.liquidity import affordable, allowed_volume, spread_of, use_volume
 from simulator.kernel.logbook import log_event
+from simulator.kernel.matching import meets_inside, meets_open
 from simulator.kernel.money import buying_power, slipped, unit_cost
 from simulator.kernel.orders import cancel_order
 from simulator.kernel.positions import grow, open_position
@@ -49,31 +50,11 @@ def enter_at_open(
         open_, high, low = bar["open"], bar["high"], bar["low"]
     else:
         open_, high, low = -bar["open"], -bar["low"], -bar["high"]
-    kind = order["entry"]
-    fills = False
-    raw = open_
-    rule = codes.PRICE_OPEN_GAP
-    slips = codes.NO
-    if kind == codes.ENTRY_OPEN or kind == codes.ENTRY_CLOSE:
-        fills = True
-        rule = codes.PRICE_OPEN
-        slips = codes.YES
-    elif kind == codes.ENTRY_FIXED_OPEN:
-        fills = True
-        raw = order["trigger"]
-        rule = codes.PRICE_GIVEN
-    elif kind == codes.ENTRY_LIMIT or (kind == codes.ENTRY_STOP_LIMIT and order["triggered"] == 1):
-        fills = open_ <= order["limit"]
-        if params["limit_gap"] != codes.LIMIT_GAP_OPEN:
-            raw = min(order["limit"], high)
-    elif kind == codes.ENTRY_STOP:
-        fills = open_ >= order["trigger"]
-        slips = params["slip_stops"]
-        if params["stop_gap"] == codes.STOP_GAP_STOP_PRICE and low <= order["trigger"]:
-            raw = order["trigger"]
-    elif kind == codes.ENTRY_STOP_LIMIT and open_ >= order["trigger"]:
+    fills, reached, raw, rule, slips = meets_open(
+        params, order["entry"], order["triggered"], order["trigger"], order["limit"], open_, high, low
+    )
+    if reached:
         _note_trigger(logs, account_of(state), order)
-        fills = open_ <= order["limit"]
     if not fills:
         return 0.0
     available = buying_power(params, account_of(state))
@@ -95,28 +76,11 @@ def enter_inside(
     else:
         high, low, close = -bar["low"], -bar["high"], -bar["close"]
         up_first = not up_first
-    kind = order["entry"]
-    fills = False
-    by_limit = False
-    raw = order["trigger"]
-    rule = codes.PRICE_STOP
-    slips = codes.NO
-    if kind == codes.ENTRY_LIMIT or (kind == codes.ENTRY_STOP_LIMIT and order["triggered"] == 1):
-        fills = low <= order["limit"]
-        by_limit = True
-        raw = order["limit"]
-        rule = codes.PRICE_LIMIT
-    elif kind == codes.ENTRY_STOP:
-        fills = high >= order["trigger"]
-        slips = params["slip_stops"]
-    elif kind == codes.ENTRY_STOP_LIMIT:
-        if high >= order["trigger"]:
-            _note_trigger(logs, account_of(state), order)
-            fills = order["trigger"] <= order["limit"]
-    elif kind == codes.ENTRY_FIXED_BAR:
-        fills = True
-        rule = codes.PRICE_GIVEN
-        by_limit = order["limit"] == order["limit"]
+    fills, reached, by_limit, raw, rule, slips = meets_inside(
+        params, order["entry"], order["triggered"], order["trigger"], order["limit"], high, low
+    )
+    if reached:
+        _note_trigger(logs, account_of(state), order)
     if not fills:
         return 0.0
     spent = enter(state, logs, market, params, order_slot, t, raw, codes.INSIDE, rule, slips, available)

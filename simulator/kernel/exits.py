@@ -13,9 +13,10 @@ from simulator.kernel import codes
 from simulator.kernel._jit import kernel_jit
 from simulator.kernel.bars import tradable
 from simulator.kernel.exit_fills import exit_fill, leave_as_given, stop_out, take_targets_and_adds
+from simulator.kernel.matching import stop_follows, stop_goes_first, target_waits
 from simulator.kernel.money import buying_power
 from simulator.kernel.orders import cancel_reversal
-from simulator.kernel.stops import TRAIL_NONE, raise_trail, raised
+from simulator.kernel.stops import TRAIL_NONE, raise_trail, stop_met
 from simulator.kernel.views import account_of, clock_at, part_at, position_at
 
 __all__ = ["exit_after_entry", "exit_at_open", "exit_inside", "forced_at_close"]
@@ -83,7 +84,7 @@ def exit_at_open(state: Any, logs: Any, market: Any, params: Any, slot: int, t: 
         stop_out(state, logs, market, params, slot, t, raw, position["stop_now"], rule)
         return 0.0
     if open_ >= position["next_target"] or open_ >= position["next_add"]:
-        if params["target_gap"] == codes.TARGET_GAP_TARGET or not low <= position["stop_now"]:
+        if not target_waits(params, low, position["stop_now"]):
             available = buying_power(params, account_of(state))
             return take_targets_and_adds(
                 state, logs, market, params, slot, t, open_, open_, low, codes.YES, available
@@ -138,14 +139,9 @@ def exit_inside(
     rises = high >= position["next_target"] or high >= position["next_add"]
     if not trails and not low <= position["stop_now"] and not rises:
         return 0.0
-    hit, after_rise, extreme, level = _stop_met(position, params, trails, up_first, open_, high, low, close)
-    stop_first = params["collision"] == codes.COLLISION_STOP_FIRST or (
-        params["collision"] == codes.COLLISION_PATH and not after_rise
-    )
-    if params["target_gap"] == codes.TARGET_GAP_STOP and open_ >= position["next_target"]:
-        stop_first = True
+    hit, after_rise, extreme, level = stop_met(position, params, trails, up_first, open_, high, low, close)
     spent = 0.0
-    if not hit or not stop_first:
+    if not hit or not stop_goes_first(params, after_rise, open_, position["next_target"]):
         spent = take_targets_and_adds(
             state, logs, market, params, slot, t, high, open_, low, codes.NO, available
         )
@@ -166,49 +162,6 @@ def exit_inside(
 
 
 @kernel_jit
-def _stop_met(
-    position: Any,
-    params: Any,
-    trails: bool,
-    up_first: bool,
-    open_: float,
-    high: float,
-    low: float,
-    close: float,
-) -> tuple[bool, bool, float, float]:
-    # Whether the bar meets the stop, whether after the high rather than before it, the extreme that the trail
-    # has risen from by then, and the level that it meets.
-    level = position["stop_now"]
-    hit = False
-    after_rise = False
-    extreme = position["peak"]
-    if params["trail_rule"] == codes.TRAIL_PATH and trails:
-        if up_first:
-            extreme = high
-            level = raised(position, params, high)
-            hit = low <= level
-            after_rise = True
-        else:
-            extreme = open_
-            level = raised(position, params, open_)
-            hit = low <= level
-            if not hit:
-                extreme = high
-                level = raised(position, params, high)
-                hit = close <= level
-                after_rise = True
-    elif low <= level:
-        hit = True
-        after_rise = params["collision"] == codes.COLLISION_PATH and up_first
-    elif trails:
-        extreme = high
-        level = raised(position, params, high)
-        hit = low <= level
-        after_rise = True
-    return hit, after_rise, extreme, level
-
-
-@kernel_jit
 def exit_after_entry(
     state: Any,
     logs: Any,
@@ -222,19 +175,8 @@ def exit_after_entry(
     close: float,
     up_first: bool,
 ) -> None:
-    """Stop side of the bar in which a resting entry filled.
-
-    A limit entry is filled on the way down, so a low beyond the stop came after it. A stop entry is filled on
-    the way up, and the low may have come before: the collision convention decides, and a close beyond the
-    stop settles it.
-    """
+    """Stop side of the bar in which a resting entry filled; `met` is the price that it filled for."""
     position = position_at(state, slot)
     level = position["stop_now"]
-    if not low <= level:
-        return
-    if not by_limit and not close <= level:
-        if params["collision"] == codes.COLLISION_TARGET_FIRST:
-            return
-        if params["collision"] == codes.COLLISION_PATH and not up_first:
-            return
-    stop_out(state, logs, market, params, slot, t, min(level, met), level, codes.PRICE_STOP)
+    if stop_follows(params, level, by_limit, low, close, up_first):
+        stop_out(state, logs, market, params, slot, t, min(level, met), level, codes.PRICE_STOP)

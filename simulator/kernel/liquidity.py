@@ -14,7 +14,7 @@ from simulator.kernel._jit import kernel_jit
 from simulator.kernel.money import unit_cost
 from simulator.kernel.views import account_of, bar_at, instrument_at, spread_at, spread_room, symbol_at
 
-__all__ = ["affordable", "allowed_volume", "spread_of", "use_volume"]
+__all__ = ["affordable", "allowed_volume", "spread_of", "use_volume", "volume_left"]
 
 
 @kernel_jit
@@ -36,13 +36,18 @@ def allowed_volume(state: Any, market: Any, params: Any, t: int, sym: int, qty: 
         symbol["used_row"] = row
         symbol["used_volume"] = 0.0
     volume = bar_at(market, t, sym)["volume"]
+    return volume_left(params, instrument_at(market, sym)["lot"], volume, symbol["used_volume"], qty)
+
+
+@kernel_jit
+def volume_left(params: Any, lot: float, volume: float, used: float, qty: float) -> float:
+    """Part of `qty` that the volume cap leaves of a bar's volume, of which `used` is taken."""
     left = 0.0
     if volume > 0.0:
         cap = params["volume_cap"] * volume
-        left = cap - symbol["used_volume"]
+        left = cap - used
         if left < 1e-9 * cap:  # what rounding leaves is no volume
             left = 0.0
-    lot = instrument_at(market, sym)["lot"]
     if left < qty:
         if params["risk_on"] == 1 and lot > 0.0:
             left = np.floor(left / lot + 1e-9) * lot

@@ -8,7 +8,7 @@ from simulator.kernel import codes
 from simulator.kernel._jit import kernel_jit
 from simulator.kernel.views import leg_at, package_at
 
-__all__ = ["buying_power", "commission", "package_fee", "slipped", "unit_cost"]
+__all__ = ["buying_power", "commission", "leg_fee", "package_fee", "slipped", "unit_cost"]
 
 
 @kernel_jit
@@ -61,19 +61,23 @@ def package_fee(state: Any, params: Any, slot: int, qty: float, session: int) ->
     traded = 0
     for k in range(package["legs"]):
         leg = leg_at(state, slot, k)
-        units = float(leg["ratio"]) * qty
-        if leg["right"] == 0:
-            fee += params["per_share"] * units * package["multiplier"]
-            traded += 1
-        elif leg["expiry"] > session:
-            part = params["per_contract"] * units
-            if params["leg_cap"] > 0.0 and part > params["leg_cap"]:
-                part = params["leg_cap"]
-            fee += part
+        if leg["right"] == 0 or leg["expiry"] > session:
+            fee += leg_fee(params, leg["right"], float(leg["ratio"]) * qty, package["multiplier"])
             traded += 1
     if traded == 0:
         return 0.0
     return max(fee + params["per_order"], params["commission_min"])
+
+
+@kernel_jit
+def leg_fee(params: Any, right: int, units: float, multiplier: float) -> float:
+    """Fees of one leg: of `units` contracts, with their cap, or of that many times `multiplier` shares."""
+    if right == 0:
+        return params["per_share"] * units * multiplier
+    fee = params["per_contract"] * units
+    if params["leg_cap"] > 0.0 and fee > params["leg_cap"]:
+        return params["leg_cap"]
+    return fee
 
 
 @kernel_jit

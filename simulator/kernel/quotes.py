@@ -41,6 +41,7 @@ __all__ = [
     "intrinsic",
     "package_quote",
     "price_rule",
+    "quote_quality",
     "share_of",
     "worst_payoff",
 ]
@@ -149,11 +150,20 @@ def _stored(market: Any, t: int, sym: int, leg: Any) -> tuple[int, float, float,
         or quote["expiry"] != leg["expiry"]
         or quote["right"] != leg["right"]
         or quote["strike"] != leg["strike"]
-        or not (quote["bid"] >= 0.0 and quote["ask"] > 0.0 and quote["ask"] >= quote["bid"])
     ):
         return QUOTE_NONE, np.nan, np.nan, 0.0
-    quality = QUOTE_OK if quote["bid"] > 0.0 else QUOTE_ZERO_BID
+    quality = quote_quality(quote["bid"], quote["ask"])
+    if quality == QUOTE_NONE:
+        return QUOTE_NONE, np.nan, np.nan, 0.0
     return quality, quote["bid"], quote["ask"], quote["delta"]
+
+
+@kernel_jit
+def quote_quality(bid: float, ask: float) -> int:
+    """Whether a quote is there and not crossed, and whether something can be sold at it."""
+    if not (bid >= 0.0 and ask > 0.0 and ask >= bid):
+        return QUOTE_NONE
+    return QUOTE_OK if bid > 0.0 else QUOTE_ZERO_BID
 
 
 @kernel_jit

@@ -12,7 +12,7 @@ import numpy as np
 from simulator.kernel import codes
 from simulator.kernel._jit import kernel_jit
 
-__all__ = ["break_even", "raise_trail", "raised", "set_stop_now", "trail_from"]
+__all__ = ["break_even", "raise_trail", "raised", "set_stop_now", "stop_met", "trail_from"]
 
 TRAIL_NONE = 0
 TRAIL_PERCENT = 1
@@ -65,6 +65,52 @@ def raised(position: Any, params: Any, extreme: float) -> float:
     if params["stop_and_trail"] == codes.BOTH_TRAIL_REPLACES:
         return level
     return max(level, position["stop"])
+
+
+@kernel_jit
+def stop_met(
+    position: Any,
+    params: Any,
+    trails: bool,
+    up_first: bool,
+    open_: float,
+    high: float,
+    low: float,
+    close: float,
+) -> tuple[bool, bool, float, float]:
+    """Match the stop in force with a bar, in which a trail may rise where the convention says so.
+
+    Returns whether the bar meets it, whether after the high rather than before it, the extreme that the trail
+    has risen from by then, and the level that is met.
+    """
+    level = position["stop_now"]
+    hit = False
+    after_rise = False
+    extreme = position["peak"]
+    if params["trail_rule"] == codes.TRAIL_PATH and trails:
+        if up_first:
+            extreme = high
+            level = raised(position, params, high)
+            hit = low <= level
+            after_rise = True
+        else:
+            extreme = open_
+            level = raised(position, params, open_)
+            hit = low <= level
+            if not hit:
+                extreme = high
+                level = raised(position, params, high)
+                hit = close <= level
+                after_rise = True
+    elif low <= level:
+        hit = True
+        after_rise = params["collision"] == codes.COLLISION_PATH and up_first
+    elif trails:
+        extreme = high
+        level = raised(position, params, high)
+        hit = low <= level
+        after_rise = True
+    return hit, after_rise, extreme, level
 
 
 @kernel_jit

@@ -42,6 +42,8 @@ from simulator.results.tables import group_packages, group_trades, monthly_table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simulator.approval import Reviewed
+    from simulator.results.counterfactuals import Counterfactuals
     from simulator.types import ResultSink
 
     Benchmark = pd.Series[float] | Bars | str | None
@@ -64,6 +66,9 @@ class Result:
         their first closes and held. `with_benchmark` sets it later.
     """
 
+    reviewed: Reviewed | None = None
+    """What a person made of the signals, where the run had an `approval`."""
+
     def __init__(self, raw: RawRun, *, benchmark: Benchmark = None) -> None:
         self.raw = raw
         self._benchmark = benchmark
@@ -78,7 +83,9 @@ class Result:
 
     def with_benchmark(self, benchmark: Benchmark) -> Result:
         """Return the same run measured against something else."""
-        return Result(self.raw, benchmark=benchmark)
+        other = Result(self.raw, benchmark=benchmark)
+        other.reviewed = self.reviewed
+        return other
 
     # Logs as tables
 
@@ -264,6 +271,14 @@ class Result:
         made = self.__dict__.get("_interval")
         return made if isinstance(made, IntervalReport) else None
 
+    def counterfactuals(self) -> Counterfactuals:
+        """Return what the signals that were refused would have come to, and what each rule saved.
+
+        Made on the first call, which runs each of them alone to its end; see `simulator.shadow`.
+        """
+        self._check_log()
+        return self._counterfactuals
+
     # Handing on
 
     def summary(self, *, width: int | None = None, color: bool | None = None) -> str:
@@ -392,6 +407,12 @@ class Result:
                 code="ENGINE_INTERVAL",
             )
         return self.raw.interval_runner()
+
+    @cached_property
+    def _counterfactuals(self) -> Counterfactuals:
+        from simulator.results.counterfactuals import counterfactuals_of
+
+        return counterfactuals_of(self.raw)
 
     def _verdict_counts(self) -> dict[str, float]:
         if len(self.raw.verdicts) != self.raw.metrics["signals"][0]:

@@ -9,6 +9,7 @@ import pytest
 
 from journal.contract import JournalContract
 from journal.trade_journal import TradeJournal
+from simulator.errors import ConfigError
 
 
 class TestOnSqlite(JournalContract):
@@ -30,5 +31,5 @@ class TestOnPostgresql(JournalContract):
 
 
 def test_the_contract_says_what_is_missing() -> None:
-    with pytest.raises(NotImplementedError):
-        JournalContract().make_journal()
+    with pytest.raises(ConfigError, match="Lacking is a JournalContract without make_journal"):
+        type("Lacking", (JournalContract,), {})

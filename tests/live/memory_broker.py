@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar, cast
+from typing import Literal, TypeVar, cast
 
 from live.brokers.interface import (
     Account,
@@ -23,6 +25,7 @@ from simulator.errors import ConfigError, UnknownNameError
 from simulator.types import OrderState
 
 T = TypeVar("T")
+Kind = Literal["trade", "exercise", "assignment", "expiry"]
 
 START = datetime(2026, 3, 2, 15, tzinfo=UTC)
 CASH = 100_000.0
@@ -56,9 +59,11 @@ class MemoryBroker(BrokerInterface):
         self.faults: dict[str, Callable[[Callable[[], object]], object] | type[Exception]] = {}
         self._cash = CASH
         self._held: dict[str, float] = {}
+        self._cost: dict[str, float] = {}
         self._resting: dict[str, Resting] = {}
         self._orders: dict[str, BrokerOrder] = {}
         self._executions: list[Execution] = []
+        self._lock = threading.RLock()
 
     @property
     def broker(self) -> str:
@@ -83,6 +88,40 @@ class MemoryBroker(BrokerInterface):
         for name in list(self._resting):
             if name in self._resting:
                 self._match(name)
+
+    def part(self, order_id: str, quantity: float, price: float | None = None) -> None:
+        """Fill a part of a working order, or all that is left of it."""
+        resting = self._resting[order_id]
+        order = resting.order
+        price = self._net(order) if price is None else price
+        filled = order.filled + quantity
+        if filled >= order.quantity:
+            self._fill(order_id, price)
+            return
+        average = ((order.average_price or 0.0) * order.filled + price * quantity) / filled
+        resting.order = self._orders[order_id] = replace(
+            order, state=OrderState.PARTIALLY_FILLED, filled=filled, average_price=average
+        )
+        self._book(resting.order, quantity / order.quantity)
+        self._guard(resting)
+
+    def book(self, symbol: str, quantity: float, price: float, *, order_id: str = "", kind: Kind = "trade",
+             execution_id: str = "", time: datetime | None = None) -> Execution:  # fmt: skip
+        """Let an execution happen that no order of the test asked for: a foreign trade, an assignment."""
+        self._held[symbol] = self._held.get(symbol, 0.0) + quantity
+        done = Execution(
+            execution_id=execution_id or f"E{len(self._executions) + 1}",
+            order_id=order_id, time=time or self.now, symbol=symbol, side=1 if quantity > 0 else -1,
+            quantity=abs(quantity), price=price, multiplier=unit(symbol), kind=kind,
+        )  # fmt: skip
+        self._executions.append(done)
+        return done
+
+    def split(self, symbol: str, ratio: float) -> None:
+        """Split a stock: more shares at a lower cost; working orders stay as they are."""
+        self._held[symbol] *= ratio
+        self._cost[symbol] /= ratio
+        self.prices[symbol] /= ratio
 
     def submit_order(self, request: OrderRequest) -> Submitted:
         def do() -> Submitted:
@@ -153,7 +192,13 @@ class MemoryBroker(BrokerInterface):
         return self._call(
             "get_positions",
             lambda: [
-                Holding(symbol=symbol, quantity=held, multiplier=unit(symbol), mark=self.prices.get(symbol))
+                Holding(
+                    symbol=symbol,
+                    quantity=held,
+                    multiplier=unit(symbol),
+                    mark=self.prices.get(symbol),
+                    average_price=self._cost.get(symbol),
+                )
                 for symbol, held in sorted(self._held.items())
                 if held
             ],
@@ -173,13 +218,17 @@ class MemoryBroker(BrokerInterface):
         )
 
     def _call(self, name: str, do: Callable[[], T]) -> T:
+        def locked() -> T:
+            with self._lock:
+                return do()
+
         self.calls.append(name)
         fault = self.faults.get(name)
         if fault is None:
-            return do()
+            return locked()
         if isinstance(fault, type):
             raise fault(f"{name} failed")
-        return cast(T, fault(do))
+        return cast(T, fault(locked))
 
     def _find(self, client_order_id: str) -> BrokerOrder | None:
         found = [order for order in self._orders.values() if order.client_order_id == client_order_id]
@@ -243,35 +292,40 @@ class MemoryBroker(BrokerInterface):
     def _fill(self, name: str, price: float) -> None:
         resting = self._resting.pop(name)
         order = resting.order
-        self._orders[name] = replace(
+        rest = (order.quantity - order.filled) / order.quantity
+        resting.order = self._orders[name] = replace(
             order, state=OrderState.FILLED, filled=order.quantity, average_price=price
         )
-        for leg in order.legs:
-            cost = self.prices[leg.symbol]
-            self._held[leg.symbol] = self._held.get(leg.symbol, 0.0) + leg.quantity
-            self._cash -= leg.quantity * cost * unit(leg.symbol)
-            self._executions.append(
-                Execution(
-                    execution_id=f"E{len(self._executions) + 1}",
-                    order_id=name,
-                    time=self.now,
-                    symbol=leg.symbol,
-                    side=1 if leg.quantity > 0 else -1,
-                    quantity=abs(leg.quantity),
-                    price=cost,
-                    multiplier=unit(leg.symbol),
-                )
-            )
+        self._book(order, rest)
         if resting.oco:
             for other in [key for key, held in self._resting.items() if held.oco == resting.oco]:
                 self._end(other, OrderState.CANCELLED)
-        for child in resting.children:
-            if (
-                f"{name}-oco" not in {held.oco for held in self._resting.values()}
-                and child is not (resting.children[0])
-            ):
+        self._guard(resting)
+
+    def _book(self, order: BrokerOrder, share: float) -> None:
+        for leg in order.legs:
+            cost, quantity = self.prices[leg.symbol], leg.quantity * share
+            self._cash -= quantity * cost * unit(leg.symbol)
+            self._cost[leg.symbol] = cost
+            self.book(leg.symbol, quantity, cost, order_id=order.order_id)
+
+    def _guard(self, resting: Resting) -> None:
+        """Let the children of a bracket stand for what is filled of it."""
+        parent = resting.order
+        standing = [one for one in self._resting.values() if one.order.parent_id == parent.order_id]
+        for one in standing:
+            leg = one.order.legs[0]
+            legs = (Leg(leg.symbol, math.copysign(parent.filled, leg.quantity)),)
+            one.order = self._orders[one.order.order_id] = replace(
+                one.order, quantity=parent.filled, legs=legs
+            )
+        for number, child in enumerate([] if standing else resting.children):
+            name = f"{parent.order_id}-oco"
+            if number and name not in {held.oco for held in self._resting.values()}:
                 continue  # the first child has filled at once
-            self._place(child, parent=name, oco=f"{name}-oco")
+            leg = child.legs[0]
+            legs = (Leg(leg.symbol, math.copysign(parent.filled, leg.quantity)),)
+            self._place(replace(child, legs=legs), parent=parent.order_id, oco=name)
 
     def _end(self, name: str, state: OrderState) -> None:
         resting = self._resting.pop(name, None)

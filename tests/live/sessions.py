@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
-from live.account import identity
-from live.recording import unpack
 from live.session import Session
-from live.store import SessionStore
+from live.sessions.account import identity
+from live.sessions.recording import unpack
+from live.sessions.store import SessionStore
 from simulator.commands import Command
 from simulator.engine import Run, prepare
 from simulator.kernel.state import LOG_NAMES
@@ -22,6 +22,10 @@ from simulator.signals import Signals
 from tests.simulator.kernel.generate import Configuration
 
 __all__ = ["answer_of", "backtest_of", "few", "opened", "push_all", "scratch", "signals_at", "time_of"]
+
+
+PHASES = (Phase.explicit, Phase.generate)
+"""Examples are not made smaller: each plays whole sessions, and their seed is printed with them."""
 
 
 def scratch() -> tempfile.TemporaryDirectory[str]:
@@ -38,6 +42,7 @@ def few(count: int) -> settings:
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
+        phases=PHASES,
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from live.brokers.contract import BrokerContract
 from live.brokers.interface import BrokerInterface, OrderRequest, Submitted
+from simulator.errors import ConfigError
 from tests.live.memory_broker import MemoryBroker
 
 
@@ -53,3 +54,30 @@ def test_a_broker_that_breaks_the_contract_is_noticed(broken: type[MemoryBroker]
 
     with pytest.raises(AssertionError):
         getattr(Contract(), check)()
+
+
+def test_a_contract_that_does_not_say_how_a_broker_is_reached_is_refused_where_it_is_written() -> None:
+    with pytest.raises(
+        ConfigError, match="TestNothing is a BrokerContract without make_broker and move"
+    ) as caught:
+
+        class TestNothing(BrokerContract):
+            pass
+
+    assert caught.value.code == "LIVE_CONTRACT"
+    with pytest.raises(ConfigError, match="without move: move"):
+
+        class TestHalf(BrokerContract):
+            def make_broker(self) -> BrokerInterface:
+                return MemoryBroker()
+
+    class Base(BrokerContract, unfinished=True):
+        def make_broker(self) -> BrokerInterface:
+            return MemoryBroker()
+
+    class TestWhole(Base):
+        def move(self, broker: BrokerInterface, prices: Mapping[str, float]) -> None:
+            assert isinstance(broker, MemoryBroker)
+            broker.move(prices)
+
+    TestWhole().test_an_empty_account_is_flat_and_says_so()

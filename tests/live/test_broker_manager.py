@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from live.automation_config import ExecutionMode
+from live.automation.config import ExecutionMode
 from live.brokers.interface import Leg, OrderRequest, Outcome, Submitted, client_order_id
 from live.brokers.manager import BrokerManager
 from live.clock import FakeClock
+from live.intents import IntentLog
 from live.kill_switch import KillSwitch, KillSwitchError
 from live.review_queue import ReviewQueue, ReviewRequest
-from simulator.errors import ConfigError, TwinstepError
+from simulator.errors import ConfigError, JournalError, TwinstepError
 from tests.live.memory_broker import START, MemoryBroker
 
 PUT = "SPY261218P00500000"
@@ -46,7 +47,10 @@ Make = Callable[..., BrokerManager]
 def make(broker: MemoryBroker, switch: KillSwitch, clock: FakeClock, tmp_path: Path) -> Make:
     def manager(**options: Any) -> BrokerManager:
         queue = ReviewQueue(tmp_path / "reviews", switch, clock=clock)
-        options = {"brokers": {"memory": broker}, "kill_switch": switch, "review_queue": queue, **options}
+        options = {
+            "brokers": {"memory": broker}, "kill_switch": switch, "review_queue": queue,
+            "intents": IntentLog.in_memory(), **options,
+        }  # fmt: skip
         return BrokerManager(clock=clock, sleep=lambda _: None, **options)
 
     return manager
@@ -130,7 +134,7 @@ def test_the_id_of_an_order_follows_from_what_it_is() -> None:
 def test_orders_go_where_their_symbol_or_kind_leads(switch: KillSwitch, clock: FakeClock) -> None:
     brokers = {name: MemoryBroker(name) for name in ("stocks", "options", "special")}
     routes = {"stock": "stocks", "option": "options", "MSFT": "special"}
-    manager = BrokerManager(brokers, switch, routes=routes, clock=clock)
+    manager = BrokerManager(brokers, switch, routes=routes, clock=clock, intents=IntentLog.in_memory())
     spread = OrderRequest(
         client_order_id="s", legs=(Leg(PUT, -1.0), Leg("SPY261218P00490000", 1.0)), order_class="multi_leg"
     )
@@ -142,22 +146,23 @@ def test_orders_go_where_their_symbol_or_kind_leads(switch: KillSwitch, clock: F
 def test_an_order_without_a_way_is_refused(switch: KillSwitch) -> None:
     brokers = {"a": MemoryBroker(), "b": MemoryBroker()}
     with pytest.raises(ConfigError) as caught:
-        BrokerManager(brokers, switch).submit_order(order())
+        BrokerManager(brokers, switch, intents=IntentLog.in_memory()).submit_order(order())
     assert caught.value.code == "LIVE_ROUTE"
-    manager = BrokerManager(brokers, switch, routes={"AAPL": "a", "MSFT": "b"})
+    manager = BrokerManager(brokers, switch, routes={"AAPL": "a", "MSFT": "b"}, intents=IntentLog.in_memory())
     package = OrderRequest(
         client_order_id="s", legs=(Leg("AAPL", 1.0), Leg("MSFT", 1.0)), order_class="multi_leg"
     )
     with pytest.raises(ConfigError):
         manager.submit_order(package)
     with pytest.raises(TwinstepError) as unknown:
-        BrokerManager(brokers, switch, routes={"AAPL": "c"})
+        BrokerManager(brokers, switch, routes={"AAPL": "c"}, intents=IntentLog.in_memory())
     assert unknown.value.code == "NAME_BROKER"
 
 
 def test_real_money_needs_key_flag_and_a_switch_of_its_own(tmp_path: Path, switch: KillSwitch) -> None:
     real = {"real": MemoryBroker(paper=False)}
     live = KillSwitch(tmp_path / "live", scope="live")
+    log: dict[str, Any] = {"intents": IntentLog.in_memory()}
     both: dict[str, Any] = {"live_key": True, "live_flag": True}
     cases: list[tuple[dict[str, Any], KillSwitch, ExecutionMode, str]] = [
         (both, live, ExecutionMode.PAPER_ONLY, "LIVE_PAPER_ONLY"),
@@ -169,10 +174,10 @@ def test_real_money_needs_key_flag_and_a_switch_of_its_own(tmp_path: Path, switc
     ]
     for options, which, mode, code in cases:
         with pytest.raises(ConfigError) as caught:
-            BrokerManager(real, which, mode=mode, **options)
+            BrokerManager(real, which, mode=mode, **log, **options)
         assert caught.value.code == code
     real["real"].move({"AAPL": 100.0})
-    manager = BrokerManager(real, live, mode=ExecutionMode.LIVE, **both)
+    manager = BrokerManager(real, live, mode=ExecutionMode.LIVE, **log, **both)
     assert submit(manager, order()).code == "LIVE_HALTED"  # nobody has armed it
     live.arm("ada", "the first day")
     assert submit(manager, order()).outcome is Outcome.CONFIRMED
@@ -185,7 +190,7 @@ def test_a_mode_is_checked_when_it_is_changed(make: Make) -> None:
     assert caught.value.code == "LIVE_NO_QUEUE"
     assert manager.mode is ExecutionMode.PAPER_ONLY
     with pytest.raises(ConfigError):
-        BrokerManager({}, manager.kill_switch)
+        BrokerManager({}, manager.kill_switch, intents=IntentLog.in_memory())
 
 
 # Outcomes
@@ -278,32 +283,65 @@ def test_an_answer_that_cannot_be_is_unresolved(make: Make, broker: MemoryBroker
 
 
 def test_the_intent_is_recorded_before_and_the_outcome_after(make: Make, broker: MemoryBroker) -> None:
-    events: list[dict[str, Any]] = []
-    sent_by_then: list[int] = []
+    log = IntentLog.in_memory()
+    known_then: list[str] = []
 
-    def record(event: dict[str, Any]) -> None:
-        events.append(event)
-        sent_by_then.append(broker.calls.count("submit_order"))
+    def looks(do: Callable[[], object]) -> object:
+        sent = log.find("o1")
+        assert sent is not None
+        known_then.extend(event.kind for event in log.events())
+        assert sent.request == order()
+        return do()
 
-    submit(make(record=record), order())
-    assert [event["event"] for event in events] == ["intent", "outcome"]
-    assert sent_by_then == [0, 1]
-    assert events[0]["request"]["client_order_id"] == events[1]["order"] == "o1"
-    assert events[0]["state"] == "ACTIVE"
+    broker.faults["submit_order"] = looks
+    submit(make(intents=log), order())
+    assert known_then == ["intent"]
+    intent, outcome = log.events()
+    assert (intent.order, intent.data["state"], intent.data["broker"]) == ("o1", "ACTIVE", "memory")
+    assert intent.data["request"]["legs"] == [{"symbol": "AAPL", "quantity": 10.0}]
+    assert (outcome.kind, outcome.data["outcome"], outcome.data["broker_order"]) == (
+        "outcome", "confirmed", "B1",
+    )  # fmt: skip
 
 
-def test_what_cannot_be_recorded_is_not_sent(make: Make, broker: MemoryBroker) -> None:
-    def full(event: dict[str, Any]) -> None:
-        raise OSError("disk full")
+def test_what_cannot_be_recorded_is_not_sent_and_halts(
+    make: Make, broker: MemoryBroker, switch: KillSwitch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise JournalError("the disk is full", code="JOURNAL_FULL")
 
-    manager = make(record=full)
-    denied = submit(manager, order())
-    assert (denied.outcome, denied.code) == (Outcome.DENIED, "LIVE_NOT_RECORDED")
-    assert "submit_order" not in broker.calls
-    broker.hold("AAPL", 10)
-    guard = order(2, -10.0, kind="stop", stop_price=90.0, purpose="protect")
-    assert submit(manager, guard).outcome is Outcome.CONFIRMED
-    assert [event["event"] for event in manager.unrecorded] == ["outcome", "outcome"]
+    told: list[str] = []
+    log = IntentLog.in_memory()
+    manager = make(intents=log, notify=lambda kind, title, text: told.append(kind))
+    with monkeypatch.context() as patched:
+        for name in ("begin", "store", "note"):
+            patched.setattr(log, name, full)
+        denied = submit(manager, order())
+        assert (denied.outcome, denied.code) == (Outcome.DENIED, "LIVE_NOT_RECORDED")
+        assert "submit_order" not in broker.calls
+        assert (switch.state, told) == ("HALTED", ["kill_switch"])
+        assert "could not be recorded" in switch.status["reason"]
+        broker.hold("AAPL", 10)
+        guard = order(2, -10.0, kind="stop", stop_price=90.0, purpose="protect")
+        assert submit(manager, guard).outcome is Outcome.CONFIRMED
+        assert manager.engage_kill_switch("still", "ada").halt.state == "HALTED"
+        assert submit(manager, order(3)).code == "LIVE_HALTED"
+        assert [entry.kind for entry in manager.diary.unwritten] == ["outcome", "kill", "cancel"]
+    assert submit(manager, order(4)).code == "LIVE_HALTED"  # there is room again, and nobody has armed
+    switch.arm("ada", "there is room again")
+    assert submit(manager, order(5)).outcome is Outcome.CONFIRMED
+    assert manager.diary.unwritten == []
+    assert [event.kind for event in log.events()] == [
+        "outcome",
+        "kill",
+        "cancel",
+        "denied",
+        "intent",
+        "outcome",
+    ]
+    sent = log.find("o2")
+    assert sent is not None
+    assert sent.order is not None
 
 
 # The gate

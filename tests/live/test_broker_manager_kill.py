@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from journal.database import Database
 from live.brokers.interface import BrokerOrder, Leg, OrderRequest, Outcome, Submitted
 from live.brokers.manager import BrokerManager
 from live.brokers.stopping import cancel_working
+from live.intents import IntentLog
 from live.kill_switch import KillSwitch
 from live.review_queue import ReviewQueue
 from tests.live.memory_broker import MemoryBroker
@@ -43,7 +45,13 @@ def working(manager: BrokerManager, count: int, start: int = 100) -> list[str]:
 
 
 def manager_of(switch: KillSwitch, **brokers: MemoryBroker) -> BrokerManager:
-    return BrokerManager(brokers, switch, routes={"stock": next(iter(brokers))}, sleep=lambda _: None)
+    return BrokerManager(
+        brokers,
+        switch,
+        intents=IntentLog.in_memory(),
+        routes={"stock": next(iter(brokers))},
+        sleep=lambda _: None,
+    )
 
 
 def test_a_kill_cancels_what_enters_and_keeps_what_leaves(switch: KillSwitch, broker: MemoryBroker) -> None:
@@ -233,7 +241,9 @@ def test_with_the_journal_gone_and_the_queue_gone_and_the_broker_down_it_halts(
     queue = ReviewQueue(tmp_path / "reviews", switch)
     broken = MemoryBroker()
     broken.move({"AAPL": 100.0})
-    manager = BrokerManager({"memory": broken}, switch, queue, record=gone, sleep=gone)
+    journal = Database(tmp_path / "journal.db")
+    manager = BrokerManager({"memory": broken}, switch, queue, intents=IntentLog(journal), sleep=gone)
+    journal.close()
     monkeypatch.setattr(queue, "void_all", gone)
     broken.faults = dict.fromkeys(("get_orders", "cancel_order", "get_positions"), ValueError)
     report = manager.engage_kill_switch("x", "ada")

@@ -14,8 +14,9 @@ from sqlalchemy import Connection, select, update
 from journal import schema
 from journal.database import Database
 from live import Receipt, Session, verify_parity
-from live.recording import Piece, decode_frame, decode_piece, encode_piece, pack, unpack
-from live.store import SessionStore, sealed
+from live.sessions.frames import decode_frame
+from live.sessions.recording import Piece, decode_piece, encode_piece, pack, unpack
+from live.sessions.store import SessionStore, sealed
 from simulator import Bars, load_bars, setup
 from simulator.errors import JournalError, UnknownNameError
 from simulator.kernel.state import from_bytes, to_bytes
@@ -38,6 +39,11 @@ def path(bars: Bars, tmp_path: Path) -> Path:
     return made
 
 
+@pytest.fixture(autouse=True, params=[4_096, 16], ids=["whole", "in stretches"])
+def stretches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("live.comparing.replay._ROWS", request.param)
+
+
 def change(path: Path, how: Callable[[Connection], Any]) -> Receipt:
     with Database(path) as database, database.write() as connection:
         how(connection)
@@ -57,7 +63,7 @@ def with_another_close(database: Database, connection: Connection, *, reseal: bo
     data = encode_piece(Piece(piece.bars.replaced(panel=panel), piece.signals, piece.commands))
     connection.execute(update(inputs).where(inputs.c.bar == CHANGED).values(data=data))
     if reseal:
-        seal = SessionStore(database, "paper").get(connection).seals()[0]
+        seal = SessionStore(database, "paper").get(connection).segments()[0].seal
         connection.execute(update(steps).where(steps.c.bar == CHANGED).values(input=sealed(seal, data)))
 
 
@@ -176,6 +182,7 @@ def test_an_engine_that_answers_otherwise_is_found(path: Path, monkeypatch: pyte
         return params
 
     monkeypatch.setattr("simulator.engine.params_of", mutated)
+    monkeypatch.setattr("simulator.stepper.params_of", mutated)
     found = verify_parity(path).difference
     assert found is not None
     assert found.log in ("fills", "events", "verdicts", "trades", "equity")

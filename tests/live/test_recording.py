@@ -12,12 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from live.history import History
-from live.recording import (
+from live.sessions.frames import decode_frame, encode_frame
+from live.sessions.history import History
+from live.sessions.recording import (
     Piece,
-    decode_frame,
     decode_piece,
-    encode_frame,
     encode_piece,
     pack,
     records_of_commands,
@@ -70,7 +69,7 @@ def pieces_of(c: Configuration) -> list[Piece]:
     return made
 
 
-@few(30)
+@few(15)
 @given(configurations(), st.booleans(), st.integers(0, 2**31))
 def test_a_piece_comes_back_as_it_was(c: Configuration, options: bool, seed: int) -> None:
     if options:
@@ -100,7 +99,7 @@ def test_a_piece_comes_back_as_it_was(c: Configuration, options: bool, seed: int
     equal_bars(joined.bars(), c.bars)
 
 
-@few(20)
+@few(10)
 @given(configurations(), st.integers(1, 9), st.integers(0, 2**31))
 def test_a_history_with_a_limit_is_the_tail_of_one_without(c: Configuration, limit: int, seed: int) -> None:
     if c.bars.detail is None:

@@ -19,7 +19,7 @@ import pytest
 from journal.database import Database
 from journal.trade_journal import TradeJournal
 from live import FakeClock, KillSwitch, ReplayFeed, Session, queue_command, verify_parity
-from live.account import identity
+from live.sessions.account import identity
 from simulator import Bars, Command, RiskLimits, Run, Signals, load_bars
 from simulator.engine import signals_of
 from simulator.errors import ConfigError, DataError, EngineError, JournalError, SignalError, StrategyError
@@ -106,7 +106,11 @@ def test_bars_twice_late_or_revised_are_recorded_and_ignored(bars: Bars, path: P
     with Session(path, like=bars, name="clean") as session, Database(path, read_only=True) as database:
         session.push(bars[:7])
         with database.read() as connection:
-            kinds = connection.exec_driver_sql("SELECT kind FROM inputs WHERE kind <> 'bar'").scalars().all()
+            kinds = (
+                connection.exec_driver_sql("SELECT kind FROM inputs WHERE kind <> 'bar' ORDER BY id")
+                .scalars()
+                .all()
+            )
     assert kinds == ["duplicate", "duplicate", "revised", "late", "duplicate"]
 
 
@@ -211,7 +215,7 @@ def test_a_changed_configuration_is_refused_or_recorded(bars: Bars, path: Path) 
 def test_another_engine_is_refused(bars: Bars, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Session(path, like=bars) as session:
         session.push(bars[:5])
-    monkeypatch.setattr("live.session.ENGINE_HASH", "f" * 64)
+    monkeypatch.setattr("live.sessions.opening.ENGINE_HASH", "f" * 64)
     with pytest.raises(EngineError, match="the engine was"):
         Session(path, like=bars)
 
@@ -296,20 +300,20 @@ def test_a_full_disk_stores_nothing_and_the_session_goes_on(bars: Bars, path: Pa
 def test_memory_does_not_grow(path: Path) -> None:
     import tracemalloc
 
-    many = load_bars("synthetic:3x6000?seed=2")
+    many = load_bars("synthetic:3x3600?seed=2")
     with Session(path, like=many, group=200, history=50) as session:
-        session.push(many[:2_000])
+        session.push(many[:1_200])
         tracemalloc.start()
         try:
-            session.push(many[2_000:3_000])
+            session.push(many[1_200:1_800])
             early = tracemalloc.get_traced_memory()[0]
-            session.push(many[3_000:])
+            session.push(many[1_800:])
             late = tracemalloc.get_traced_memory()[0]
         finally:
             tracemalloc.stop()
         assert len(session.seen()) <= 500
-        assert session.bars == 6_000
-    assert late - early < 400_000  # of 3,000 bars, which hold more than three times that
+        assert session.bars == 3_600
+    assert late - early < 300_000  # of 1,800 bars, which hold more than three times that
 
 
 def test_run_stops_after_the_bar(bars: Bars, path: Path) -> None:

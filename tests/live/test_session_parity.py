@@ -38,7 +38,7 @@ def played(c: Configuration, edges: list[int], restarts: set[int], group: int) -
         return answer
 
 
-@few(25)
+@few(8)
 @given(configurations(), st.integers(0, 2**32 - 1))
 def test_bar_by_bar_with_restarts_is_a_backtest(c: Configuration, seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -47,7 +47,7 @@ def test_bar_by_bar_with_restarts_is_a_backtest(c: Configuration, seed: int) -> 
     assert first_difference(backtest_of(c), found) == ""
 
 
-@few(15)
+@few(8)
 @given(configurations(), st.integers(0, 2**32 - 1))
 def test_several_bars_per_transaction_are_the_same(c: Configuration, seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -55,7 +55,7 @@ def test_several_bars_per_transaction_are_the_same(c: Configuration, seed: int) 
     assert first_difference(backtest_of(c), found) == ""
 
 
-@few(20)
+@few(8)
 @given(configurations(), st.integers(0, 2**32 - 1))
 def test_options_beside_stocks(c: Configuration, seed: int) -> None:
     random = np.random.default_rng(seed)

@@ -110,9 +110,9 @@ def test_memory_growth_sees_what_a_run_takes() -> None:
     assert 0.7 * size < grown < 3 * size
 
 
-def test_alternating_runs_take_turns_after_a_warm_up() -> None:
+def test_alternating_runs_take_turns_each_right_after_one_of_its_own() -> None:
     calls: list[str] = []
     runs = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
     seconds = measure.alternating(runs, 2)
-    assert calls == ["a", "b", "a", "b", "a", "b"]
+    assert calls == ["a", "a", "b", "b", "a", "a", "b", "b"]
     assert [len(values) for values in seconds.values()] == [2, 2]

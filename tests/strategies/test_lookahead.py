@@ -55,7 +55,8 @@ class Leak(Strategy):
     """Buys where `where` says so; the planted leaks differ only in that."""
 
     def where(self, bars: Bars) -> Mask:
-        raise NotImplementedError  # each planted leak has its own
+        """Nowhere, where a planted leak has no `where` of its own."""
+        return np.zeros_like(bars.close, dtype=bool)
 
     def signals(self, bars: Bars) -> Signals:
         return self.emit(bars, self.where(bars), 1, stop_percent=5.0)

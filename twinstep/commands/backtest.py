@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -32,6 +32,12 @@ from twinstep.options import (
 from twinstep.parameters import parse_parameters
 from twinstep.wiring import describe_bars, find_strategy, read_bars, read_benchmark, simulate, write_outputs
 
+if TYPE_CHECKING:
+    from simulator.approval import Approval
+    from simulator.approval_study import ApprovalStudy
+    from simulator.bars import Bars
+    from twinstep.config import Settings
+
 __all__ = ["EXAMPLES", "backtest"]
 
 EXAMPLES: Final = (
@@ -41,8 +47,12 @@ EXAMPLES: Final = (
     "  twinstep backtest my_idea.py:MyIdea --data prices/ --start 2015-01-01 --json\n"
     "  twinstep backtest short-put-spread --underlying sample:spx --iv sample:vix --cash 1000000\n"
     "  twinstep backtest sma-cross --journal trade_journal.db\n"
-    "  twinstep backtest atr-channel --interval --set risk.max_open_positions=8"
+    "  twinstep backtest atr-channel --interval --set risk.max_open_positions=8\n"
+    "  twinstep backtest sma-cross --approval delay=exp:2h,veto=0.1,expiry=1d --approval-seeds 100"
 )
+
+
+PERSON: Final = "Person in the loop"
 
 
 def backtest(
@@ -71,6 +81,26 @@ def backtest(
     costs: CostsName = None,
     no_risk: NoRisk = False,
     changes: Set = None,
+    approval: Annotated[
+        str | None,
+        typer.Option(
+            metavar="delay=2h,…",
+            help="A person approves entries: delay=2h or exp:2h, expiry=1d, veto=0.1, drift=1 (percent), "
+            "seed=7, hours=09:00-17:00@Europe/Berlin.",
+            rich_help_panel=PERSON,
+            show_default=False,
+        ),
+    ] = None,
+    approval_seeds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="With --approval: also draw so many seeds, and show what waiting costs.",
+            rich_help_panel=PERSON,
+            show_default=False,
+        ),
+    ] = None,
     interval: Annotated[
         bool,
         typer.Option(
@@ -131,12 +161,18 @@ def backtest(
     )
     if open_report and settings.report.path is None:
         raise ConfigError("--open has nothing to open; name a report with --report FILE", code="CLI_OPEN")
+    if approval_seeds is not None and approval is None:
+        raise ConfigError("--approval-seeds belongs to --approval", code="CLI_EXCLUSIVE")
+    person = None if approval is None else _person(approval)
     check_journal(journal)
     chosen = find_strategy(strategy, parse_parameters(param or ()))
     bars = with_options(read_bars(settings), iv, surface, rate_pct, settings)
     head = describe_bars(bars)
     benchmark_bars = read_benchmark(bars, settings)
-    result = simulate(bars, chosen, settings).with_benchmark(benchmark_bars)
+    result = simulate(bars, chosen, settings, approval=person).with_benchmark(benchmark_bars)
+    study = None
+    if person is not None and approval_seeds is not None:
+        study = _study(bars, chosen, person, approval_seeds, settings)
     spread = None
     if settings.report.interval:
         with working("the worst and best conventions"):
@@ -147,6 +183,10 @@ def backtest(
         if spread is not None:
             emit()
             emit(str(spread))
+        for more in (result.reviewed, study):
+            if more is not None:
+                emit()
+                emit(str(more))
     written = write_outputs(result, settings)
     stored = None if journal is None else store_result(result, journal)
     if as_json:
@@ -157,6 +197,8 @@ def backtest(
             "metrics": result.metrics,
             "verdicts": result.verdict_counts.to_dict(orient="index"),
             "interval": None if spread is None else spread.to_dict(),
+            "review": None if result.reviewed is None else result.reviewed.counts,
+            "approval": None if study is None else study.plain(),
             "fingerprint": result.fingerprint,
             "files": written,
             "journal": stored,
@@ -169,3 +211,19 @@ def backtest(
             note(stored_words(stored))
     if open_report:
         typer.launch(str(Path(str(settings.report.path)).resolve()))
+
+
+def _person(text: str) -> Approval:
+    from simulator.approval import Approval
+
+    return Approval.parse(text)
+
+
+def _study(bars: Bars, strategy: Any, person: Approval, seeds: int, settings: Settings) -> ApprovalStudy:
+    from simulator.approval_study import approval_study
+
+    with working(f"{seeds:,} seeds of the person in the loop"):
+        return approval_study(
+            bars, strategy, person, seeds=seeds, cash=settings.account.cash, risk=settings.risk,
+            costs=settings.costs, conventions=settings.conventions,
+        )  # fmt: skip

@@ -5,14 +5,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from live.kill_switch import Scope
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, TwinstepError
 from twinstep.console import emit, emit_json, note
 from twinstep.options import Json
+
+if TYPE_CHECKING:
+    from twinstep.account_lines import AccountLines
 
 __all__ = ["ARM_EXAMPLES", "KILL_EXAMPLES", "STATUS_EXAMPLES", "arm", "kill", "status"]
 
@@ -26,7 +30,7 @@ ARM_EXAMPLES: Final = (
     'Examples:\n\n\b\n  twinstep arm --by ada --reason "the feed is back"\n'
     '  twinstep arm --by ada --reason "the feed is back" --confirm'
 )
-STATUS_EXAMPLES: Final = "Examples:\n\n\b\n  twinstep status\n  twinstep status --json"
+STATUS_EXAMPLES: Final = "Examples:\n\n\b\n  twinstep status\n  twinstep status --name trend --json"
 
 Folder = Annotated[
     str | None,
@@ -101,8 +105,21 @@ def arm(
     emit(f"{switch.state}: {place}: armed for {chosen} by {by}")
 
 
-def status(folder: Folder = None, journal: Journal = None, as_json: Json = False) -> None:
-    """Show whether trading is halted, by whom, when and why, and what the journal says.
+def status(
+    folder: Folder = None,
+    journal: Journal = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name",
+            metavar="NAME",
+            help="The session; without it, the one that was stepped last.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show whether trading is halted, by whom, when and why, and how the account stands in the journal.
 
     Needs no journal: figures that cannot be read are unknown.
     """
@@ -113,6 +130,8 @@ def status(folder: Folder = None, journal: Journal = None, as_json: Json = False
     found = switches.look(place)
     found["journal"] = figures(place, journal)
     if as_json:
+        found["account"] = _account(str(found["journal"]["path"]), name, found["journal"]["problems"])
+        found["requests"] = _waiting(place)
         emit_json(found)
         return
     emit(f"{found['state']}: {found['folder']} ({found['scope']})")
@@ -125,6 +144,65 @@ def status(folder: Folder = None, journal: Journal = None, as_json: Json = False
     emit(f"session: {_or_unknown(shown['session'])}")
     for problem in [*found["problems"], *shown["problems"]]:
         note(f"warning: {problem}")
+    if shown["session"] not in (None, "none"):
+        _show_account(place, str(shown["path"]), name, found)
+
+
+def _show_account(place: Path, journal: str, name: str | None, found: dict[str, Any]) -> None:
+    """Draw the account, once everything that matters more is printed."""
+    from twinstep.commands.desk import request_lines
+    from twinstep.console import print_table
+    from twinstep.paper_view import DeskView
+
+    problems: list[str] = []
+    account = _lines(journal, name, problems)
+    for problem in problems:
+        note(f"warning: {problem}")
+    if account is not None:
+        emit()
+        requests = request_lines(place / "reviews")
+        print_table(
+            DeskView(
+                account=account,
+                switch=found["state"],
+                why=found["why"],
+                mode="LIVE" if found["scope"] == "live" else "PAPER",
+                requests=requests,
+            )
+        )
+
+
+def _account(journal: str, name: str | None, problems: list[str]) -> dict[str, Any] | None:
+    from dataclasses import asdict
+
+    if any("cannot be read" in problem for problem in problems):
+        return None
+    account = _lines(journal, name, problems)
+    return None if account is None else asdict(account)
+
+
+def _lines(journal: str, name: str | None, problems: list[str]) -> AccountLines | None:
+    import sqlite3
+
+    from twinstep.account_lines import stored_lines, stored_sessions
+
+    try:
+        names = [name] if name is not None else stored_sessions(journal)
+        found = stored_lines(journal, names[0]) if names else None
+        if names and found is None:
+            problems.append(f"the journal {journal} has no session {names[0]!r}")
+    except (sqlite3.Error, OSError, ValueError, KeyError, TwinstepError) as error:
+        problems.append(f"the account in {journal} cannot be read ({error})")
+        return None
+    return found
+
+
+def _waiting(place: Path) -> list[dict[str, Any]]:
+    from dataclasses import asdict
+
+    from twinstep.commands.desk import request_lines
+
+    return [asdict(one) for one in request_lines(place / "reviews")]
 
 
 def _or_unknown(value: object) -> str:

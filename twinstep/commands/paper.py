@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -31,10 +31,10 @@ from twinstep.parameters import parse_parameters
 from twinstep.wiring import describe_bars, find_strategy, read_bars, title
 
 if TYPE_CHECKING:
-    from rich.live import Live
-
-    from live.outcome import StepOutcome
+    from live.kill_switch import KillSwitch
     from live.session import Session
+    from twinstep.config import Settings
+    from twinstep.paper_watch import Watch
 
 __all__ = ["PAPER_EXAMPLES", "PARITY_EXAMPLES", "paper", "parity"]
 
@@ -42,15 +42,16 @@ PAPER_EXAMPLES: Final = (
     "Examples:\n\n\b\n"
     "  twinstep paper --strategy donchian-breakout --end 2004-12-31\n"
     "  twinstep paper --strategy sma-cross --speed 20 --journal desk.db --name trend\n"
+    "  twinstep paper --strategy sma-cross --feed 'yfinance:AAPL,MSFT?interval=1m' --lines 1\n"
     "  twinstep paper --data sample:spx --iv sample:vix --strategy short-put-spread --start 2014-01-01\n"
     "  twinstep parity paper"
 )
 PARITY_EXAMPLES: Final = (
-    "Examples:\n\n\b\n  twinstep parity\n  twinstep parity trend --journal desk.db --json"
+    "Examples:\n\n\b\n  twinstep parity\n  twinstep parity trend --journal desk.db --json\n"
+    "  twinstep parity trend --against sample:stocks"
 )
 
 SESSION: Final = "Session"
-_LOOKS: Final = 8  # a second
 
 
 def paper(
@@ -106,6 +107,27 @@ def paper(
             rich_help_panel=SESSION,
         ),
     ] = 1,
+    feed: Annotated[
+        str | None,
+        typer.Option(
+            "--feed",
+            metavar="SPEC",
+            help="Bars as they happen, as yfinance:AAPL,MSFT?interval=1m, in place of --data.",
+            rich_help_panel=SESSION,
+            show_default=False,
+        ),
+    ] = None,
+    lines: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Where no terminal is, a line of the account every N bars; 1 for bars as they happen, "
+            "else 0: a line per trade only.",
+            rich_help_panel=SESSION,
+            show_default=False,
+        ),
+    ] = None,
     accept_change: Annotated[
         str | None,
         typer.Option(
@@ -125,6 +147,8 @@ def paper(
         config, changes, source=data, symbols=symbols, start=start, end=end, timeframe=timeframe, cash=cash,
         conventions=conventions, costs=costs, no_risk=no_risk,
     )  # fmt: skip
+    if feed is not None and data is not None:
+        raise ConfigError("--feed and --data both say where bars come from; drop one", code="CLI_EXCLUSIVE")
     parameters = parse_parameters(param or ())
     if parameters and len(strategy) > 1:
         raise ConfigError(
@@ -132,27 +156,43 @@ def paper(
             code="CLI_EXCLUSIVE",
         )
     chosen = [find_strategy(spec, parameters) for spec in strategy]
-    market = with_options(read_bars(settings), iv, surface, rate_pct, settings)
-    head = describe_bars(market)
     where = place(journal, "paper").where
-    from live.feeds.replay import ReplayFeed
     from live.kill_switch import KillSwitch, switch_folder
     from live.session import Session
+    from twinstep.paper_watch import Watch, feed_line, request_reader, spoken
 
+    source = _feed(feed, settings, speed, iv, surface, rate_pct)
+    head = (
+        describe_bars(source.like) if feed is None else {"name": feed, "symbols": list(source.like.symbols)}
+    )
     switch = None if "://" in where else KillSwitch(switch_folder(where))
-    with Session(
-        where, feed=ReplayFeed(market, speed=speed), strategies=chosen, cash=settings.account.cash,
-        risk=settings.risk, costs=settings.costs, conventions=settings.conventions, name=name,
-        kill_switch=switch, group=group, accept_change=accept_change,
-    ) as session:  # fmt: skip
+    with ExitStack() as ending:
+        session = ending.enter_context(
+            Session(
+                where, feed=source, strategies=chosen, cash=settings.account.cash, risk=settings.risk,
+                costs=settings.costs, conventions=settings.conventions, name=name, kill_switch=switch,
+                group=group, accept_change=accept_change,
+            )
+        )  # fmt: skip
         before = session.bars
         if not as_json:
-            emit(title(head))
+            emit(title(head) if feed is None else f"{feed}: {', '.join(source.like.symbols)}")
             if before:
                 note(f"session {name!r} goes on after {before:,} bars")
-        watch = _Watch(quiet=as_json)
-        with watch:
-            stepped = session.run(bars, tell=watch.tell)
+        watch = Watch(
+            quiet=as_json,
+            every=int(source.live) if lines is None else lines,
+            requests=request_reader(where) if switch is not None else tuple,
+            feed=feed_line(source, feed or settings.data.source),
+        )
+        watch.begin(session)
+        _alerted(ending, session, settings, switch)
+        if source.live:
+            ending.callback(source.close)
+            source.on_event(spoken)
+            source.watch(switch)
+        ending.enter_context(watch)
+        stepped = session.run(bars, tell=watch.tell)
         summary = _summary(session, stepped, watch)
         stopped = session.stopped
     if as_json:
@@ -165,14 +205,44 @@ def paper(
 
 def parity(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The session.")] = "paper",
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="SOURCE",
+            help="Compare trade by trade with a backtest over other bars, as coarse or coarser, and name why "
+            "they differ.",
+            show_default=False,
+        ),
+    ] = None,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--strategy",
+            metavar="STRATEGY",
+            help="With --against: asked anew over those bars, in place of the recorded signals.",
+            show_default=False,
+        ),
+    ] = None,
+    param: Param = None,
     journal: JournalPath = None,
     as_json: Json = False,
 ) -> None:
     """Replay a session's recorded inputs through the backtest and compare every byte.
 
-    Exit code 3 where something differs; the first difference is named.
+    With --against the backtest is one over other bars, and trades are compared. Exit code 3 where something
+    differs; the first difference is named.
     """
     where = place(journal, "paper").where
+    if against is not None:
+        _compare(where, name, against, strategy or [], parse_parameters(param or ()), as_json)
+        return
+    if strategy or param:
+        raise ConfigError(
+            "--strategy and --param say what is asked over the bars of --against; without it the recorded "
+            "inputs are replayed",
+            code="CLI_EXCLUSIVE",
+        )
     from live.parity import verify_parity
 
     receipt = verify_parity(where, name)
@@ -184,82 +254,68 @@ def parity(
         raise typer.Exit(EXIT_FOUND)
 
 
-class _Watch:
-    """What is shown while a session runs: a live table on a terminal, a line per trade elsewhere."""
+def _compare(
+    where: str, name: str, against: str, strategy: list[str], parameters: dict[str, Any], as_json: bool
+) -> None:
+    from live.comparison import compare_with_backtest
+    from simulator.bars import load_bars
 
-    def __init__(self, *, quiet: bool) -> None:
-        self.quiet = quiet
-        self.signals = self.fills = self.trades = self.refused = self.gaps = 0
-        self._live: Live | None = None
-
-    def __enter__(self) -> _Watch:
-        if not self.quiet and sys.stdout.isatty():
-            from rich.live import Live
-
-            self._live = Live(refresh_per_second=_LOOKS, transient=True)
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live is not None:
-            self._live.stop()
-
-    def tell(self, session: Session, outcome: StepOutcome) -> None:
-        self.signals += outcome.signals
-        self.fills += len(outcome.logs["fills"])
-        self.trades += len(outcome.trades)
-        self.refused += len(outcome.refused)
-        self.gaps += len(outcome.gaps)
-        if self.quiet:
-            return
-        for gap in outcome.gaps:
-            note(str(gap))
-        for bar in outcome.refused:
-            note(f"{bar.kind} bar {_day(bar.ts)}: recorded and ignored")
-        if self._live is not None:
-            self._live.update(_view(session, self))
-            return
-        for trade in outcome.logs["trades"]:
-            emit(_trade_line(session, trade))
+    if parameters and len(strategy) != 1:
+        raise ConfigError("--param belongs to one --strategy", code="CLI_EXCLUSIVE")
+    chosen = [find_strategy(spec, parameters) for spec in strategy]
+    found = compare_with_backtest(where, load_bars(against), name, strategies=chosen or None)
+    if as_json:
+        emit_json(found.plain())
+    else:
+        emit(str(found))
+    if not found.ok:
+        raise typer.Exit(EXIT_FOUND)
 
 
-def _trade_line(session: Session, trade: Any) -> str:
-    from simulator.types import ExitReason
+def _alerted(ending: ExitStack, session: Session, settings: Settings, switch: KillSwitch | None) -> None:
+    """Tell whoever the configuration names; what waits to be told at the end still goes out."""
+    from live.alerting.addresses import alerts_from
 
-    side = "long" if trade["side"] > 0 else "short"
-    reason = ExitReason(int(trade["exit_reason"])).label
-    return (
-        f"{_day(int(trade['exit_ts']))} {session.symbols[trade['sym']]} {side} {trade['qty']:g}: "
-        f"{trade['entry_price']:.2f} to {trade['exit_price']:.2f}, {trade['pnl']:+,.2f} ({reason})"
+    alerts = alerts_from(settings.alerts)
+    if alerts is None:
+        return
+    from live.alerting.watch import watch
+    from live.review_queue import ReviewQueue
+
+    ending.callback(alerts.close)
+    reviews = None if switch is None else switch.folder / "reviews"
+    queue = None if switch is None or reviews is None else ReviewQueue(reviews, switch)
+    ending.callback(watch(session, alerts, review_queue=queue).close)
+
+
+def _feed(
+    spec: str | None,
+    settings: Settings,
+    speed: float | None,
+    iv: str | None,
+    surface: str,
+    rate_pct: float,
+) -> Any:
+    """Return the feed that is meant: stored bars at some speed, or bars as they happen."""
+    if spec is None:
+        from live.feeds.replay import ReplayFeed
+
+        market = with_options(read_bars(settings), iv, surface, rate_pct, settings)
+        describe_bars(market)  # says where there is no bar
+        return ReplayFeed(market, speed=speed)
+    if iv is not None:
+        raise ConfigError(
+            "--iv models options on stored bars; a feed of bars as they happen has none", code="CLI_EXCLUSIVE"
+        )
+    from live.feeds import feed_of
+
+    data = settings.data
+    return feed_of(
+        spec, speed=speed, start=data.start, end=data.end, calendar=data.calendar, cache_dir=data.cache_dir
     )
 
 
-def _view(session: Session, watch: _Watch) -> Any:
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    account = session.state.account[0]
-    grid = Table(box=None, pad_edge=False)
-    for column in ("symbol", "side", "quantity", "entry", "mark", "profit"):
-        grid.add_column(column, justify="left" if column in ("symbol", "side") else "right")
-    for slot in session.state.open_slots["slot"][: int(account["n_positions"])]:
-        held = session.state.positions[slot]
-        sign, mark = int(held["side"]), float(held["mark"]) * int(held["side"])
-        gain = sign * (mark - float(held["entry_price"])) * float(held["qty"]) * float(held["multiplier"])
-        grid.add_row(
-            session.symbols[held["sym"]], "long" if sign > 0 else "short", f"{held['qty']:g}",
-            f"{held['entry_price']:.2f}", f"{mark:.2f}", f"{gain:+,.2f}",
-        )  # fmt: skip
-    state = _halt(session)
-    head = (
-        f"{_day(session.last_ts or 0)}  bar {session.bars:,}  equity {account['equity']:,.2f}  "
-        f"cash {account['cash']:,.2f}  {state}  working {int(account['n_orders'])}  closed {watch.trades}"
-    )
-    return Group(Text(head), grid)
-
-
-def _summary(session: Session, stepped: int, watch: _Watch) -> dict[str, Any]:
+def _summary(session: Session, stepped: int, watch: Watch) -> dict[str, Any]:
     account = session.state.account[0]
     return {
         "session": session.name,

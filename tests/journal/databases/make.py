@@ -111,6 +111,36 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "snapshots": [
         {"session_id": 1, "bars": 1, "state": b"\x04", "memory": b"", "closes": b"", "closes_bars": 0}
     ],
+    "orders": [
+        {
+            "id": 1, "account": "desk", "client_order_id": "tw-1", "broker": "paper", "symbol": "AAPL",
+            "order_class": "bracket", "purpose": "entry", "bar_ts": TS, "request": "{}",
+            "outcome": "confirmed", "broker_order": "B1", "state": "filled", "quantity": 10.0, "filled": 10.0,
+            "average_price": 100.25, "final": 1, "sent_ts": TS, "updated_ts": TS,
+        }
+    ],
+    "events": [
+        {
+            "account": "desk", "ts": TS, "kind": "fill", "key": "fill:paper:test:E1",
+            "client_order_id": "tw-1", "symbol": "AAPL", "data": '{"quantity":10.0}',
+        }
+    ],
+    "reviews": [
+        {
+            "account": "desk", "review": "R-0000000000000001", "kind": "request", "state": "approved",
+            "broker": "paper", "symbol": "AAPL", "created_ts": TS, "decided_ts": TS + 10**9,
+            "decided_by": "ada", "price": 100.0,
+        }
+    ],
+    "counterfactuals": [
+        {
+            "case_key": "session:1:0", "source": "paper", "origin": "rule", "name": "heat",
+            "outcome": "rejected", "session": "paper", "ts": TS, "symbol": "AAPL", "side": 1,
+            "asked": 10.0, "state": "closed", "quantity": 10.0, "entry_ts": TS, "entry_price": 100.0,
+            "exit_ts": TS + 10**9, "exit_price": 98.0, "exit_reason": "stop", "r_multiple": -1.0,
+            "pnl": -20.0, "updated_ts": TS,
+        }
+    ],
 }  # fmt: skip
 
 

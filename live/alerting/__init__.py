@@ -1,0 +1,1 @@
+"""The parts of alerts: where they go, and what a session tells."""

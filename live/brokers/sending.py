@@ -1,0 +1,248 @@
+"""Sending one order, and finding out what became of it.
+
+An id is taken, the gate asked, the intent written, the call made, and the answer understood: these four steps
+are the whole way of an order, and nothing else sends. What is not answered stays UNRESOLVED until the broker
+has the order, or has said twice, some time apart, that it has not.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from live.brokers.book import Sent
+from live.brokers.errors import AccessRefused, BrokerError, DuplicateOrder
+from live.brokers.interface import OrderRequest, Outcome, Submitted, denied, unresolved
+from live.brokers.shrinking import shrinks
+from live.submit_gate import may_pass
+from simulator.errors import JournalError
+
+if TYPE_CHECKING:
+    from live.brokers.manager import BrokerManager
+
+__all__ = ["Sender"]
+
+RESOLVE_AFTER: Final = timedelta(seconds=5)
+"""How long an order that the broker does not know stays in doubt."""
+
+
+class Sender:
+    """What a manager sends by."""
+
+    def __init__(self, manager: BrokerManager) -> None:
+        self._manager = manager
+        self._exits = threading.Lock()
+
+    def send(
+        self, name: str, request: OrderRequest, review: str = "", bar_time: datetime | None = None
+    ) -> Submitted:
+        """Send an order to the broker `name`, once; returns what became of it, and never raises for it."""
+        try:
+            sent = self._manager.book.begin(
+                request, name, self._manager.clock(), review=review, bar_time=bar_time
+            )
+            if sent is None:
+                return self._closed(review, self._manager.book.again(request))
+        except JournalError as error:
+            state = self._manager.kill_switch.state
+            code = "LIVE_NOT_RECORDED" if may_pass(state, request.purpose) else f"LIVE_{state}"
+            return self._closed(review, self._kept_back(request, code, str(error)))
+        reason = self._doubt(name, request)
+        if reason is not None:
+            self._manager.book.give_back(request.client_order_id)
+            return self._closed(review, reason)
+        submitted, overtaken = self._passed(name, request)
+        self._finish(sent, submitted)
+        if submitted.code == "LIVE_DUPLICATE_ID" and (found := self._looked_up(sent)) is not None:
+            self._finish(sent, found)
+        if overtaken and submitted.outcome in (Outcome.CONFIRMED, Outcome.UNRESOLVED):
+            self._follow(sent, submitted)
+        now = self._manager.book.peek(request.client_order_id)
+        return submitted if now is None else now.submitted
+
+    def _doubt(self, name: str, request: OrderRequest) -> Submitted | None:
+        """Say why nothing may be entered now, None where it may; what leaves a position is never in doubt."""
+        if request.purpose != "entry":
+            return None
+        other = self._manager.book.doubtful(request)
+        if other:
+            message = f"order {other} in the same symbol is unresolved"
+            return denied(request, code="LIVE_UNRESOLVED", message=message)
+        why = self._manager.unreconciled.get(name)
+        if why is not None:
+            message = f"{name} is not reconciled: {why}"
+            return denied(request, code="LIVE_UNRECONCILED", message=message)
+        return None
+
+    def _passed(self, name: str, request: OrderRequest) -> tuple[Submitted, bool]:
+        broker = self._manager.known(name)
+        # one at a time, so that two exits do not both count on the same position
+        held = request.purpose != "entry" and self._exits.acquire(timeout=RESOLVE_AFTER.total_seconds())
+        sending: list[bool] = []
+
+        def send() -> Submitted:
+            sending.append(True)
+            return broker.submit_order(request)
+
+        try:
+            passed = self._manager.gate.submit(
+                request.client_order_id,
+                request.purpose,
+                send,
+                shrinks=lambda: shrinks(broker, request, self._manager.book.unresolved()),
+                symbols=[leg.symbol for leg in request.legs],
+            )
+        except Exception as error:  # adapters raise whatever their libraries raise
+            if not sending:
+                return denied(request, code="LIVE_GATE", message=f"{type(error).__name__}: {error}"), False
+            return self._failed(name, request, error)
+        finally:
+            if held:
+                self._exits.release()
+        if not passed.entry.allowed:
+            return self._kept_back(request, passed.entry.code), False
+        answer = passed.answer
+        if not isinstance(answer, Submitted) or answer.client_order_id != request.client_order_id:
+            answer = unresolved(
+                request, code="LIVE_NO_ANSWER", message=f"the broker's answer cannot be: {answer!r}"
+            )
+        elif answer.code == "LIVE_DUPLICATE_ID":
+            answer = unresolved(request, code=answer.code, message=answer.message)
+        return answer, passed.overtaken
+
+    def _failed(self, name: str, request: OrderRequest, error: Exception) -> tuple[Submitted, bool]:
+        """Return what an error while sending means: refused where the broker said so, else nobody knows."""
+        if isinstance(error, AccessRefused):
+            self._manager.access_refused(name, error)
+        overtaken = not may_pass(self._manager.kill_switch.state, request.purpose)
+        if isinstance(error, BrokerError) and not isinstance(error, DuplicateOrder):
+            answer = Submitted(
+                outcome=Outcome.REJECTED, client_order_id=request.client_order_id, code=error.code,
+                message=str(error.args[0]),
+            )  # fmt: skip
+            return answer, overtaken
+        code = error.code if isinstance(error, DuplicateOrder) else "LIVE_NO_ANSWER"
+        return unresolved(request, code=code, message=f"{type(error).__name__}: {error}"), overtaken
+
+    def _kept_back(self, request: OrderRequest, code: str, error: str = "") -> Submitted:
+        if code == "LIVE_NOT_RECORDED":
+            message = f"the intent of {request.client_order_id} could not be recorded. {error}"
+            self._manager.halt(message.strip(), "twinstep")
+            return denied(request, code=code, message=message.strip())
+        why = self._manager.kill_switch.status["why"]
+        if (
+            code in ("LIVE_SYMBOL_REDUCING", "LIVE_NOT_REDUCING")
+            and self._manager.kill_switch.state == "ACTIVE"
+        ):
+            why = f"books and broker differ in {request.symbol}: get_differences() says how"
+        return denied(request, code=code, message=why)
+
+    def resolve(self) -> list[Submitted]:
+        """Ask for every unresolved order by its id; returns those that are resolved now."""
+        done = []
+        for sent in self._manager.book.unresolved():
+            answer = self._looked_up(sent)
+            if answer is not None:
+                self._finish(sent, answer)
+                done.append(answer)
+        return done
+
+    def recover(self) -> list[Submitted]:
+        """After a start: ask for every order whose outcome a crash has hidden; none is sent again.
+
+        The book knows from the log what was being sent. An approved request that has no intent there was
+        never sent, unless the log is not the one of then: it is looked up all the same.
+        """
+        for request in [] if self._manager.review_queue is None else self._manager.review_queue.unfinished():
+            at = request.decided_at or request.created_at
+            identity = request.order.client_order_id
+            lost = unresolved(
+                request.order, code="LIVE_NO_ANSWER", message="the session ended while it was sent"
+            )
+            if sent := self._manager.book.begin(request.order, request.broker, at, review=request.request_id):
+                self._manager.diary.wrote(sent, "intent")
+                self._manager.diary.wrote(
+                    self._manager.book.finish(identity, lost, self._manager.clock()), "recovered"
+                )
+            elif (
+                there := self._manager.book.get(identity)
+            ) and there.submitted.outcome is not Outcome.UNRESOLVED:
+                self._closed(request.request_id, there.submitted)
+        return self.resolve()
+
+    def _finish(self, sent: Sent, submitted: Submitted) -> None:
+        now = self._manager.clock()
+        submitted = self._plausible(sent, submitted)
+        sent = self._manager.book.finish(sent.identity, submitted, now)
+        ended = submitted.outcome in (Outcome.REJECTED, Outcome.DENIED)
+        if ended:
+            sent = replace(sent, final=True)
+        if sent.was_never_sent and not self._manager.diary.has_begun(sent.identity):
+            self._manager.book.give_back(sent.identity)
+            self._closed(sent.review, submitted)
+            return
+        recorded = self._manager.diary.wrote(
+            sent, "outcome", outcome=submitted.outcome.value, code=submitted.code, message=submitted.message,
+            broker_order="" if submitted.order is None else submitted.order.order_id,
+        )  # fmt: skip
+        if sent.was_never_sent:
+            self._manager.book.give_back(sent.identity)
+        elif ended and recorded:
+            self._manager.book.set(sent)
+        self._closed(sent.review, submitted)
+
+    def _plausible(self, sent: Sent, submitted: Submitted) -> Submitted:
+        """Doubt a broker's id that another order of ours has: its counter went back."""
+        order = submitted.order
+        if submitted.outcome is not Outcome.CONFIRMED or order is None:
+            return submitted
+        try:
+            other = self._manager.intents.owner(sent.broker, order.order_id)
+        except JournalError:
+            other = ""  # nobody can say; the reconciler looks again
+        if other in ("", sent.identity):
+            return submitted
+        return unresolved(
+            sent.request,
+            code="LIVE_BROKER_ID",
+            message=f"the broker gave it the id {order.order_id}, which belongs to order {other}",
+        )
+
+    def _closed(self, review: str, submitted: Submitted) -> Submitted:
+        if review and self._manager.review_queue is not None:
+            try:
+                self._manager.review_queue.finish(review, submitted)
+            except JournalError as error:
+                # the order is sent; `recover` finds the outcome in the log, or by asking the broker
+                self._manager.diary.note("review", request=review, problem=str(error))
+        return submitted
+
+    def _follow(self, sent: Sent, submitted: Submitted) -> None:
+        """End an order that a kill overtook on its way: find it if need be, then cancel it."""
+        if submitted.outcome is Outcome.UNRESOLVED:
+            found = self._looked_up(sent)
+            if found is None:
+                return  # it stays unresolved, and every kill report counts it
+            self._finish(sent, found)
+        self._manager.end(sent)
+
+    def _looked_up(self, sent: Sent) -> Submitted | None:
+        """Ask the broker for an order; None while it is still in doubt."""
+        request = sent.request
+        try:
+            order = self._manager.known(sent.broker).find_order(request.client_order_id)
+        except Exception as error:  # whatever the adapter's library raises, the question was not answered
+            if isinstance(error, AccessRefused):
+                self._manager.access_refused(sent.broker, error)
+            return None
+        if order is not None:
+            return Submitted(outcome=Outcome.CONFIRMED, client_order_id=request.client_order_id, order=order)
+        absent = self._manager.book.absent(request.client_order_id)
+        self._manager.diary.wrote(absent, "absent", times=absent.absent)
+        if absent.absent < 2 or self._manager.clock() - sent.at < RESOLVE_AFTER:
+            return None
+        return denied(
+            request, code="LIVE_NOT_SENT", message="the broker has said twice that it does not have it"
+        )

@@ -1,0 +1,1 @@
+"""The parts of reconciliation: fills, orders, positions, and the differences that wait for a person."""

@@ -1,0 +1,169 @@
+"""Positions of the books against those of a broker, and the name of what differs.
+
+The name says what probably happened: a trade that is not ours, an assignment, a split, fills that the broker
+has not told of yet. It is for the person who decides; nothing else depends on it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any, Final
+
+from live.brokers.interface import BrokerOrder
+from live.reconciling.differences import Cause, Found
+from live.reconciling.fill_ledger import DUST, FillLedger
+from simulator.brokerage import Holding
+
+__all__ = ["compare", "split_ratio"]
+
+_OCC: Final = re.compile(r"([A-Z][A-Z0-9.]{0,5})\d{6}[CP]\d{8}")
+_LARGEST_RATIO: Final = 100
+_PRICE_FITS: Final = 0.2
+"""How far average cost times ratio may be from the books' average, as a share, for a split to be named."""
+
+
+def compare(
+    broker: str,
+    ledger: FillLedger,
+    positions: Sequence[Holding],
+    orders: Sequence[BrokerOrder],
+    claimed: Mapping[str, float],
+    moving: set[str],
+) -> tuple[list[Found], set[str]]:
+    """Return the differences in symbols that are at rest, and which others differ.
+
+    Parameters
+    ----------
+    claimed
+        Signed quantities by symbol that orders say are filled and executions do not.
+    moving
+        Symbols in motion.
+
+    Returns
+    -------
+    tuple
+        The differences, and the symbols that differ and are in motion.
+    """
+    holdings = {one.symbol: one for one in positions}
+    books = ledger.positions()
+    found, waiting = [], set()
+    for symbol in sorted(set(holdings) | set(books)):
+        there = holdings[symbol].quantity if symbol in holdings else 0.0
+        here = books.get(symbol, 0.0)
+        if abs(there - here) <= DUST:
+            continue
+        if symbol in moving:
+            waiting.add(symbol)
+        else:
+            found.append(_named(broker, symbol, here, there, ledger, holdings.get(symbol), orders, claimed))
+    return found, waiting
+
+
+def split_ratio(before: float, after: float) -> Fraction | None:
+    """Return the ratio of a split that makes `before` shares `after`, None where none does.
+
+    >>> split_ratio(10.0, 100.0)
+    Fraction(10, 1)
+    >>> split_ratio(300.0, 10.0)
+    Fraction(1, 30)
+    >>> split_ratio(10.0, 13.7) is None
+    True
+    """
+    if before * after <= 0:
+        return None
+    ratio = Fraction(after / before).limit_denominator(_LARGEST_RATIO)
+    small = min(ratio.numerator, ratio.denominator)
+    usual = ratio != 1 and small <= 3 and max(ratio.numerator, ratio.denominator) <= _LARGEST_RATIO
+    return ratio if usual and abs(before * float(ratio) - after) <= 1e-6 * abs(after) else None
+
+
+def _named(
+    broker: str,
+    symbol: str,
+    here: float,
+    there: float,
+    ledger: FillLedger,
+    holding: Holding | None,
+    orders: Sequence[BrokerOrder],
+    claimed: Mapping[str, float],
+) -> Found:
+    data: dict[str, Any] = {"books": here, "broker": there}
+    words = f"{symbol}: the books hold {here:g}, {broker} holds {there:g}"
+    foreign = ledger.foreign(symbol)
+    trades = [one for one in foreign if one.kind == "trade"]
+    cause: Cause = "position"
+    if _is_assigned(symbol, ledger):
+        cause, words = "assignment", f"{words}, after an exercise or assignment"
+    elif abs(claimed.get(symbol, 0.0) - (there - here)) <= DUST:
+        cause, words = "fills_missing", f"{words}; its orders say that they filled, and no execution does"
+    elif (ratio := _split(here, there, ledger, symbol, holding)) and not trades:
+        cause = "split"
+        data["ratio"] = [ratio.numerator, ratio.denominator]
+        data["orders"] = _rescaled(symbol, float(ratio), there, holding, orders)
+        words = f"{words}, as after a split {ratio.numerator}:{ratio.denominator}"
+        if data["orders"]:
+            words += f"; {len(data['orders'])} working orders still have their old prices or quantities"
+    elif trades:
+        cause = "foreign_trade"
+        data["executions"] = [one.execution_id for one in trades]
+        words = f"{words}; traded there and not by us: {', '.join(data['executions'])}"
+    elif here == 0.0:
+        cause = "foreign_position"
+    elif there == 0.0:
+        cause, words = "missing_position", f"{words}: it is not in the broker's list"
+    return Found(cause=cause, broker=broker, symbols=(symbol,), message=words, data=data)
+
+
+def _is_assigned(symbol: str, ledger: FillLedger) -> bool:
+    """Whether this contract, or one on this stock, was exercised or assigned."""
+    for one in ledger.fills.values():
+        if one.kind in ("exercise", "assignment"):
+            option = _OCC.fullmatch(one.symbol)
+            if one.symbol == symbol or (option and option[1] == symbol):
+                return True
+    return False
+
+
+def _split(
+    here: float, there: float, ledger: FillLedger, symbol: str, holding: Holding | None
+) -> Fraction | None:
+    ratio = split_ratio(here, there)
+    if ratio is None or holding is None or _OCC.fullmatch(symbol):
+        return None
+    prices = [one.price for one in ledger.fills.values() if one.symbol == symbol and one.price > 0]
+    if holding.average_price is None or not prices:
+        return ratio
+    # what a share cost must have shrunk as the number of shares has grown
+    after = holding.average_price * float(ratio)
+    return ratio if min(prices) * (1 - _PRICE_FITS) <= after <= max(prices) * (1 + _PRICE_FITS) else None
+
+
+def _rescaled(
+    symbol: str, ratio: float, there: float, holding: Holding | None, orders: Sequence[BrokerOrder]
+) -> list[dict[str, Any]]:
+    """Return what the working orders of a symbol have to become: values that can be set more than once."""
+    mark = None if holding is None else holding.mark
+    todo = []
+    for order in orders:
+        if not order.is_open or [leg.symbol for leg in order.legs] != [symbol]:
+            continue
+        rest = order.quantity - order.filled
+        quantity = order.quantity * ratio if rest * ratio <= abs(there) + DUST else order.quantity
+        prices = {
+            name: price / ratio
+            for name, price in (("limit_price", order.limit_price), ("stop_price", order.stop_price))
+            if price is not None and _is_old(price, ratio, mark)
+        }
+        if prices or quantity != order.quantity:
+            todo.append({"order": order.order_id, "quantity": quantity, **prices})
+    return todo
+
+
+def _is_old(price: float, ratio: float, mark: float | None) -> bool:
+    """Whether a price is from before the split: nearer to what the mark was than to what it is."""
+    if mark is None or mark <= 0 or price <= 0:
+        return True
+    now, then = price / mark, price / (mark * ratio)
+    return max(then, 1 / then) < max(now, 1 / now)

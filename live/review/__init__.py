@@ -1,0 +1,1 @@
+"""The parts of the review queue: its files, their copies in the journal, and what its history says."""

@@ -1,0 +1,1 @@
+"""The parts of a session: what it records, steps, remembers and stores."""
