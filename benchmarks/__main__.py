@@ -33,6 +33,7 @@ SECTIONS = {
     "journal": "journal.journal_section",
     "live": "live.live_section",
     "exchange": "exchange.exchange_section",
+    "optimize": "optimize.optimize_section",
     "scaling": "scaling.scaling_section",
 }
 PEERS = {"sweep": ("vectorbt",), "portfolio": ("vectorbt", "backtrader"), "long": ("vectorbt",)}

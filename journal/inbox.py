@@ -148,6 +148,7 @@ class Inbox:
         apply: Callable[[Connection, Command], None],
         *,
         leave: Callable[[str], bool] = lambda name: False,
+        leave_command: Callable[[Command], bool] = lambda command: False,
     ) -> list[Outcome]:
         """Apply all commands that wait, in their order, each exactly once.
 
@@ -161,6 +162,8 @@ class Inbox:
             rejects the command.
         leave
             Says by its name whether a command is for somebody else, and goes on waiting.
+        leave_command
+            Says so by the whole command, where the name is not enough.
 
         Returns
         -------
@@ -173,7 +176,10 @@ class Inbox:
         JournalError
             A fault of the journal; the command and those behind it still wait.
         """
-        taken = (self._take(file, database, apply, leave) for file in self.waiting())
+        taken = (
+            self._take(file, database, apply, lambda one: leave(one.name) or leave_command(one))
+            for file in self.waiting()
+        )
         return [outcome for outcome in taken if outcome is not None]
 
     def outcome(self, database: Database, identity: str) -> Outcome:
@@ -192,14 +198,14 @@ class Inbox:
         file: Path,
         database: Database,
         apply: Callable[[Connection, Command], None],
-        leave: Callable[[str], bool],
+        leave: Callable[[Command], bool],
     ) -> Outcome | None:
         try:
             command = _parsed(file)
         except DataError as error:
             self._reject(file, str(error))
             return Outcome(file.stem, "rejected", str(error))
-        if leave(command.name):
+        if leave(command):
             return None
         try:
             with database.write() as connection:

@@ -2,8 +2,9 @@
 
 Approving means judging anew at the price of now, and sending: only the process that runs the session knows
 the price, asks the risk manager and reaches the broker. So a second terminal, or the dashboard, leaves its
-yes as a small file beside the requests, and the session takes it at its next look. A request ends once, so a
-decision that is taken twice, because a crash came before its file was removed, changes nothing.
+yes as a small file beside the requests, and the session takes it at its next look. The file goes when the
+request has ended, whichever way: a yes that could not be judged (the folder was locked, the price unknown) is
+taken again at the next look. A request ends once, so a decision that is taken twice changes nothing.
 
 >>> leave_decision("reviews", "R-0123456789abcdef", "ada")            # doctest: +SKIP
 >>> take_decisions("reviews", manager.approve_request)                # doctest: +SKIP
@@ -15,13 +16,14 @@ import json
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from journal.storage.files import write_whole
+from live.people import check_name
 from live.review_queue import ReviewAnswer
-from simulator.errors import ConfigError, JournalError
+from simulator.errors import JournalError, UnknownNameError
 
 __all__ = ["Taken", "decisions_folder", "leave_decision", "take_decisions", "waiting_decisions"]
 
@@ -36,13 +38,18 @@ class Taken:
     Attributes
     ----------
     answer
-        What the queue said; None where it could not be asked, and then `problem` says why.
+        What the queue said; None where it could not be asked.
+    problem
+        Why it could not be asked, or why the request waits on; "" where there is nothing to tell.
+    waits
+        Whether the decision is taken again at the next look.
     """
 
     request_id: str
     by: str
     answer: ReviewAnswer | None
     problem: str = ""
+    waits: bool = False
 
 
 def decisions_folder(queue: str | os.PathLike[str]) -> Path:
@@ -60,8 +67,7 @@ def leave_decision(queue: str | os.PathLike[str], request_id: str, approved_by: 
     JournalError
         LIVE_REVIEW_STORE where the file cannot be written.
     """
-    if not approved_by.strip():
-        raise ConfigError("an approval needs a name: approved_by is empty", code="LIVE_REVIEW_NAME")
+    check_name(approved_by)
     folder = decisions_folder(queue)
     file = folder / f"{request_id}.json"
     try:
@@ -82,7 +88,7 @@ def waiting_decisions(queue: str | os.PathLike[str]) -> list[str]:
 
 
 def take_decisions(queue: str | os.PathLike[str], approve: Callable[[str, str], ReviewAnswer]) -> list[Taken]:
-    """Take every decision that waits; one that fails never stands in the way of the next.
+    """Take every decision that waits; never raises, and one that fails does not stand in the way of the next.
 
     Parameters
     ----------
@@ -93,18 +99,31 @@ def take_decisions(queue: str | os.PathLike[str], approve: Callable[[str, str], 
 
 
 def _take(file: Path, approve: Callable[[str, str], ReviewAnswer]) -> Taken:
-    request_id, by, problem = file.stem, "", ""
-    answer: ReviewAnswer | None = None
+    request_id = file.stem
     try:
         by = _name(file)
+    except OSError as error:
+        return Taken(request_id, "", None, f"{file} cannot be read ({error.strerror})", waits=True)
+    except Exception as error:  # whatever the file holds, it is no decision, and never becomes one
+        return _removed(file, Taken(request_id, "", None, f"{file} is no decision ({error})"))
+    try:
         answer = approve(request_id, by)
-    except Exception as error:
-        problem = f"{type(error).__name__}: {error}"
+    except UnknownNameError as error:
+        return _removed(file, Taken(request_id, by, None, str(error)))
+    except Exception as error:  # of a store, a feed or a broker: nobody knows whether the next try fails too
+        return Taken(request_id, by, None, f"{type(error).__name__}: {error}", waits=True)
+    if answer.request.state == "pending":
+        return Taken(request_id, by, answer, answer.message, waits=True)
+    return _removed(file, Taken(request_id, by, answer))
+
+
+def _removed(file: Path, taken: Taken) -> Taken:
     try:
         file.unlink(missing_ok=True)
     except OSError as error:
-        problem = problem or f"{file} cannot be removed ({error.strerror})"
-    return Taken(request_id, by, answer, problem)
+        problem = taken.problem or f"{file} cannot be removed ({error.strerror})"
+        return replace(taken, problem=problem, waits=True)
+    return taken
 
 
 def _name(file: Path) -> str:

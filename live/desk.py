@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from journal.database import Database
 from journal.inbox import Command as Queued
 from journal.inbox import Inbox, Outcome
-from live.sessions.commands import plain_command, queue_command
+from live.kill_files import switch_folder
+from live.sessions.commands import check_queued, plain_command, queue_command
 from live.sessions.recording import pack, unpack
 from live.sessions.store import SessionStore
 from simulator.bars.arrays import stamp
@@ -102,6 +103,7 @@ def store_command(database: Database, connection: Connection, queued: Queued) ->
 
         TradeJournal(database, source="paper").apply(queued.name, queued.arguments)
         return
+    check_queued(kind, None if database.path is None else switch_folder(database.path))
     given: dict[str, Any] = dict(queued.arguments)
     store = SessionStore(database, str(given.get("session")))
     found = store.get(connection)

@@ -49,6 +49,8 @@ class Sent:
         Id of the review request it came from, "" for none.
     absent
         How often the broker has said that it does not have it.
+    absent_since
+        When it said so first; None for never, and after a restart, which begins to count anew.
     bar_time
         Bar that it was decided on, None where nobody said.
     updated
@@ -64,6 +66,7 @@ class Sent:
     in_flight: bool = True
     review: str = ""
     absent: int = 0
+    absent_since: datetime | None = None
     bar_time: datetime | None = None
     updated: datetime | None = None
     final: bool = False

@@ -9,7 +9,8 @@ but a person.
 
 The state is looked up, never remembered: any process may kill, and every other one sees it at its next look,
 which costs a few microseconds. A halt by this switch is not the account's own: daily loss and drawdown are
-measured by the step, and arming here resets neither; the peak that a drawdown is measured from stays.
+measured by the step. Arming here writes nothing but the token; a session that follows this switch tells its
+account `arm` at its next bar, which keeps the peak unless the drawdown itself had halted (docs/risk.md).
 
 >>> import tempfile
 >>> switch = KillSwitch(tempfile.mkdtemp())
@@ -32,6 +33,7 @@ from typing import Any, Final, Literal
 
 from live import kill_files as files
 from live.kill_files import Token, switch_folder
+from live.people import is_person
 from simulator.errors import ConfigError, TwinstepError
 
 __all__ = ["Halt", "KillSwitch", "KillSwitchError", "Scope", "SwitchState", "switch_folder"]
@@ -42,9 +44,8 @@ Scope = Literal["paper", "live"]
 ARM_WAIT_SECONDS: Final = 0.5
 """How long an arming waits for another one."""
 
-_NOBODY: Final = frozenset(
-    {"", "anonymous", "auto", "automation", "bot", "nobody", "system", "twinstep", "unknown"}
-)
+_PROGRAM: Final = "twinstep"
+"""Who arms a fresh folder, which no person can be called."""
 _FIRST: Final = "first start of a fresh paper folder"
 
 
@@ -143,6 +144,12 @@ class KillSwitch:
         return "" if token is None else token.mark
 
     @property
+    def armed_itself(self) -> bool:
+        """Whether the arming that stands is that of a fresh folder, and of no person."""
+        token = self._token()
+        return token is not None and token.by == _PROGRAM
+
+    @property
     def status(self) -> dict[str, Any]:
         """State, who brought it about, when and why; unknown is None.
 
@@ -226,7 +233,7 @@ class KillSwitch:
             LIVE_ARM_FAILED where the files cannot be written. In all of them nothing is armed that was not.
         """
         by, reason = _text(by), _text(reason)
-        if by.lower() in _NOBODY:
+        if not is_person(by):
             raise KillSwitchError(f"{by!r} is nobody's name; only a named person arms", code="LIVE_ARM_NAME")
         if not reason:
             raise KillSwitchError("no reason is given; say why trading may go on", code="LIVE_ARM_REASON")
@@ -236,10 +243,10 @@ class KillSwitch:
         """Begin a folder: paper is armed on record, live is only named, so that others know its scope."""
         try:
             if self.scope == "paper":
-                self._arm("twinstep", _FIRST, fresh=True)
+                self._arm(_PROGRAM, _FIRST, fresh=True)
             else:
                 self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                files.append(self.folder, self._entry("open", "twinstep", "first start", []))
+                files.append(self.folder, self._entry("open", _PROGRAM, "first start", []))
         except (KillSwitchError, OSError) as error:
             self._trouble.append(f"the folder could not be begun ({error})")
 

@@ -25,11 +25,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from journal.database import Database
-from live.comparing.replay import Difference, Replay, snapshot_difference
+from live.comparing.replay import Difference, Replay, bars_missing, snapshot_difference
 from live.session import HasDatabase
 from live.sessions.frames import decode_frame
-from live.sessions.store import SessionStore, StoredSession
+from live.sessions.store import SessionStore, Snapshot, StoredSession
+from simulator.errors import EngineError
 from simulator.kernel._jit import ENGINE_HASH
+from simulator.kernel.state import from_bytes
 
 __all__ = ["Difference", "Receipt", "verify_parity"]
 
@@ -128,7 +130,9 @@ def _verify(database: Database, name: str) -> Receipt:
         snapshot = store.snapshot(connection, session.id)
         beside = store.beside(connection, session.id)
         replay = Replay(store, connection, session)
+        bars = store.bars_in(connection, session.id, snapshot)
         difference = replay.run()
+    difference = difference or bars_missing(replay.last, bars, _newest(snapshot))
     if difference is None and replay.last is not None:
         difference = snapshot_difference(replay.last, snapshot.bars, snapshot.state)
     return Receipt(
@@ -143,6 +147,14 @@ def _verify(database: Database, name: str) -> Receipt:
         difference=difference,
         notes=tuple(_told(session, beside)),
     )
+
+
+def _newest(snapshot: Snapshot) -> int:
+    """Return the label of the newest bar by the snapshot; 0 where it cannot be read."""
+    try:
+        return int(from_bytes(snapshot.state).account["ts"][0]) if snapshot.bars else 0
+    except EngineError:
+        return 0
 
 
 def _told(session: StoredSession, beside: Mapping[str, int]) -> Iterator[str]:

@@ -198,11 +198,12 @@ class Reconciler:
         manager = self.manager
         try:
             ledger = self.ledger(name)
+            # before the broker is asked, so that what it says is what an acceptance has brought about
+            opened += carry_out(manager, name, ledger, self.differences)
             said = self._asked(name, broker, ledger)
             if isinstance(said, str):
                 manager.unreconciled[name] = said
                 return BrokerRun(answered=False, problem=said)
-            carry_out(manager, name, ledger, self.differences)
             fills, moving, waiting, found = self._compared(name, ledger, said)
             opened += self.differences.settle(
                 name, found, keep=lambda one: bool(set(one.found.symbols) & moving)
@@ -242,7 +243,9 @@ class Reconciler:
             new = ledger.take(said.executions, now)
         found = rounds.update(said.orders, new, now)
         moving = rounds.moving(now)
-        differ, waiting = compare(name, ledger, said.positions, said.orders, rounds.claimed(), moving)
+        differ, waiting = compare(
+            name, ledger, said.positions, said.orders, rounds.claimed(), moving, rounds.asked
+        )
         found += differ
         found += rounds.unprotected(said.positions, said.orders, moving)
         found += rounds.overdone(moving, {one.symbol for one in new})

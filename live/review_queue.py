@@ -8,6 +8,9 @@ request void, also where somebody has armed again since.
 Approving is not sending: `approve` stores the approval, the broker manager sends, `finish` stores what came
 of it. What a crash leaves between the two is in `unfinished`, and is looked up at the broker, never resent.
 
+A damaged file is left where it is, for a person: whoever lists passes it over, a warning names it once,
+and whoever decides on it gets an error. So one bad file keeps nobody from trading, and no kill from the rest.
+
 >>> queue = ReviewQueue("reviews", switch)                       # doctest: +SKIP
 >>> request = queue.add(order, broker="paper", price=150.0)      # doctest: +SKIP
 >>> queue.approve(request.request_id, "ada").accepted            # doctest: +SKIP
@@ -20,78 +23,24 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from live.brokers.interface import Leg, OrderRequest, Submitted
+from live.brokers.interface import OrderRequest, Submitted
 from live.kill_switch import KillSwitch
+from live.people import check_name
 from live.review.files import RequestFiles
+from live.review.requests import ReviewAnswer, ReviewRequest, ReviewState, plain_request, request_of
 from live.submit_gate import may_pass
-from simulator.errors import ConfigError, JournalError, UnknownNameError
+from simulator.errors import ConfigError, JournalError, UnknownNameError, warn
 
 __all__ = ["ReviewAnswer", "ReviewQueue", "ReviewRequest", "ReviewState"]
-
-ReviewState = Literal["pending", "approved", "rejected", "expired", "refused", "void"]
 
 LIFETIME: Final = timedelta(minutes=15)
 MAX_DRIFT_PCT: Final = 1.0
 """How far the price may move between request and approval, percent of the price at the request."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReviewRequest:
-    """An order that waits for a person, or did.
-
-    Attributes
-    ----------
-    price
-        Of the first leg when the request was made, or the package's net price; None: nobody knew.
-    note
-        Why it was rejected, refused or void.
-    outcome, outcome_code, broker_order
-        What came of sending; "" until that is known.
-    arming
-        Identity of the arming of the kill switch under which it was made.
-    """
-
-    request_id: str
-    order: OrderRequest
-    broker: str
-    created_at: datetime
-    expires_at: datetime
-    price: float | None
-    arming: str
-    state: ReviewState = "pending"
-    decided_by: str = ""
-    decided_at: datetime | None = None
-    note: str = ""
-    outcome: str = ""
-    outcome_code: str = ""
-    broker_order: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReviewAnswer:
-    """What came of a decision.
-
-    Attributes
-    ----------
-    accepted
-        Whether the decision holds; an approval that does not sends nothing.
-    code
-        "" where it holds, else LIVE_REVIEW_DECIDED, LIVE_REVIEW_EXPIRED, LIVE_REVIEW_KILLED,
-        LIVE_REVIEW_DRIFT, LIVE_REVIEW_PRICE or LIVE_REVIEW_RISK.
-    submitted
-        What the broker said, once it was asked.
-    """
-
-    accepted: bool
-    request: ReviewRequest
-    code: str = ""
-    message: str = ""
-    submitted: Submitted | None = None
 
 
 class ReviewQueue:
@@ -113,6 +62,11 @@ class ReviewQueue:
         Gives the price now, comparable with that of the request; None where it is unknown.
     judge
         Asks the risk manager anew: None where it admits the order as it is, else why not.
+
+    Attributes
+    ----------
+    damaged
+        What the last look could not read, by request: why, in words.
 
     Raises
     ------
@@ -139,6 +93,8 @@ class ReviewQueue:
         self.switch = switch
         self.lifetime = lifetime
         self.max_drift_pct = max_drift_pct
+        self.damaged: dict[str, str] = {}
+        self._named: set[str] = set()
         self._files = RequestFiles(Path(folder))
         self._clock = clock or _now
         self._price = price
@@ -174,20 +130,35 @@ class ReviewQueue:
     def pending(self) -> list[ReviewRequest]:
         """Return what waits, oldest first; what has expired meanwhile is stored as such."""
         with self._files.locked():
-            waiting = [found for found in self.all() if found.state == "pending"]
+            waiting = [found for found in self._all() if found.state == "pending"]
             now = self._clock()
             for late in [found for found in waiting if now >= found.expires_at]:
                 self._end(late, "expired", "", "nobody decided in time")
+        self._name_damaged()
         return [found for found in waiting if now < found.expires_at]
 
     def get(self, request_id: str) -> ReviewRequest:
-        """Return a request; raises `UnknownNameError` NAME_REQUEST where there is none."""
+        """Return a request.
+
+        Raises
+        ------
+        UnknownNameError
+            NAME_REQUEST where there is none.
+        JournalError
+            LIVE_REVIEW_STORE where it cannot be read.
+        """
         found = self._read(request_id)
         if found is None:
             raise UnknownNameError(
                 f"no review request {request_id!r}; get_pending_requests() lists those that wait",
                 code="NAME_REQUEST",
             )
+        return found
+
+    def look(self, request_id: str) -> ReviewRequest | None:
+        """Return a request, None where its file is gone or damaged; the latter is named once."""
+        found = self._readable(request_id)
+        self._name_damaged()
         return found
 
     def unfinished(self) -> list[ReviewRequest]:
@@ -206,8 +177,7 @@ class ReviewQueue:
         JournalError
             LIVE_REVIEW_STORE where the approval cannot be stored; nothing is sent then.
         """
-        if not approved_by.strip():
-            raise ConfigError("an approval needs a name: approved_by is empty", code="LIVE_REVIEW_NAME")
+        check_name(approved_by)
         with self._files.locked():
             request = self.get(request_id)
             ended = self._ended(request) or self._stale(request)
@@ -224,7 +194,20 @@ class ReviewQueue:
         return ReviewAnswer(accepted=True, request=request)
 
     def reject(self, request_id: str, reason: str, *, rejected_by: str = "") -> ReviewAnswer:
-        """Store that a request is not wanted; a request that has ended stays as it is."""
+        """Store that a request is not wanted; a request that has ended stays as it is.
+
+        Raises
+        ------
+        ConfigError
+            LIVE_REVIEW_REASON for a rejection without a reason.
+        UnknownNameError, JournalError
+            As `approve`.
+        """
+        if not reason.strip():
+            raise ConfigError(
+                f"the rejection of {request_id} needs a reason: it is what is learned from",
+                code="LIVE_REVIEW_REASON",
+            )
         with self._files.locked():
             request = self.get(request_id)
             ended = self._ended(request)
@@ -234,11 +217,24 @@ class ReviewQueue:
         return ReviewAnswer(accepted=True, request=request)
 
     def void_all(self, reason: str) -> int:
-        """End everything that waits, as a kill does; returns how many."""
+        """End everything that waits, as a kill does; returns how many.
+
+        Raises
+        ------
+        JournalError
+            LIVE_REVIEW_STORE where one of them cannot be stored, after all the others were ended.
+        """
+        failed: list[JournalError] = []
         with self._files.locked():
-            waiting = [found for found in self.all() if found.state == "pending"]
+            waiting = [found for found in self._all() if found.state == "pending"]
             for request in waiting:
-                self._end(request, "void", "", reason)
+                try:
+                    self._end(request, "void", "", reason)
+                except JournalError as error:
+                    failed.append(error)
+        self._name_damaged()
+        if failed:
+            raise failed[0]
         return len(waiting)
 
     def finish(self, request_id: str, submitted: Submitted) -> ReviewRequest:
@@ -313,41 +309,40 @@ class ReviewQueue:
 
     def all(self) -> Sequence[ReviewRequest]:
         """Return every request that there ever was, oldest first: also what `live.review.history` reads."""
-        found = [request for name in self._files.names() if (request := self._read(name)) is not None]
+        found = self._all()
+        self._name_damaged()
+        return found
+
+    def _all(self) -> list[ReviewRequest]:
+        names = self._files.names()
+        self.damaged = {name: why for name, why in self.damaged.items() if name in names}
+        found = [request for name in names if (request := self._readable(name)) is not None]
         return sorted(found, key=lambda request: (request.created_at, request.request_id))
 
     def _write(self, request: ReviewRequest) -> None:
-        fields = asdict(request)
-        for name in ("created_at", "expires_at", "decided_at"):
-            fields[name] = None if fields[name] is None else fields[name].astimezone(UTC).isoformat()
-        self._files.write(request.request_id, fields)
+        self._files.write(request.request_id, plain_request(request))
 
     def _read(self, name: str) -> ReviewRequest | None:
         fields = self._files.read(name)
-        if fields is None:
-            return None
+        return None if fields is None else request_of(name, fields)
+
+    def _readable(self, name: str) -> ReviewRequest | None:
+        self.damaged.pop(name, None)
         try:
-            return _request(fields)
-        except (TypeError, ValueError, KeyError) as error:
-            raise JournalError(
-                f"the review request {name} in {self._files.folder} is damaged: {error}; move its file away",
-                code="LIVE_REVIEW_STORE",
-            ) from error
+            return self._read(name)
+        except JournalError as error:
+            self.damaged[name] = str(error.args[0])
+            return None
 
-
-def _request(fields: dict[str, Any]) -> ReviewRequest:
-    order = dict(fields["order"])
-    order["legs"] = tuple(Leg(**leg) for leg in order["legs"])
-    decided = fields["decided_at"]
-    return ReviewRequest(
-        **{
-            **fields,
-            "order": OrderRequest(**order),
-            "created_at": datetime.fromisoformat(fields["created_at"]),
-            "expires_at": datetime.fromisoformat(fields["expires_at"]),
-            "decided_at": None if decided is None else datetime.fromisoformat(decided),
-        }
-    )
+    def _name_damaged(self) -> None:
+        """Name what is damaged, once; after the work, because warnings may have been made errors."""
+        new = self.damaged.keys() - self._named
+        self._named = set(self.damaged)
+        for name in sorted(new):
+            warn(
+                f"review request {name} is passed over, and its file kept: {self.damaged[name]}",
+                code="LIVE_REVIEW_DAMAGED",
+            )
 
 
 def _asked(ask: Callable[[OrderRequest], Any], order: OrderRequest) -> Any:

@@ -36,6 +36,7 @@ from live.sessions.opening import HasDatabase, check_group, database_of, open_st
 from live.sessions.outcome import Rehearsal, StepOutcome, merged
 from live.sessions.stopping import heeding
 from live.sessions.store import Note, SessionStore, note_data
+from live.sessions.switching import check_known_switch
 from simulator.engine import DEFAULT_RISK
 from simulator.errors import ConfigError, EngineError, warn
 
@@ -77,7 +78,8 @@ class Session:
         Gives the time of what the journal stamps itself, aware.
     kill_switch
         Consulted before every bar: HALTED becomes a recorded command "kill", REDUCING "reduce", and an
-        arming after it "arm", so that a replay does the same.
+        arming after it "arm", so that a replay does the same. A halt that was over before the bar counts too:
+        it cancels what works. One whose folder armed itself beside a journal that has had another is engaged.
     history
         Bars that strategies see, the newest included; None is all of them, or 1,000 where there is no
         strategy. A strategy whose values fade slowly (an exponential mean) answers a little differently with
@@ -141,7 +143,11 @@ class Session:
                 like = feed.like
             self._session = open_stored(self._store, like, self.rules, self.strategies, accept_change)
             self._core = Core(self._store, self._session, setup)
-            self._doorway = Doorway(self._store, self._core, self._session.id)
+            self._doorway = Doorway(
+                self._store, self._core, self._session.id, has_switch=kill_switch is not None
+            )
+            if kill_switch is not None:
+                check_known_switch(self._store, kill_switch)
         except BaseException:
             if self._owned:
                 self.database.close()

@@ -134,6 +134,7 @@ class SubmitGate:
         *,
         shrinks: Callable[[], bool | None] | None = None,
         symbols: Sequence[str] = (),
+        record: Callable[[GateEntry], None] | None = None,
     ) -> Passed[_Answer]:
         """Send, if the switch lets it pass.
 
@@ -148,19 +149,24 @@ class SubmitGate:
             ACTIVE, since it costs a question to the broker. Without it an order is taken to shrink nothing.
         symbols
             What the order trades.
+        record
+            In place of the gate's own, where there is more to write down than the decision.
         """
+        note = record or self._record
         state = self.switch.state
         code = self._code(state, purpose, shrinks, symbols)
         entry = GateEntry(self._clock(), order, purpose, state, not code, code)
-        if not self._noted(entry) and entry.allowed and purpose in ("entry", "exit"):
+        if not _noted(note, entry) and entry.allowed and purpose in ("entry", "exit"):
             code = "LIVE_NOT_RECORDED"
             entry = GateEntry(entry.time, order, purpose, state, False, code)
         self.entries.append(entry)
-        # recording and asking take time in which somebody may have killed
-        if entry.allowed and (now := self.switch.state) != state and not may_pass(now, purpose):
-            entry = GateEntry(self._clock(), order, purpose, now, False, f"LIVE_{now}")
-            self._noted(entry)
-            self.entries.append(entry)
+        # recording and asking take time in which somebody may have killed; then all is asked again
+        while entry.allowed and (now := self.switch.state) != state:
+            state, code = now, self._code(now, purpose, shrinks, symbols)
+            if code:
+                entry = GateEntry(self._clock(), order, purpose, now, False, code)
+                _noted(note, entry)
+                self.entries.append(entry)
         if not entry.allowed:
             return Passed(entry, None)
         answer = send()
@@ -187,14 +193,15 @@ class SubmitGate:
             return "LIVE_POSITION_UNKNOWN"
         return "" if smaller else "LIVE_NOT_REDUCING"
 
-    def _noted(self, entry: GateEntry) -> bool:
-        if self._record is None:
-            return True
-        try:
-            self._record(entry)
-        except Exception:  # whatever kept it from being recorded, it is not, and that is all that counts
-            return False
+
+def _noted(record: Callable[[GateEntry], None] | None, entry: GateEntry) -> bool:
+    if record is None:
         return True
+    try:
+        record(entry)
+    except Exception:  # whatever kept it from being recorded, it is not, and that is all that counts
+        return False
+    return True
 
 
 def _now() -> datetime:

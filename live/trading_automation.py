@@ -24,13 +24,11 @@ of the signal are 60 % of the account in one sector, and 25 % is the default lim
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -38,18 +36,19 @@ from journal import PerformanceTracker, TradeJournal
 from journal.database import Database
 from journal.performance.report import PerformanceReport
 from journal.records import Trade
-from live.automation.account import Asked, PricedSession
+from live.automation.account import PricedSession
 from live.automation.broker import AutomationBroker
 from live.automation.config import AutomationConfig, AutomationMode, ExecutionMode
 from live.automation.desk import SignalDesk, planned
 from live.automation.ideas import Idea
 from live.automation.journal import SOURCE, TradeBook
+from live.automation.positions import Positions
 from live.automation.safety import Safety, folder_of, refuse_live
 from live.automation.status import portfolio_status
 from live.brokers.manager import BrokerManager
 from live.clock import Clock, system_clock
 from live.session import Session
-from simulator.errors import ConfigError, SignalError, UnknownNameError, did_you_mean
+from simulator.errors import ConfigError, SignalError
 from simulator.order_manager import BracketOrder, OrderManager
 from simulator.portfolio_risk_manager import PortfolioRisk, PortfolioRiskManager, Verdict
 from simulator.types import TradingSignal
@@ -160,6 +159,7 @@ class TradingAutomation:
         )
         self.broker = AutomationBroker(self)
         self.safety = Safety.open(self, state_folder)
+        self.positions = Positions(self)
         self.desk = SignalDesk(self.config, self.account, self._book, self.clock, blocked=self.safety.blocked)
         self._opened = True
         self.safety.recovered()
@@ -342,13 +342,9 @@ class TradingAutomation:
             LIVE_PRICE for what is no price.
         JournalError
             Where the journal cannot be written: nothing was stepped then, and the prices may come again.
+            What goes wrong after the step, with reviews, raises nothing: `safety.problems` has it.
         """
-        if not isinstance(prices, Mapping) or not prices:
-            raise SignalError(
-                f"prices are {prices!r}; give a mapping of symbol to price with at least one",
-                code="LIVE_PRICE",
-            )
-        return self._step({str(symbol): _price(str(symbol), value) for symbol, value in prices.items()})
+        return self.positions.update(prices)
 
     def close_position(self, ticker: str, exit_price: float | None = None, reason: str = "manual") -> Trade:
         """Record that a person closed a position, and return the trade as the journal has it.
@@ -367,11 +363,11 @@ class TradingAutomation:
         UnknownNameError
             LIVE_NO_POSITION.
         """
-        return self._close_one(ticker, exit_price, reason, {})
+        return self.positions.close(ticker, exit_price, reason)
 
     def close_by_order(self, ticker: str, reason: str, note: Mapping[str, Any]) -> Trade:
         """Close a position for an order of the paper broker, noted with the price; raises as above."""
-        return self._close_one(ticker, None, reason, note)
+        return self.positions.close(ticker, None, reason, note)
 
     def carry_out(self, idea: Idea, client_order_id: str) -> BracketOrder | None:
         """Carry a waiting signal out for an order of the paper broker; None where the step refuses it."""
@@ -381,20 +377,19 @@ class TradingAutomation:
         return bracket
 
     def emergency_close_all(self, reason: str = "emergency") -> int:
-        """Close every position at its last price and drop all waiting signals; return how many were closed.
+        """Close every position at its last price and drop what waits; return how many were closed.
 
-        Works in every state of the kill switch, and leaves it as it is.
+        Works in every state of the kill switch, and leaves it as it is. Signals that wait are given up and
+        their requests made void; an approval that somebody has left for one of them is not carried out.
+
+        Raises
+        ------
+        JournalError
+            Where the journal cannot be written: then positions are open, or signals wait, as before.
+        EngineError
+            LIVE_NOT_FLAT where something is open at the end all the same.
         """
-        held = self._held()
-        closed = []
-        if held:
-            prices = {symbol: mark for symbol, (_, mark) in held.items()}
-            closed = self._close(prices, {position: reason for position, _ in held.values()})
-        self.safety.settle()
-        self.safety.withdraw_all(reason)
-        for idea in self.desk.waiting:
-            self.desk.give_up(idea, reason, "person")
-        return len(closed)
+        return self.positions.close_all(reason)
 
     def portfolio_risk(self) -> PortfolioRisk:
         """Return what the account has at risk; percents of equity."""
@@ -415,44 +410,6 @@ class TradingAutomation:
         return self.tracker.generate_report(days=days)
 
     # Inside
-
-    def _close_one(
-        self, ticker: str, exit_price: float | None, reason: str, note: Mapping[str, Any]
-    ) -> Trade:
-        held = self._held()
-        if ticker not in held:
-            hint = did_you_mean(str(ticker), held)
-            raise UnknownNameError(f"no position in {ticker!r} is open.{hint}", code="LIVE_NO_POSITION")
-        position, mark = held[ticker]
-        price = mark if exit_price is None else _price(ticker, exit_price)
-        return self._close({ticker: price}, {position: reason}, note)[0]
-
-    def _close(
-        self, prices: Mapping[str, float], reasons: Mapping[int, str], note: Mapping[str, Any] | None = None
-    ) -> list[Trade]:
-        commands: list[Asked] = [("close", symbol, price) for symbol, price in prices.items()]
-        given = {**(note or {}), "reasons": {str(position): text for position, text in reasons.items()}}
-        return self._step(prices, commands, given)
-
-    def _step(
-        self,
-        prices: Mapping[str, float],
-        commands: Sequence[Asked] = (),
-        note: Mapping[str, Any] | None = None,
-    ) -> list[Trade]:
-        outcome = self.desk.push(prices, commands=commands, note=note)
-        self.safety.watch()
-        self.safety.settle()
-        return [self.journal.trade(number) for number in outcome.trades]
-
-    def _held(self) -> dict[str, tuple[int, float]]:
-        # Position id and last price by symbol; the limits allow one position per symbol.
-        state = self.account.state
-        slots = state.open_slots["slot"][: int(state.account[0]["n_positions"])]
-        return {
-            self.account.symbols[int(record["sym"])]: (int(record["id"]), float(record["mark"]))
-            for record in state.positions[slots]
-        }
 
     def _check_config(self) -> None:
         self._refuse_live()
@@ -477,11 +434,3 @@ class TradingAutomation:
             )
         taken.add(self._name)
         self._holds = True
-
-
-def _price(symbol: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 < float(value) < math.inf:
-        raise SignalError(
-            f"the price of {symbol} is {value!r}; it must be a finite number above 0", code="LIVE_PRICE"
-        )
-    return float(value)

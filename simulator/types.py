@@ -10,6 +10,7 @@ one way: a strategy, for instance, lives in `strategies`, yet `simulator.backtes
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
@@ -58,6 +59,7 @@ __all__ = [
     "TimeInForce",
     "TrackRecord",
     "TradingSignal",
+    "TrialSink",
     "absent_inputs",
     "allowed_transitions",
 ]
@@ -390,4 +392,13 @@ class ResultSink(Protocol):
 
     def store_result(self, result: Result, *, source: str = "backtest", label: str = "") -> Any:
         """Store a run with its trades and verdicts, and return what was stored."""
+        ...
+
+
+@runtime_checkable
+class TrialSink(Protocol):
+    """Whoever counts trials, so that the best of many is judged as that: `optimize.TrialLedger`."""
+
+    def record(self, trials: Sequence[Any]) -> int:
+        """Store trials, each once however often it is told, and return how many were new."""
         ...

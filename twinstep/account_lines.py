@@ -10,17 +10,16 @@ Prices and money are in the currency of the prices, percent are percent, times U
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 import numpy as np
 
 from simulator.types import Entry, HaltState, Reason
+from twinstep.stored import open_stored
 
 if TYPE_CHECKING:
     from simulator.kernel.state import State
@@ -36,8 +35,6 @@ __all__ = [
     "verdict_lines",
 ]
 
-WAIT_SECONDS: Final = 0.2
-"""How long a locked journal is waited for."""
 VERDICTS: Final = 5
 DAY: Final = 86_400_000_000_000
 
@@ -51,7 +48,9 @@ class PositionLine:
     quantity
         Above 0 for long, below 0 for short; packages: above 0 bought, below 0 sold.
     stop, target
-        None where there is none; of several targets the next.
+        None where there is none; of several targets the next. Of option packages the prices at which their
+        stop loss (or trailing stop, once it has begun) and profit target are reached at the mark; a target
+        is paid only where the quoted spread leaves as much.
     result
         Of what is still open, in currency.
     r
@@ -167,7 +166,7 @@ def account_lines(
         cash=float(account["cash"]),
         day=equity - baseline if baseline > 0.0 else 0.0,
         day_pct=_share(equity - baseline, baseline) or 0.0,
-        drawdown_pct=-(_share(equity - peak, peak) or 0.0),
+        drawdown_pct=0.0 - (_share(equity - peak, peak) or 0.0),
         heat_pct=None if heat is None else 100.0 * heat,
         heat_cap_pct=None if cap is None else float(cap),
         halt=HaltState(int(account["state"])).name,
@@ -210,7 +209,7 @@ def stored_sessions(journal: str | Path) -> list[str]:
     sqlite3.Error, OSError
         Where it cannot be read.
     """
-    with closing(_opened(journal)) as connection:
+    with closing(open_stored(journal)) as connection:
         return [row[0] for row in connection.execute(_SESSIONS)]
 
 
@@ -225,7 +224,7 @@ def stored_lines(journal: str | Path, session: str) -> AccountLines | None:
     from live.sessions.recording import unpack
     from simulator.kernel.state import from_bytes
 
-    with closing(_opened(journal)) as connection:
+    with closing(open_stored(journal)) as connection:
         connection.execute("BEGIN")  # all of one moment
         found = connection.execute(_SESSION, (session,)).fetchone()
         if found is None:
@@ -271,12 +270,6 @@ _VERDICTS: Final = (
 )
 
 
-def _opened(journal: str | Path) -> sqlite3.Connection:
-    path = Path(journal).expanduser().absolute()
-    address = f"file:{quote(str(path))}?mode=ro"
-    return sqlite3.connect(address, uri=True, timeout=WAIT_SECONDS, isolation_level=None)
-
-
 def _position(state: State, slot: int, symbols: Sequence[str], ts: int) -> PositionLine:
     held = state.positions[slot]
     side, quantity = int(held["side"]), float(held["qty"])
@@ -285,20 +278,38 @@ def _position(state: State, slot: int, symbols: Sequence[str], ts: int) -> Posit
     risk = float(held["initial_risk"])
     # the kernel's own levels are mirrored, so that up is good for shorts too
     stop, target = (_finite(held[name]) for name in ("stop_now", "next_target"))
+    stop = None if stop is None else stop * side
     target = None if target is None else target * side
+    is_package = bool(held["package"]) and len(state.legs) > 0
+    if is_package:
+        stop, target = _package_levels(held, state.packages[slot], side)
     return PositionLine(
         symbol=symbols[int(held["sym"])],
         quantity=quantity * side,
         entry=entry,
         mark=mark,
-        stop=None if stop is None else stop * side,
+        stop=stop,
         target=target,
         result=result,
         r=(result + float(held["realized"])) / risk if risk > 0.0 else None,
         days=max(0.0, (ts - int(held["entry_ts"])) / DAY),
         target_pct=None if target is None or target == entry else _share(mark - entry, target - entry),
-        legs=_legs(state, slot) if int(held["package"]) and len(state.legs) else "",
+        legs=_legs(state, slot) if is_package else "",
     )
+
+
+def _package_levels(held: Any, package: Any, side: int) -> tuple[float | None, float | None]:
+    """Return stop and target of a package, which its rules give as shares of the premium."""
+    premium, entry = float(held["premium"]), float(held["entry"])
+    begin, back = float(package["trail_start"]), float(package["trail_back"])
+    loss, profit = float(package["stop_loss"]), float(package["profit_target"])
+    # as the kernel's own levels: what it is worth, so that up is good for sold ones too
+    stops = [entry - loss * premium] if loss > 0.0 else []
+    best = float(held["best"])
+    if begin > 0.0 and best - entry >= begin * premium:
+        stops.append(best - back * premium)
+    stop = max(stops) * side if stops else None
+    return stop, (entry + profit * premium) * side if profit > 0.0 else None
 
 
 def _legs(state: State, slot: int) -> str:

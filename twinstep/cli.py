@@ -35,6 +35,7 @@ from twinstep.commands import (
     kill,
     learn,
     lookahead,
+    optimize,
     paper,
     scan,
     strategies,
@@ -82,6 +83,7 @@ SETUP: Final = "Set up"
 app.command("backtest", epilog=backtest.EXAMPLES, rich_help_panel=RUN)(backtest.backtest)
 app.command("sweep", epilog=sweep.EXAMPLES, rich_help_panel=RUN)(sweep.sweep)
 app.command("compare", epilog=compare.EXAMPLES, rich_help_panel=RUN)(compare.compare)
+app.add_typer(optimize.app, name="optimize", rich_help_panel=RUN)
 app.command("lookahead", epilog=lookahead.EXAMPLES, rich_help_panel=LOOK)(lookahead.lookahead)
 app.command("paper", epilog=paper.PAPER_EXAMPLES, rich_help_panel=TRADE)(paper.paper)
 app.command("parity", epilog=paper.PARITY_EXAMPLES, rich_help_panel=TRADE)(paper.parity)

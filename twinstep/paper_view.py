@@ -249,6 +249,7 @@ def _verdicts(verdicts: Sequence[VerdictLine], *, wide: bool) -> Table:
 def _requests(requests: Sequence[RequestLine]) -> Table:
     grid = _grid(("waits for you", "until", "order"), left=("waits for you", "until", "order"))
     grid.columns[2].no_wrap = False  # an order is read whole before it is approved
+    grid.columns[0].min_width = max(len(one.request_id) for one in requests)  # and its id is copied
     for one in requests:
         until = one.expires.astimezone(UTC).strftime("%H:%M:%SZ")
         grid.add_row(_text(one.request_id, "bold yellow"), _text(until), _text(one.what))

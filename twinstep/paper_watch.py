@@ -169,14 +169,13 @@ def spoken(event: Any) -> None:
     note(f"feed {event.kind}: {event.text}")
 
 
-def request_reader(journal: str | Path) -> Callable[[], tuple[RequestLine, ...]]:
-    """Return what reads the review queue beside a journal."""
+def request_reader(state: Path) -> Callable[[], tuple[RequestLine, ...]]:
+    """Return what reads the review queue in the folder of a kill switch."""
 
     def read() -> tuple[RequestLine, ...]:
-        from live.kill_switch import switch_folder
         from twinstep.commands.desk import request_lines
 
-        return request_lines(switch_folder(journal) / "reviews")
+        return request_lines(state / "reviews")
 
     return read
 

@@ -11,6 +11,7 @@ switch of this folder and the configured one: halting too much is cheap.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,12 +19,14 @@ from typing import Any, Final
 
 from live.kill_files import ENDING, is_fresh, read_record, switch_folder
 from live.kill_switch import KillSwitch, KillSwitchError, Scope
+from simulator.errors import ConfigError
 
 __all__ = [
     "JOURNAL",
     "arm",
     "configured_journal",
     "folder_of",
+    "journal_file",
     "kill",
     "look",
     "quick_kill",
@@ -66,18 +69,30 @@ def kill(*, folder: str | None = None, journal: str | None = None, reason: str =
     ------
     KillSwitchError
         LIVE_NO_SWITCH where none is named and none is found.
+    ConfigError
+        CLI_SWITCH.
     """
     folders = [folder_of(folder, journal)] if folder or journal else _all_here()
     answer = DONE
     for place in folders:
         was_fresh = is_fresh(place)
         switch = KillSwitch(place, scope=scope_of(place), arm_fresh=False)
+        before = "" if was_fresh or switch.state != "HALTED" else f", as before: {switch.status['why']}"
         halt = switch.engage(reason or "killed from the command line", by or user())
-        _say(f"{halt.state}: {place}")
+        # what could not be recorded in a folder that was new has left nothing there to halt anybody
+        nothing = was_fresh and is_fresh(place)
+        if halt.complete and not nothing:
+            _say(f"{halt.state}: {place}{before}")
         for problem in halt.problems:
             _complain(f"warning: {place}: {problem}")
-        if not halt.complete:
-            error_code = "LIVE_KILL_INCOMPLETE"
+        error_code = "LIVE_KILL_INCOMPLETE"
+        if nothing or _is_in_the_way(place):
+            _complain(
+                f"error [{error_code}]: nothing was halted: {place} is no folder of a switch, and none can "
+                "be made there. Name the one that the session has"
+            )
+            answer = FAILED
+        elif not halt.complete:
             _complain(
                 f"error [{error_code}]: the token in {place} is still there, so other processes trade on: "
                 "end them by hand, or remove the file as a user who may"
@@ -89,10 +104,23 @@ def kill(*, folder: str | None = None, journal: str | None = None, reason: str =
     return answer
 
 
+def _is_in_the_way(place: Path) -> bool:
+    """Whether a file stands where the folder, or one above it, would be."""
+    try:
+        return not stat.S_ISDIR(os.stat(place).st_mode)
+    except NotADirectoryError:
+        return True
+    except OSError:
+        return False
+
+
 def arm(place: Path, by: str, reason: str, *, scope: Scope) -> KillSwitch:
     """Arm a switch; raises `KillSwitchError`."""
+    was_fresh = is_fresh(place)
     switch = KillSwitch(place, scope=scope, arm_fresh=False)
     switch.arm(by, reason)
+    if was_fresh:
+        _complain(f"warning: no switch was in {place}; one is there now, armed. Is that the right path?")
     return switch
 
 
@@ -102,10 +130,26 @@ def look(place: Path, *, scope: Scope | None = None) -> dict[str, Any]:
 
 
 def folder_of(folder: str | None, journal: str | None) -> Path:
-    """Return the folder of the switch that is meant: the one named, else that of the journal."""
-    if folder:
-        return Path(folder)
-    return switch_folder(journal or configured_journal())
+    """Return the folder of the switch that is meant: the one named, else that of the journal.
+
+    Raises
+    ------
+    ConfigError
+        CLI_SWITCH for a journal on a server, which has nothing beside it.
+    """
+    return Path(folder) if folder else switch_folder(journal_file(journal))
+
+
+def journal_file(journal: str | None) -> str:
+    """Return the file of the journal that is named, or configured; raises as `folder_of`."""
+    chosen = journal or configured_journal()
+    if "://" in chosen:
+        raise ConfigError(
+            f"the journal is on a server ({chosen.partition('://')[0]}), so no switch lies beside it: name "
+            "the switch's folder with --folder",
+            code="CLI_SWITCH",
+        )
+    return chosen
 
 
 def scope_of(place: Path) -> Scope:
@@ -129,7 +173,7 @@ def configured_journal() -> str:
         path = tomllib.loads(content.decode())["journal"]["path"]
     except (ValueError, KeyError, TypeError):
         return JOURNAL
-    return path if isinstance(path, str) and "://" not in path else JOURNAL
+    return path if isinstance(path, str) else JOURNAL
 
 
 def _all_here() -> list[Path]:
@@ -139,11 +183,14 @@ def _all_here() -> list[Path]:
         here = []
     found = {os.path.realpath(name): Path(name) for name in here}
     try:
-        configured = switch_folder(configured_journal())
+        configured = switch_folder(journal_file(None))
         if configured.is_dir():
             found[os.path.realpath(configured)] = configured
     except (OSError, RuntimeError):
         configured = Path(JOURNAL + ENDING)  # no working directory, or a ~ that means nobody
+    except ConfigError:
+        if not found:
+            raise
     if not found:
         raise KillSwitchError(
             f"no switch is in this folder, and none at {configured}: nothing was halted. Name it with "

@@ -10,8 +10,10 @@ A rehearsal is the same step on a copy: what a signal would get, with its levels
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -19,7 +21,10 @@ import numpy as np
 from journal.database import Database
 from live.clock import Clock
 from live.session import Session
+from live.sessions.frames import decode_frame
 from live.sessions.outcome import Rehearsal, StepOutcome
+from live.sessions.recording import decode_piece
+from live.sessions.store import SessionStore
 from live.sessions.ticks import tick_bar, tick_frame
 from simulator.bars import Bars
 from simulator.commands import Command
@@ -92,6 +97,8 @@ class PricedSession:
             trade_log=trade_log, **rules,
         )  # fmt: skip
         seen = self.session.seen()
+        self._kept = self.session.bars - len(seen)  # number of the first bar that is in memory
+        self._sought: dict[str, int] = {}  # bar from which on the journal was searched, by symbol
         self.sectors |= dict(zip(self.session.like.symbols, self.session.like.sectors, strict=True))
         self._last: dict[str, tuple[int, float]] = {}  # number of the bar, and the price
         for column, symbol in enumerate(seen.symbols):
@@ -112,6 +119,8 @@ class PricedSession:
 
     def last_price(self, symbol: str, *, since: int = 0) -> float | None:
         """Return the last price of a symbol among the bars from number `since` on; None for none."""
+        if symbol not in self._last and symbol in self.symbols:
+            self._seek(symbol, since)
         number, price = self._last.get(symbol, (-1, 0.0))
         return price if number >= since else None
 
@@ -175,6 +184,29 @@ class PricedSession:
         """Return what `push` would come to, and do nothing."""
         bars = self._bars(prices, self.next_time())
         return self.session.rehearse(bars, _signals(bars, signal))
+
+    def _seek(self, symbol: str, since: int) -> None:
+        """Look in the journal for the last price of a symbol from `since` on, before the bars in memory.
+
+        A restart keeps so many bars; what a signal would fill at may not depend on how many.
+        """
+        if since >= min(self._kept, self._sought.get(symbol, self._kept)):
+            return
+        store = SessionStore(self.session.database, self.session.name)
+        with self.session.database.read() as connection:
+            stored = store.get(connection)
+            frames = {segment.first: segment.frame for segment in stored.segments()}
+            like = decode_frame(frames[max(first for first in frames if first <= since)])
+            pieces = islice(store.pieces(connection, stored.id, since), self._kept - since)
+            for number, data in enumerate(pieces, since):
+                if number in frames:
+                    like = decode_frame(frames[number])
+                if symbol not in like.symbols:
+                    continue
+                price = float(decode_piece(data, like).bars.close[0, like.column(symbol)])
+                if not math.isnan(price):
+                    self._last[symbol] = (number, price)
+        self._sought[symbol] = since
 
     def _bars(self, prices: Mapping[str, float], ts: int) -> Bars:
         like, joining = self.session.like, [symbol for symbol in prices if symbol not in self.symbols]

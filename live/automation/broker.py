@@ -149,10 +149,8 @@ class AutomationBroker(BrokerInterface):
 
     def find_order(self, client_order_id: str) -> BrokerOrder | None:
         """Return the order with our id."""
-        for idea in self._automation.desk.executed:
-            if idea.client_order_id == client_order_id:
-                return self._entry(idea)
-        return self._exits().get(client_order_id)
+        idea = self._automation.desk.executed_as(client_order_id)
+        return self._exits().get(client_order_id) if idea is None else self._entry(idea)
 
     def get_orders(self, *, open_only: bool = True) -> Sequence[BrokerOrder]:
         """Return the orders; none of them is ever open."""

@@ -56,12 +56,17 @@ class SignalDesk:
     @property
     def waiting(self) -> list[Idea]:
         """What waits to be executed, oldest first."""
-        return [idea for idea in self._book.ideas.values() if idea.waits]
+        return self._book.waiting
 
     @property
     def executed(self) -> list[Idea]:
         """What was carried out, oldest first."""
         return [idea for idea in self._book.ideas.values() if idea.order is not None and not idea.refusal]
+
+    def executed_as(self, client_order_id: str) -> Idea | None:
+        """Return what was carried out under our id of an order; None where nothing was."""
+        idea = self._book.of_client_order(client_order_id)
+        return None if idea is None or idea.refusal else idea
 
     def process(self, signal: TradingSignal) -> BracketOrder | None:
         """Judge a signal, log it, and let it wait; None where it is refused."""
@@ -114,9 +119,9 @@ class SignalDesk:
 
     def held_bracket(self, symbol: str) -> BracketOrder:
         """Return the orders of the position that is open in a symbol."""
-        signals = {idea.order: key for key, idea in self._book.ideas.items() if idea.order is not None}
-        held = [found for found in self._book.orders.brackets(symbol) if not found.entry.is_open]
-        return self.bracket(signals[held[-1].entry.order_id])
+        idea = self._book.of_order(self._book.orders.held(symbol))
+        assert idea is not None  # noqa: S101 - what is held was a signal
+        return self.bracket(idea.signal.signal_id)
 
     def price_for(self, idea: Idea) -> float:
         """Return where a waiting signal would fill now.

@@ -71,7 +71,9 @@ class TradeBook:
         self._ideas: dict[str, Idea] = {}
         self._name = session
         self._max_days = max_days
+        self._open: dict[str, Idea] = {}  # what waits is among these, so that nobody asks all there ever were
         self._by_order: dict[str, Idea] = {}
+        self._by_client: dict[str, Idea] = {}
         self._note: Mapping[str, Any] = {}
         self._stale = False
         self._orders: KeptOrders | None = None
@@ -80,16 +82,31 @@ class TradeBook:
     @property
     def ideas(self) -> dict[str, Idea]:
         """The ideas by signal, oldest first."""
-        if self._stale:
-            self.load()
+        self._fresh()
         return self._ideas
+
+    @property
+    def waiting(self) -> list[Idea]:
+        """The ideas that wait to be executed, oldest first."""
+        self._fresh()
+        self._open = {key: idea for key, idea in self._open.items() if idea.waits}
+        return list(self._open.values())
+
+    def of_order(self, order: str) -> Idea | None:
+        """Return the idea whose entry order this is."""
+        self._fresh()
+        return self._by_order.get(order)
+
+    def of_client_order(self, client_order_id: str) -> Idea | None:
+        """Return the idea that was carried out under our id of an order."""
+        self._fresh()
+        return self._by_client.get(client_order_id)
 
     @property
     def orders(self) -> KeptOrders:
         """The orders of the account."""
         assert self._orders is not None  # noqa: S101 - `begin` is called before any price
-        if self._stale:
-            self.load()
+        self._fresh()
         return self._orders
 
     def begin(self, session: Session, plan: Plan) -> None:
@@ -107,7 +124,9 @@ class TradeBook:
                 connection, now=self.journal.now(), status=None, symbol=None, source=[SOURCE], limit=None
             )
         self._ideas.clear()
+        self._open.clear()
         self._by_order.clear()
+        self._by_client.clear()
         orders.forget()
         for one in stored:
             details = details_of(one, self._name)
@@ -118,18 +137,26 @@ class TradeBook:
             self._ideas[idea.signal.signal_id] = idea
             if details["bracket"] is not None:
                 orders.take_back(details["bracket"])
+            self._open.pop(idea.signal.signal_id, None)
             if idea.order is not None:
                 self._by_order[idea.order] = idea
+                self._by_client[str(idea.client_order_id)] = idea
             if one.status == "recommended" and details["planned"] is not None and self._plan is not None:
                 idea.bracket = replace(
                     self._plan(orders, idea.signal, details["planned"]), verdict=idea.verdict,
                     request_id=None if idea.review is None else idea.review["request_id"],
                 )  # fmt: skip
+                self._open[idea.signal.signal_id] = idea
             elif idea.order is None and idea.refusal is None:
                 idea.ended_by = "time"
                 idea.refusal = f"{idea.signal.ticker}: it was valid until {idea.expires:%Y-%m-%d %H:%M} UTC"
         orders.read_levels()
         self._stale = False
+
+    def _fresh(self) -> None:
+        """Read anew what a failed step may have left half changed."""
+        if self._stale:
+            self.load()
 
     @contextmanager
     def stepping(self, note: Mapping[str, Any] | None) -> Iterator[None]:
@@ -138,8 +165,7 @@ class TradeBook:
         Of the note, "signal" is the id of the signal that is carried out, "client_order_id" our id of its
         order, and "reasons" says by position why a person closes it.
         """
-        if self._stale:
-            self.load()
+        self._fresh()
         self._note = note or {}
         try:
             yield
@@ -165,6 +191,9 @@ class TradeBook:
             self._write(connection, idea)
         self.ideas.pop(idea.signal.signal_id, None)
         self.ideas[idea.signal.signal_id] = idea
+        self._open.pop(idea.signal.signal_id, None)
+        if idea.waits:
+            self._open[idea.signal.signal_id] = idea
 
     def end(self, idea: Idea, reason: str, ended_by: EndedBy) -> None:
         """Store that an idea will not be traded."""
@@ -213,6 +242,7 @@ class TradeBook:
         if entry is not None:
             idea.order = entry.order_id
             self._by_order[entry.order_id] = idea
+            self._by_client[str(idea.client_order_id)] = idea
         if not idea.verdict.admitted:
             idea.refusal, idea.ended_by = sentence(idea.verdict), "risk"
         elif entry is None or entry.state != OrderState.FILLED:

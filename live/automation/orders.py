@@ -11,12 +11,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from simulator.kernel.state import LOG_NAMES
 from simulator.order_manager import OrderManager
+from simulator.order_reader import HasState
 from simulator.orders import Order, OrderEvent, TrailingStop
 from simulator.types import FillKind, OrderState, Reason
 
@@ -26,14 +28,29 @@ __all__ = ["KeptOrders"]
 class KeptOrders(OrderManager):
     """An order manager whose brackets can be written down and taken back."""
 
+    def __init__(self, account: HasState) -> None:
+        super().__init__(account)
+        self._families: dict[str, list[str]] = {}  # ids of orders by that of their entry
+        self._counted = 0  # orders that are in it
+
     def plain(self, entry: str) -> dict[str, Any]:
         """Return an entry order and what belongs to it as values that JSON can hold."""
-        mine = [order for key, order in self._orders.items() if key.split("-")[0] == entry]
+        mine = [self._orders[key] for key in self._family(entry)]
         trail = self._trails.get(entry)
         return {
             "orders": [_plain_order(order) for order in mine],
             "trail": None if trail is None else asdict(trail),
         }
+
+    def held(self, symbol: str) -> str:
+        """Return the entry order of the position that is open in a symbol, of which there is one."""
+        entries = [order for order in self.get_orders(symbol) if order.kind == FillKind.ENTRY]
+        # the newest first, because all the others have ended
+        return next(
+            entry.order_id
+            for entry in reversed(entries)
+            if not entry.is_open and self.get_bracket(entry.order_id).is_open
+        )
 
     def take_back(self, plain: Mapping[str, Any]) -> None:
         """Take a bracket that was written down."""
@@ -52,6 +69,17 @@ class KeptOrders(OrderManager):
         self._orders.clear()
         self._of_position.clear()
         self._trails.clear()
+        self._families.clear()
+        self._counted = 0
+
+    def _family(self, entry: str) -> list[str]:
+        """Return the ids of an entry order and of what belongs to it, oldest first."""
+        # ids are added at the end and never taken away, so only those that came since are looked at
+        new = list(islice(reversed(self._orders), len(self._orders) - self._counted))
+        for key in reversed(new):
+            self._families.setdefault(key.split("-")[0], []).append(key)
+        self._counted = len(self._orders)
+        return self._families.get(entry, [])
 
 
 def _plain_order(order: Order) -> dict[str, Any]:

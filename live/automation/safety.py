@@ -17,15 +17,15 @@ import numpy as np
 from live.automation.config import AutomationConfig, ExecutionMode
 from live.automation.ideas import EndedBy, Idea, plain_review
 from live.automation.journal import BROKER
+from live.automation.reviews import Reviews
 from live.brokers.interface import OrderRequest, Outcome
 from live.brokers.manager import BrokerManager
-from live.decisions import take_decisions
 from live.intents import IntentLog
 from live.kill_files import read_record
 from live.kill_switch import KillSwitch, switch_folder
 from live.review_queue import ReviewQueue, ReviewRequest
 from simulator.bars.clock import session_of
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, JournalError
 from simulator.order_manager import BracketOrder
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class Safety:
         self.folder = folder
         self._automation = automation
         self._queue = queue
+        self._reviews = Reviews(automation, manager, queue, reviews_of(folder))
         self._engaged: int | None = None  # session of the last daily loss
 
     @classmethod
@@ -85,7 +86,7 @@ class Safety:
             idea = automation.broker.idea_of(request)
             return "its signal does not wait any more" if idea is None else automation.desk.rejudge(idea)
 
-        queue = ReviewQueue(where / "reviews", switch, clock=automation.clock, price=price, judge=judge)
+        queue = ReviewQueue(reviews_of(where), switch, clock=automation.clock, price=price, judge=judge)
         # The account records itself: what was sent is in the journal with its fill, or has not happened. So
         # nothing is in doubt after a crash, and an order that did not get there may be sent again.
         manager = BrokerManager(
@@ -120,27 +121,24 @@ class Safety:
         """Return how the request of a signal stands."""
         return None if idea.review is None else plain_review(self._queue.get(idea.review["request_id"]))
 
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with the requests and decisions of people, in words; each was named in a warning."""
+        return self._reviews.problems
+
     def settle(self) -> None:
-        """Take up what people have decided, and give up signals whose request ended without an order."""
-        take_decisions(self.folder / "reviews", self.manager.approve_request)
-        self.manager.resolve()
-        desk = self._automation.desk
-        for idea in desk.waiting:
-            if idea.request_id is None:
-                continue
-            request = self._queue.get(idea.request_id)
-            state = request.state
-            if state == "pending" and self._automation.clock() >= request.expires_at:
-                state = "expired"
-            failed = state == "approved" and request.outcome in ("rejected", "denied")
-            if state in ("pending", "approved") and not failed:
-                continue
-            idea.review = {**plain_review(request), "state": state}
-            who = f" by {request.decided_by}" if request.decided_by else ""
-            if state == "refused":
-                who = f" when {request.decided_by} approved it"
-            why = request.note or request.outcome_code or "too late"
-            desk.give_up(idea, f"its review request was {state}{who}: {why}", "review")
+        """Take up what people have decided, and give up signals whose request ended without an order.
+
+        Raises nothing for what is damaged, locked or full: `problems` has it.
+        """
+        self._reviews.settle()
+
+    def withdraw_all(self, reason: str) -> JournalError | None:
+        """End all requests that wait for a person, and give up every signal that waits.
+
+        Returns the error of a signal that could not be given up.
+        """
+        return self._reviews.withdraw_all(reason)
 
     def recovered(self) -> None:
         """After a start: ask what became of orders on their way, and engage what a crash kept from it."""
@@ -151,10 +149,6 @@ class Safety:
             # the switch holds, or a person has armed it since
             self._engaged = session
         self.watch()
-
-    def withdraw_all(self, reason: str) -> None:
-        """End all requests that wait for a person."""
-        self._queue.void_all(reason)
 
     def watch(self) -> None:
         """Engage the kill switch where the account has been halted by its daily loss."""
@@ -181,6 +175,11 @@ class Safety:
         ]
         stamps = np.array(times, "datetime64[ns]").astype(np.int64)
         return {int(day) for day in session_of(self._automation.config.calendar, stamps)}
+
+
+def reviews_of(folder: Path) -> Path:
+    """Return where the review queue lies."""
+    return folder / "reviews"
 
 
 def folder_of(journal: Database, state_folder: str | os.PathLike[str] | None) -> Path | None:

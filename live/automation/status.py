@@ -37,7 +37,8 @@ def portfolio_status(automation: TradingAutomation) -> dict[str, Any]:
         `gross_exposure`, `net_exposure`, `drawdown`, all percent; `sector_exposure` by name, percent;
         `open_positions` (a count), `max_open_positions`, `positions` (one mapping each); `greeks`, percent of
         equity, empty before the first price; `pending_signals` (ids), `pending_requests` (ids);
-        `halt_state` of the account, `kill_switch` (the status of the switch); `performance` (figures of all
+        `review_problems` (what is wrong with requests and decisions, in words); `halt_state` of the account,
+        `kill_switch` (the status of the switch); `performance` (figures of all
         closed trades); `automation_mode`, `execution_mode`; `journal`.
     """
     config = automation.config
@@ -65,6 +66,7 @@ def portfolio_status(automation: TradingAutomation) -> dict[str, Any]:
         "pending_requests": [
             request.request_id for request in automation.broker_manager.get_pending_requests()
         ],
+        "review_problems": automation.safety.problems,
         "halt_state": risk.halt_state.name,
         "kill_switch": automation.broker_manager.kill_switch.status,
         "performance": _performance(automation.tracker.metrics()),

@@ -9,7 +9,7 @@ flight; a second submit of the same id is told how the first one stands.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import replace
 from datetime import datetime
 
@@ -114,13 +114,20 @@ class OrderBook:
 
     def finish(self, identity: str, submitted: Submitted, at: datetime) -> Sent:
         """Take in what became of an order, and return it."""
-        return self.change(
-            identity, lambda sent: replace(sent, submitted=submitted, in_flight=False, updated=at)
-        )
+        there = submitted.outcome is Outcome.CONFIRMED
 
-    def absent(self, identity: str) -> Sent:
+        def finished(sent: Sent) -> Sent:
+            sent = replace(sent, submitted=submitted, in_flight=False, updated=at)
+            return replace(sent, absent=0, absent_since=None) if there else sent
+
+        return self.change(identity, finished)
+
+    def absent(self, identity: str, at: datetime) -> Sent:
         """Count that the broker does not have an order, and return it."""
-        return self.change(identity, lambda sent: replace(sent, absent=sent.absent + 1))
+        return self.change(
+            identity,
+            lambda sent: replace(sent, absent=sent.absent + 1, absent_since=sent.absent_since or at),
+        )
 
     def live(self) -> list[Sent]:
         """Return the orders of which something may still come."""
@@ -141,15 +148,11 @@ class OrderBook:
             if sent.submitted.outcome is Outcome.UNRESOLVED and (in_flight or not sent.in_flight)
         ]
 
-    def doubtful(self, request: OrderRequest) -> str:
-        """Return the id of an unresolved order in one of the symbols of another one; "" for none."""
-        symbols = {leg.symbol for leg in request.legs}
+    def doubtful(self, identity: str, symbols: Set[str]) -> str:
+        """Return the id of an unresolved order in one of the symbols of the order `identity`; "" for none."""
         for sent in self.unresolved():
-            other = sent.request
-            if other.client_order_id != request.client_order_id and symbols & {
-                leg.symbol for leg in other.legs
-            }:
-                return other.client_order_id
+            if sent.identity != identity and symbols & {leg.symbol for leg in sent.request.legs}:
+                return sent.identity
         return ""
 
     def purposes(self) -> dict[str, OrderPurpose]:

@@ -1,16 +1,17 @@
 """What a manager writes down, and what it does where that is impossible.
 
 Before an order is sent the record has to succeed: the gate asks for it. After it, nothing may fail any more:
-what could not be written is kept, and written with the next thing that can be.
+what could not be written is kept, and written with the next thing that can be. Of what is only repeated, like
+the cancels of a kill that goes on, one is kept, so that a disk which stays full does not fill the memory too.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from live.brokers.book import OrderBook
 from live.brokers.interface import BrokerOrder
@@ -21,6 +22,11 @@ from simulator.errors import JournalError, TwinstepError
 
 __all__ = ["Diary", "Unwritten"]
 
+_REPEATED: Final = frozenset({"kill", "cancel", "absent", "change", "rescale", "review", "untold"})
+"""Kinds of which the newest says all that the ones before it have said."""
+
+_ABOUT: Final = ("key", "order", "broker_order", "request", "title", "why")
+
 
 @dataclass(frozen=True, slots=True)
 class Unwritten:
@@ -30,6 +36,14 @@ class Unwritten:
     at: datetime
     sent: Sent | None
     fields: dict[str, Any]
+
+    @property
+    def about(self) -> tuple[object, ...] | None:
+        """What it has in common with a repetition of it; None where each counts."""
+        if self.kind not in _REPEATED:
+            return None
+        identity = "" if self.sent is None else self.sent.identity
+        return (self.kind, identity, *(self.fields.get(name) for name in _ABOUT))
 
 
 class Diary:
@@ -72,6 +86,19 @@ class Diary:
             known = {"order": sent.identity} if sent is not None else {"broker_order": entry.order}
             kind = "asked" if entry.allowed else "denied"
             self._log.note(kind, entry.time, purpose=entry.purpose, **known, **gate)
+
+    def changing(
+        self, entry: GateEntry, broker: str, order: BrokerOrder | None, wanted: Mapping[str, float]
+    ) -> None:
+        """Write down what a working order is to become, before it is sent; raises where it cannot."""
+        self.flush()
+        owner = "" if order is None else order.client_order_id
+        known = owner if owner and self._book.get(owner) is not None else ""
+        self._log.note(
+            "change" if entry.allowed else "denied", entry.time, order=known,
+            symbol="" if order is None else order.legs[0].symbol, broker=broker, broker_order=entry.order,
+            purpose=entry.purpose, state=entry.state, allowed=entry.allowed, code=entry.code, wanted=wanted,
+        )  # fmt: skip
 
     def wrote(self, sent: Sent, kind: str, **fields: Any) -> bool:
         """Write down how an order stands now; returns whether it is written."""
@@ -133,7 +160,10 @@ class Diary:
 
     def _write(self, entry: Unwritten) -> bool:
         with self._lock:
-            self.unwritten.append(entry)
+            others = [one for one in self.unwritten if entry.about is None or one.about != entry.about]
+            if entry.kind != "kill" or len(others) == len(self.unwritten):
+                # a kill keeps its place, before what it has brought about
+                self.unwritten[:] = [*others, entry]
             try:
                 self.flush()
             except (TwinstepError, OSError):

@@ -7,11 +7,10 @@ that hangs delays no cancel; the kill is on record before what it brought about.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from live.brokers.book import Sent
 from live.brokers.interface import BrokerInterface, BrokerOrder
 from live.brokers.shrinking import keeper
 from live.brokers.stopping import CancelReport, KillReport, cancel_working
@@ -76,13 +75,17 @@ class KillPath:
 
         return cancel_working(self._manager.brokers, keep, sleep=self._sleep)
 
-    def end(self, sent: Sent) -> None:
-        """Cancel an order that a kill overtook on its way."""
-        manager, identity = self._manager, sent.identity
+    def end(self, name: str, identity: str, order_ids: Sequence[str] = ()) -> None:
+        """Cancel an order that a kill overtook on its way, by our id and by the broker's."""
+        manager = self._manager
+
+        def ends(order: BrokerOrder) -> bool:
+            return order.order_id in order_ids or (identity != "" and order.client_order_id == identity)
+
         noted = manager.diary.killed(manager.kill_switch.status["why"])
         report = cancel_working(
-            {sent.broker: manager.brokers[sent.broker]},
-            lambda _, __: lambda order: order.client_order_id != identity,
+            {name: manager.brokers[name]},
+            lambda _, __: lambda order: not ends(order),
             sleep=self._sleep,
         )
         noted.join()

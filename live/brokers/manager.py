@@ -8,7 +8,7 @@ UNRESOLVED, and `resolve` asks for it by its id until the broker has it, or has 
 that it has not.
 
     PAPER_ONLY      paper brokers only
-    MANUAL_REVIEW   entries and exits wait in the review queue; what protects a position does not
+    MANUAL_REVIEW   entries and exits wait in the review queue; what shrinks and protects a position does not
     LIVE            orders go straight to the broker
 
 Real money, in either of the last two, needs three things: the key of the configuration, the flag of the
@@ -22,7 +22,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from live.automation.config import ExecutionMode
-from live.brokers.book import OrderBook, Sent
+from live.brokers.book import OrderBook
+from live.brokers.changing import Changer
 from live.brokers.diary import Diary
 from live.brokers.errors import AccessRefused
 from live.brokers.interface import (
@@ -34,15 +35,15 @@ from live.brokers.interface import (
 )
 from live.brokers.killing import KillPath
 from live.brokers.routing import check_mode, route_of
-from live.brokers.sending import Sender
-from live.brokers.shrinking import keeper
+from live.brokers.sending import Doubt, Sender
+from live.brokers.shrinking import shrinks
 from live.brokers.stopping import CancelReport, KillReport
 from live.intents import IntentLog
-from live.kill_switch import KillSwitch, KillSwitchError
+from live.kill_switch import KillSwitch
 from live.reconciling.differences import Difference, Differences
 from live.review_queue import ReviewAnswer, ReviewQueue, ReviewRequest
 from live.submit_gate import Purpose, SubmitGate, may_pass
-from simulator.errors import ConfigError, UnknownNameError, did_you_mean
+from simulator.errors import ConfigError, JournalError, UnknownNameError, did_you_mean
 
 __all__ = ["BrokerManager", "KillReport"]
 
@@ -119,6 +120,7 @@ class BrokerManager:
         self.gate = SubmitGate(kill_switch, clock=clock, record=self.diary.record, reduced=self._reduced)
         self._kill = KillPath(self, sleep)
         self._sender = Sender(self)
+        self._changer = Changer(self)
         for name in self._routes.values():
             self.known(name)
         self.mode = mode
@@ -162,7 +164,7 @@ class BrokerManager:
             Bar that it was decided on, aware; for the record.
         """
         name = self.route(request)
-        if self._mode is not ExecutionMode.MANUAL_REVIEW or request.purpose == "protect":
+        if self._mode is not ExecutionMode.MANUAL_REVIEW or self._needs_nobody(name, request):
             return self._sender.send(name, request, bar_time=bar_time)
         state = self.kill_switch.state
         if not may_pass(state, request.purpose):
@@ -178,48 +180,21 @@ class BrokerManager:
         limit_price: float | None = None,
         stop_price: float | None = None,
     ) -> BrokerOrder:
-        """Change a working order at the broker `name`; one that enters counts as an entry at the gate.
+        """Change a working order at the broker `name`; one that enters counts as an entry.
 
         Raises
         ------
         KillSwitchError
-            LIVE_DENIED where the gate does not let it pass.
+            LIVE_DENIED where the gate does not let it pass, an entry is in doubt, or a person has to decide:
+            in MANUAL_REVIEW what waits for review is cancelled and submitted anew.
         """
-        broker = self.known(name)
-        there = next((order for order in broker.get_orders() if order.order_id == order_id), None)
-        smaller = quantity is None or (there is not None and quantity <= there.quantity)
-        leaves = there is not None and keeper(broker, self.book.purposes())(there)
-        purpose: Purpose = "protect" if smaller and leaves else "entry"
-        passed = self.gate.submit(
-            order_id,
-            purpose,
-            lambda: broker.replace_order(
-                order_id, quantity=quantity, limit_price=limit_price, stop_price=stop_price
-            ),
-            shrinks=lambda: True,  # it is working, leaves a position, and does not grow
-            symbols=[] if there is None else [leg.symbol for leg in there.legs],
-        )
-        if passed.answer is None:
-            raise KillSwitchError(
-                f"{order_id} is not changed ({passed.entry.code}): {self.kill_switch.status['why']}",
-                code="LIVE_DENIED",
-            )
-        if there is not None:
-            self.diary.renamed(name, there, passed.answer)
-        return passed.answer
+        given = {"quantity": quantity, "limit_price": limit_price, "stop_price": stop_price}
+        wanted = {part: value for part, value in given.items() if value is not None}
+        return self._changer.replace(name, order_id, wanted)
 
     def rescale_order(self, name: str, order: BrokerOrder, quantity: float, **prices: float) -> BrokerOrder:
         """Change a protective order as a split has changed its stock, in every state; for the reconciler."""
-        broker = self.known(name)
-        passed = self.gate.submit(
-            order.order_id,
-            "protect",
-            lambda: broker.replace_order(order.order_id, quantity=quantity, **prices),
-            shrinks=lambda: True,  # more shares, and as many more as are held
-        )
-        assert passed.answer is not None  # noqa: S101 - what protects and shrinks always passes
-        self.diary.renamed(name, order, passed.answer)
-        return passed.answer
+        return self._changer.rescale(name, order, {"quantity": quantity, **prices})
 
     def cancel_order(self, name: str, order_id: str) -> BrokerOrder:
         """Ask the broker `name` to cancel; passes in every state."""
@@ -264,9 +239,13 @@ class BrokerManager:
         """Cancel what works, and with `protective` also what only shrinks a position; never raises."""
         return self._kill.cancel_all(protective=protective)
 
-    def end(self, sent: Sent) -> None:
-        """Cancel an order that a kill overtook on its way."""
-        self._kill.end(sent)
+    def end(self, name: str, identity: str, *order_ids: str) -> None:
+        """Cancel an order that a kill overtook on its way, by our id and by the broker's."""
+        self._kill.end(name, identity, order_ids)
+
+    def doubt(self, name: str, identity: str, purpose: Purpose, symbols: Sequence[str]) -> Doubt:
+        """Say by code and in words why nothing may be entered now; "" where it may."""
+        return self._sender.doubt(name, identity, purpose, symbols)
 
     def get_pending_requests(self) -> list[ReviewRequest]:
         """Return what waits for a person, oldest first."""
@@ -285,6 +264,18 @@ class BrokerManager:
     def reject_request(self, request_id: str, reason: str) -> ReviewAnswer:
         """Say no."""
         return self._queue().reject(request_id, reason)
+
+    def _needs_nobody(self, name: str, request: OrderRequest) -> bool:
+        """Whether an order protects, by what is held and not by its word, or was sent before."""
+        if request.purpose != "protect":
+            return False
+        try:
+            before = self.book.get(request.client_order_id)
+        except JournalError:
+            before = None  # nobody can say; what is held decides
+        if before is not None and not before.was_never_sent:
+            return True
+        return shrinks(self.known(name), request, self.book.unresolved()) is True
 
     def _queue(self) -> ReviewQueue:
         if self.review_queue is None:

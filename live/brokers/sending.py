@@ -8,24 +8,32 @@ has the order, or has said twice, some time apart, that it has not.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from live.brokers.book import Sent
 from live.brokers.errors import AccessRefused, BrokerError, DuplicateOrder
 from live.brokers.interface import OrderRequest, Outcome, Submitted, denied, unresolved
 from live.brokers.shrinking import shrinks
-from live.submit_gate import may_pass
+from live.submit_gate import Purpose, may_pass
 from simulator.errors import JournalError
 
 if TYPE_CHECKING:
     from live.brokers.manager import BrokerManager
 
-__all__ = ["Sender"]
+__all__ = ["Doubt", "Sender"]
 
 RESOLVE_AFTER: Final = timedelta(seconds=5)
-"""How long an order that the broker does not know stays in doubt."""
+"""How long after a broker has first said that it does not know an order it must say so again."""
+
+
+class Doubt(NamedTuple):
+    """Why nothing may be entered now, by code and in words; both "" where it may."""
+
+    code: str = ""
+    why: str = ""
 
 
 class Sender:
@@ -49,10 +57,11 @@ class Sender:
             state = self._manager.kill_switch.state
             code = "LIVE_NOT_RECORDED" if may_pass(state, request.purpose) else f"LIVE_{state}"
             return self._closed(review, self._kept_back(request, code, str(error)))
-        reason = self._doubt(name, request)
-        if reason is not None:
+        symbols = [leg.symbol for leg in request.legs]
+        code, why = self.doubt(name, request.client_order_id, request.purpose, symbols)
+        if code:
             self._manager.book.give_back(request.client_order_id)
-            return self._closed(review, reason)
+            return self._closed(review, denied(request, code=code, message=why))
         submitted, overtaken = self._passed(name, request)
         self._finish(sent, submitted)
         if submitted.code == "LIVE_DUPLICATE_ID" and (found := self._looked_up(sent)) is not None:
@@ -62,19 +71,17 @@ class Sender:
         now = self._manager.book.peek(request.client_order_id)
         return submitted if now is None else now.submitted
 
-    def _doubt(self, name: str, request: OrderRequest) -> Submitted | None:
-        """Say why nothing may be entered now, None where it may; what leaves a position is never in doubt."""
-        if request.purpose != "entry":
-            return None
-        other = self._manager.book.doubtful(request)
+    def doubt(self, name: str, identity: str, purpose: Purpose, symbols: Sequence[str]) -> Doubt:
+        """Say by code and in words why nothing may be entered now; "" where it may, and for what leaves."""
+        if purpose != "entry":
+            return Doubt()
+        other = self._manager.book.doubtful(identity, set(symbols))
         if other:
-            message = f"order {other} in the same symbol is unresolved"
-            return denied(request, code="LIVE_UNRESOLVED", message=message)
+            return Doubt(code="LIVE_UNRESOLVED", why=f"order {other} in the same symbol is unresolved")
         why = self._manager.unreconciled.get(name)
         if why is not None:
-            message = f"{name} is not reconciled: {why}"
-            return denied(request, code="LIVE_UNRECONCILED", message=message)
-        return None
+            return Doubt(code="LIVE_UNRECONCILED", why=f"{name} is not reconciled: {why}")
+        return Doubt()
 
     def _passed(self, name: str, request: OrderRequest) -> tuple[Submitted, bool]:
         broker = self._manager.known(name)
@@ -226,7 +233,7 @@ class Sender:
             if found is None:
                 return  # it stays unresolved, and every kill report counts it
             self._finish(sent, found)
-        self._manager.end(sent)
+        self._manager.end(sent.broker, sent.identity)
 
     def _looked_up(self, sent: Sent) -> Submitted | None:
         """Ask the broker for an order; None while it is still in doubt."""
@@ -239,9 +246,11 @@ class Sender:
             return None
         if order is not None:
             return Submitted(outcome=Outcome.CONFIRMED, client_order_id=request.client_order_id, order=order)
-        absent = self._manager.book.absent(request.client_order_id)
+        now = self._manager.clock()
+        absent = self._manager.book.absent(request.client_order_id, now)
         self._manager.diary.wrote(absent, "absent", times=absent.absent)
-        if absent.absent < 2 or self._manager.clock() - sent.at < RESOLVE_AFTER:
+        # asked for after its call has returned: what a timeout has cost is no time for the broker to list it
+        if absent.absent < 2 or now - (absent.absent_since or now) < RESOLVE_AFTER:
             return None
         return denied(
             request, code="LIVE_NOT_SENT", message="the broker has said twice that it does not have it"

@@ -4,7 +4,8 @@ Two trades are the same trade when the same signal opened them. What differs bet
 field; why they differ is looked for in this order, and the first that holds is the cause: the market itself
 (no such symbol, a gap in the feed, a late or revised bar, other prices), the decision (a signal that was not
 there, another verdict), what an earlier difference did to the account, and last the coarser bar, which does
-not know what happened first inside it.
+not know what happened first inside it. A trade is the same only if its money is: dividends and fees belong to
+no price, so a trade may have both of its fills alike and end with another profit.
 """
 
 from __future__ import annotations
@@ -35,17 +36,23 @@ CAUSES: Final = {
     "missing signal": "one side has no such signal",
     "verdict": "the risk manager answered otherwise",
     "account": "an earlier difference changed cash, heat or what was open",
+    "dividends": "the other bars pay another dividend, or none",
+    "fees": "the same fills were charged otherwise: other costs, or time counted otherwise",
     "path": "the coarser bar does not know what came first inside it, or knows a signal only at its close",
 }
-"""Causes, in the order in which they are looked for."""
+"""Causes, in the order in which they are looked for; dividends and fees where nothing but money differs."""
 
 _CLOSE: Final = 1e-9  # prices and quantities that differ by less, relatively, are equal
 _OTHER: Final = 1e-6  # and so are prices of two sources
+_MONEY: Final = frozenset({"dividends", "fees", "profit"})
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A trade: times in UTC nanoseconds, prices in currency; row: bar of the backtest."""
+    """A trade: times in UTC nanoseconds, prices and money in currency; row: bar of the backtest.
+
+    `pnl` is net of `fees` and has the `dividends` in it, paid on shorts as a negative number.
+    """
 
     entry_ts: int
     entry_row: int
@@ -56,6 +63,8 @@ class Facts:
     exit_price: float
     reason: str
     pnl: float
+    fees: float
+    dividends: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +80,8 @@ class TradeDifference:
     live, backtest
         The trade on each side; None where there is none.
     fields
-        What differs: "entry bar", "entry price", "quantity", "exit bar", "exit reason", "exit price", or
-        "only live", "only in the backtest".
+        What differs: "entry bar", "entry price", "quantity", "exit bar", "exit reason", "exit price",
+        "dividends", "fees", "profit", or "only live", "only in the backtest".
     cause
         One of `CAUSES`.
     detail
@@ -154,7 +163,7 @@ class _Comparer:
         trade: Any = one if other is None else other
         symbols = self.found.like.symbols if other is None else self.found.bars.symbols
         symbol = symbols[int(trade["sym"])]
-        cause, detail = self._cause(number, symbol, live, backtest)
+        cause, detail = self._cause(number, symbol, live, backtest, fields)
         rows = [facts.entry_row for facts in (live, backtest) if facts is not None]
         self.first_row = min(self.first_row, *rows)
         known = number < len(self.found.signal_bar)
@@ -165,7 +174,9 @@ class _Comparer:
             symbol, int(trade["side"]), strategy[int(code)], signal_ts, live, backtest, fields, cause, detail
         )
 
-    def _cause(self, number: int, symbol: str, live: Facts | None, backtest: Facts | None) -> tuple[str, str]:
+    def _cause(
+        self, number: int, symbol: str, live: Facts | None, backtest: Facts | None, fields: tuple[str, ...]
+    ) -> tuple[str, str]:
         if number in self.placeless:
             return "no symbol", f"{self.found.bars.name} has no {symbol} there"
         rows = self._rows_between(number, live, backtest)
@@ -184,6 +195,12 @@ class _Comparer:
             return ("account" if follows else "verdict"), text
         if follows and (live is None or backtest is None):
             return "account", "its order met an account in which other things were open"
+        if live is not None and backtest is not None and _MONEY.issuperset(fields):
+            for name, one, other in (
+                ("dividends", live.dividends, backtest.dividends), ("fees", live.fees, backtest.fees),
+            ):  # fmt: skip
+                if name in fields:
+                    return name, f"{one:,.2f} live, {other:,.2f} in the backtest"
         return "path", _path_text(live, backtest)
 
     def _rows_between(self, number: int, live: Facts | None, backtest: Facts | None) -> list[int]:
@@ -258,6 +275,8 @@ def _facts(trade: np.void, entry_row: int | None = None, exit_row: int | None = 
         exit_price=float(trade["exit_price"]),
         reason=ExitReason.labels().get(int(trade["exit_reason"]), "unknown"),
         pnl=float(trade["pnl"]),
+        fees=float(trade["fees"]),
+        dividends=float(trade["dividends"]),
     )
 
 
@@ -277,6 +296,19 @@ def _fields(live: Facts | None, backtest: Facts | None) -> Iterator[str]:
         yield "exit reason"
     if not np.isclose(live.exit_price, backtest.exit_price, rtol=_CLOSE, atol=0.0):
         yield "exit price"
+    # sums of many small amounts: what is nothing beside the position's worth is rounding
+    worth = max(
+        abs(facts.qty * price)
+        for facts in (live, backtest)
+        for price in (facts.entry_price, facts.exit_price)
+    )
+    for name, one, other in (
+        ("dividends", live.dividends, backtest.dividends),
+        ("fees", live.fees, backtest.fees),
+        ("profit", live.pnl, backtest.pnl),
+    ):
+        if not np.isclose(one, other, rtol=_CLOSE, atol=_CLOSE * worth):
+            yield name
 
 
 def _answer(verdict: np.void) -> tuple[int, float]:
@@ -293,6 +325,8 @@ def _path_text(live: Facts | None, backtest: Facts | None) -> str:
         return f"its order was filled {'in the backtest' if live is None else 'live'} only"
     if live.entry_row != backtest.entry_row or live.entry_price != backtest.entry_price:
         return f"entered at {live.entry_price:g} live, at {backtest.entry_price:g} in the backtest"
+    if live.exit_row == backtest.exit_row and live.exit_price == backtest.exit_price:
+        return f"a part was left at another price: {live.pnl:,.2f} live, {backtest.pnl:,.2f} in the backtest"
     return (
         f"ended by {live.reason} at {live.exit_price:g} live, by {backtest.reason} at "
         f"{backtest.exit_price:g} in the backtest"

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from simulator.bars import Bars
 
-__all__ = ["Difference", "Replay", "snapshot_difference"]
+__all__ = ["Difference", "Replay", "bars_missing", "snapshot_difference"]
 
 Records = npt.NDArray[np.void]
 
@@ -210,6 +210,24 @@ class Replay:
             self.result.update(now.encode())
             self.bars += 1
         return None
+
+
+def bars_missing(last: Step | None, bars: int, ts: int) -> Difference | None:
+    """Compare how many bars the session has with the steps that were read, which have no hole.
+
+    Parameters
+    ----------
+    last
+        The last step; None where none could be read.
+    bars
+        Bars that the session has, by all of its tables.
+    ts
+        Label of its newest bar by the snapshot, for the message.
+    """
+    found = 0 if last is None else last.bar + 1
+    if found >= bars:
+        return None
+    return _plain(found, ts if last is None else last.ts, "bars", f"{bars} bars", f"only {found} can be read")
 
 
 def snapshot_difference(last: Step, bars: int, state: bytes) -> Difference | None:

@@ -1,7 +1,8 @@
 """What moves the venue's prices: bars of a feed, one after another, at the feed's speed or step by step.
 
-A bar is one event: corporate actions of its day, then the bar itself, then quotes of the option contracts
-that anybody has an order or a position in, at its close. After the last bar of a session the session ends:
+A bar is one event, and the corporate actions before it are part of that: what was killed in between would
+come twice. Then come quotes of the option contracts that anybody has an order or a position in, at its close.
+After the last bar of a session the session ends:
 DAY orders expire, options that end are settled. An order that comes between two bars works from the next on.
 Of a live feed's bar an order sees only the close if the bar had begun when the order came: what the bar had
 done by then is past.
@@ -41,8 +42,6 @@ __all__ = ["Market", "ReplayClock"]
 
 KEPT_VALUES: Final = 100_000
 """Values of the account that are kept for its history."""
-WORTHLESS: Final = 1e-9
-"""Price paid for a share that is delisted without value, in currency."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -271,7 +270,6 @@ class Market:
         if self._session is not None and session != self._session and not self._session_over:
             self._end_session(self.last or time)
         self._session, self._session_over = session, False
-        self._act(bar)
         if isinstance(self.clock, ReplayClock):
             self.clock.set(time)
         self.last = time
@@ -280,9 +278,13 @@ class Market:
             for column, symbol in enumerate(bar.symbols)
             if not np.isnan(bar.panel[0, column]).any()
         }
-        if self.feed.live:
-            rows = self._unseen(rows, _time(int(bar.open_ts[0])))
-        self.venue.bar(self._at(time), rows)  # type: ignore[arg-type]
+        self.venue.bar(
+            self._at(time),
+            rows,  # type: ignore[arg-type]
+            actions=_actions(bar),
+            began=_time(int(bar.open_ts[0])),
+            watched=self.feed.live,
+        )
         self.prices.update({symbol: row[FIELDS.index("close")] for symbol, row in rows.items()})
         self._quote(bar)
         _, closes = self.sessions.hours(session)
@@ -290,27 +292,6 @@ class Market:
             self._end_session(time)
         self.played += 1
         self.values.append((nanoseconds(time), self.venue.account().equity))
-
-    def _unseen(self, rows: dict[str, tuple[float, ...]], begin: datetime) -> dict[str, tuple[float, ...]]:
-        """Return the bars as far as orders may see them: younger ones see nothing but the close."""
-        young = {order.symbol for order in self.venue.orders("open") if order.created_at > begin}
-        return {
-            symbol: (row[3], row[3], row[3], row[3], row[4]) if symbol in young else row
-            for symbol, row in rows.items()
-        }
-
-    def _act(self, bar: Bars) -> None:
-        """Carry out what happens to shares before the bar; adjusted prices contain splits and dividends."""
-        at = _time(int(bar.open_ts[0]))
-        for action in bar.actions[bar.actions["row"] == 0]:
-            kind = _ACTIONS.get(int(action["kind"]))
-            if kind is None or (not bar.raw and kind != "delist"):
-                continue
-            value = float(action["value"])
-            if kind == "delist":
-                # the venue takes 0 for the last price; bars say NaN for that, and 0 for worthless
-                value = 0.0 if np.isnan(value) else max(value, WORTHLESS)
-            self.venue.action(self._at(at), kind, bar.symbols[int(action["sym"])], value)  # type: ignore[arg-type]
 
     def _quote(self, bar: Bars) -> None:
         self._contracts = Contracts(bar)
@@ -344,6 +325,17 @@ class Market:
             "ended": self.ended,
             "prices": dict(self.prices),
         }
+
+
+def _actions(bar: Bars) -> list[tuple[str, str, float | None]]:
+    # What happens to shares before the bar; adjusted prices contain splits and dividends.
+    found: list[tuple[str, str, float | None]] = []
+    for action in bar.actions[bar.actions["row"] == 0]:
+        kind, value = _ACTIONS.get(int(action["kind"])), float(action["value"])
+        if kind is not None and (bar.raw or kind == "delist"):
+            # of a delisting NaN is the last price, 0 worthless
+            found.append((kind, bar.symbols[int(action["sym"])], None if np.isnan(value) else value))
+    return found
 
 
 def _time(ts: int) -> datetime:

@@ -3,6 +3,9 @@
 Rows that are not on the grid, or not complete, are left out; rows that cannot be a price become missing bars
 by the data guard. Splits and dividends act once: on the first bar handed over in their session, and on none
 of a session that was begun before a restart, where they acted already.
+
+A restart loses the last trusted prices. They are found again from the source's own bars up to the last one
+that was handed over; without them the first price after a restart would be believed whatever it was.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from live.feeds.band import PriceBand
+from live.feeds.band import SETTLE, PriceBand
 from live.feeds.grid import Grid, Slots
 from live.feeds.holds import Hold
 from simulator.bars.arrays import DAY, Floats
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Assembly"]
 
 REMEMBERED: Final = 8  # bars handed over whose revision is noticed
+SEEDED: Final = 2 * SETTLE + 2  # bars before a restart from which the last trusted prices are worked out
 COUNTED: Final = 10_000  # rows off the grid that are told apart
 
 
@@ -52,6 +56,8 @@ class Assembly:
         given = {symbol.upper(): sector for symbol, sector in (sectors or {}).items()}
         self._sectors = {symbol: given[symbol] for symbol in symbols if symbol in given}
         self._band = PriceBand(len(symbols), fraction=band)
+        self._seeds: Slots | None = None  # bars from before a restart
+        self.unseeded: set[str] = set()  # symbols whose last trusted price is not known yet
         self._acted_until = -(2**62)  # session up to which actions have acted, whichever they were
         self._acted: set[tuple[str, int, str]] = set()
         self._given: dict[int, Floats] = {}
@@ -71,10 +77,20 @@ class Assembly:
         """Go on after the bar with this label; None: from the beginning."""
         if after is not None:
             self._acted_until = self.grid.session_of(after)
+            if np.isnan(self._band.reference).all():
+                self._seeds = self.grid.last(SEEDED, self.grid.close_of(after))
+                self.unseeded = set(self.symbols)
         self._given.clear()
+
+    def wanted(self, symbol: str, session: int) -> int:
+        """Return from which session (days since 1970) on a symbol is to be asked for, `session` or before."""
+        if symbol not in self.unseeded or self._seeds is None or not len(self._seeds):
+            return session
+        return min(session, int(self._seeds.session[0]))
 
     def bars(self, due: Slots, answers: Mapping[str, Quoted]) -> tuple[list[Bars], Bars | None]:
         """Return bars that were handed over and have changed, one by one, and the due ones that are there."""
+        self._seed(answers)
         panel = self._panel(due, answers)
         here = ~np.isnan(panel[:, :, 3]).all(axis=1)
         changed = self._changed(answers)
@@ -127,6 +143,26 @@ class Assembly:
     def forget_holds(self) -> None:
         """Judge nothing: what is handed over now was handed over before."""
         self._holds = ()
+
+    def _seed(self, answers: Mapping[str, Quoted]) -> None:
+        """Work out the last trusted prices of before a restart, of the symbols that were answered."""
+        seeds = self._seeds
+        if seeds is None or not self.unseeded:
+            return
+        for column, symbol in enumerate(self.symbols):
+            if symbol not in self.unseeded or symbol not in answers:
+                continue
+            self.unseeded.discard(symbol)
+            answer = answers[symbol]
+            # after a split within them only what was quoted since compares
+            splits = [_day(when) for when, kind, _ in answer.actions if kind == "split"]
+            since = max((day for day in splits if day <= self._acted_until), default=-(2**62))
+            prices = np.full((len(self.symbols), 4), np.nan)
+            for row in np.flatnonzero(np.isin(answer.ts, seeds.ts[seeds.session >= since])):
+                values = answer.values[row, :4]
+                if (values > 0).all() and values[1] >= values[2]:
+                    prices[column] = values
+                    self._band.judge(prices)
 
     def _held_prices(self, part: Bars, row: int, tell: Callable[[str], object]) -> list[Hold]:
         ts, prices = int(part.ts[row]), part.panel[row, :, :4]
@@ -191,7 +227,7 @@ class Assembly:
         found = []
         for symbol, answer in answers.items():
             for when, kind, value in answer.actions:
-                day = int(when.astype("datetime64[D]").astype(np.int64))
+                day = _day(when)
                 if (
                     first <= day <= last
                     and day > self._acted_until
@@ -224,3 +260,7 @@ class Assembly:
             daily=self.grid.daily,
             close_ts=None if self.grid.daily else close,
         )
+
+
+def _day(when: np.datetime64) -> int:
+    return int(when.astype("datetime64[D]").astype(np.int64))

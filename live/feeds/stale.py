@@ -7,12 +7,18 @@ because the feed's may be the one that hangs.
 
 With a kill switch the watch reduces (entries stop, exits go on) when the feed goes stale. It never arms: that
 is a person's, and a person may have halted for a reason of their own in between.
+
+A look that fails, as on a switch that cannot be read or written, is counted and said once until one succeeds,
+and the next look tries again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING, Final, Protocol
+
+from simulator.errors import TwinstepWarning, warn
 
 if TYPE_CHECKING:
     from live.kill_switch import KillSwitch
@@ -45,6 +51,11 @@ class StaleWatch:
         Reduced when the feed goes stale.
     every
         Seconds between looks.
+
+    Attributes
+    ----------
+    failures
+        Looks of the thread that raised.
     """
 
     def __init__(
@@ -53,7 +64,8 @@ class StaleWatch:
         self.feed, self.kill_switch, self.every = feed, kill_switch, every
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._was = False
+        self._was = self._said = False
+        self.failures = 0
 
     def look(self) -> bool:
         """Look once, act on a change, and return whether the feed is stale."""
@@ -79,4 +91,21 @@ class StaleWatch:
 
     def _run(self) -> None:
         while not self._stop.wait(self.every):
-            self.look()
+            try:
+                self.look()
+                self._said = False
+            except Exception as error:
+                self.failures += 1
+                self._say(error)
+
+    def _say(self, error: Exception) -> None:
+        if self._said:
+            return
+        self._said = True
+        # where warnings are made errors the thread goes on all the same
+        with contextlib.suppress(TwinstepWarning):
+            warn(
+                f"the watch of the feed {self.feed.name} could not look ({type(error).__name__}: {error}); "
+                "it tries again, and until it succeeds nothing is reduced when the feed goes stale",
+                code="FEED_WATCH",
+            )

@@ -5,8 +5,9 @@ does. Here the feed closes bars when the calendar says so, and what still arrive
 and left out, because the decision has been taken.
 
 Yahoo sends the volume of the day so far, so a bar's volume is the difference between the last figure in it
-and the last before it. Ticks that cannot be prices, quotes whose bid is above their ask, and single prices
-far from the last one are left out and counted; a level that three ticks in a row agree on is believed.
+and the last before it. Ticks that cannot be prices, quotes whose bid is above their ask, single prices
+far from the last one, and stamps from the future are left out and counted; a level that three ticks in a row
+agree on is believed.
 """
 
 from __future__ import annotations
@@ -70,9 +71,9 @@ class TickBars:
 
     Attributes
     ----------
-    taken, late, outside, bad, crossed, spikes, unknown
-        Ticks that count; for a bar that was closed, outside the session, without a price, of crossed quotes,
-        far from the last price, of a symbol that was not asked for.
+    taken, late, ahead, outside, bad, crossed, spikes, unknown
+        Ticks that count; for a bar that was closed, from the future, outside the session, without a price, of
+        crossed quotes, far from the last price, of a symbol that was not asked for.
     newest
         When the newest good tick was traded, UTC ns; 0 before any.
     """
@@ -87,11 +88,12 @@ class TickBars:
         self._price: dict[int, float] = {}
         self._far: dict[int, list[float]] = {}
         self._doubts: dict[int, dict[int, HoldCode]] = {}
-        self.taken = self.late = self.outside = self.bad = self.crossed = self.spikes = self.unknown = 0
+        self.taken = self.late = self.ahead = self.outside = 0
+        self.bad = self.crossed = self.spikes = self.unknown = 0
         self.newest = 0
 
-    def add(self, tick: Tick) -> bool:
-        """Take a tick in; returns whether it counts."""
+    def add(self, tick: Tick, until: int | None = None) -> bool:
+        """Take a tick in, if it is not from after `until` (UTC ns); returns whether it counts."""
         column = self._columns.get(tick.symbol)
         with self._guard:
             if column is None:
@@ -99,6 +101,9 @@ class TickBars:
                 return False
             if tick.ts < self._closed_until:
                 self.late += 1
+                return False
+            if until is not None and tick.ts > until:
+                self.ahead += 1
                 return False
             slot = self.grid.at(tick.ts)
             if slot is None:

@@ -139,7 +139,9 @@ class YahooFeed:
         self._check_numbers()
         self.name = f"yfinance:{','.join(self.symbols)}"
         self.events = Events()
-        self.times = Timekeeper(clock, steady, lambda text: self.say("clock_jump", text))
+        self.times = Timekeeper(
+            clock, steady, lambda text: self.say("clock_jump", text), behind=int(delay * SECOND)
+        )
         self._steady, self._sleep = steady, sleep
         self._assembly = Assembly(self.symbols, self.grid, sectors=sectors, name=self.name, band=band)
         self._client = Yahoo(session=yahoo.session, retries=0) if yahoo else Yahoo(retries=0)
@@ -244,7 +246,7 @@ class YahooFeed:
         deadline = int(due.close[-1]) + int((self.grace + self.delay + self.patience) * SECOND)
         while not stopped():
             failed = self._ask(due, answers, newest)
-            lacking = [symbol for symbol in self._expected if not _has(answers.get(symbol), newest)]
+            lacking = [symbol for symbol in self._expected if not self._has(answers.get(symbol), newest)]
             late = self.times.early >= deadline
             if answers and (late or not lacking) and (failed is None or self._answered):
                 break
@@ -269,19 +271,28 @@ class YahooFeed:
         return tuple(
             Hold(ts, symbol, "STALE_QUOTE", "its last price is from before the bar's end")
             for symbol, answer in answers.items()
-            if ts in answer.ts and not _has(answer, newest)
+            if ts in answer.ts and not self._has(answer, newest)
         )
+
+    def _has(self, answer: Quoted | None, newest: Slots) -> bool:
+        """Say whether an answer holds the newest bar, and was given after it was over."""
+        if answer is None or newest.ts[0] not in answer.ts:
+            return False
+        # a bar without a trade after it may be one that runs still, where prices arrive late
+        return self.grid.daily or bool(answer.until >= newest.close[0])
 
     def _ask(self, due: Slots, answers: dict[str, Quoted], newest: Slots) -> FetchError | None:
         """Ask for the symbols that are still lacking; returns the last failure."""
         failed: FetchError | None = None
+        first = int(due.session[0])
+        reachable = (self.times.early - REACH[self.interval]) // DAY + 1
         for symbol in self.symbols:
-            if _has(answers.get(symbol), newest):
+            if self._has(answers.get(symbol), newest):
                 continue
             try:
                 answers[symbol] = fetch_recent(
                     symbol,
-                    since=int(due.session[0]) * DAY,
+                    since=min(first, max(self._assembly.wanted(symbol, first), reachable)) * DAY,
                     interval=self.interval,
                     calendar=self.grid.calendar,
                     cache_dir=self._cache_dir,
@@ -439,11 +450,3 @@ class YahooFeed:
                 raise ConfigError(
                     f"{name} of a feed is {value!r}; it is a number from {least}", code="FEED_SETTING"
                 )
-
-
-def _has(answer: Quoted | None, newest: Slots) -> bool:
-    """Say whether an answer holds the newest bar, and was given after it was over."""
-    if answer is None or newest.ts[0] not in answer.ts:
-        return False
-    # a bar without a trade after it may be one that runs still, where prices arrive late
-    return bool(newest.ts[0] % DAY == 0 or answer.until >= newest.close[0])

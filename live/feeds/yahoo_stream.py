@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from live.feeds.backoff import Backoff
 from live.feeds.grid import Slots
 from live.feeds.ticks import Tick, TickBars
+from live.feeds.timekeeper import TOLERANCE
 from live.feeds.yahoo import YahooFeed
 from simulator.bars.yahoo import DIGITS
 from simulator.errors import MissingExtraError
@@ -86,8 +87,8 @@ class YahooStream(YahooFeed):
         ticks = self.ticks
         return super().status() | {
             "connected": self._connected_since is not None, "connections": self.connections,
-            "garbled": self.garbled, "late_ticks": ticks.late, "bad_ticks": ticks.bad,
-            "crossed_ticks": ticks.crossed, "spikes": ticks.spikes,
+            "garbled": self.garbled, "late_ticks": ticks.late, "ahead_ticks": ticks.ahead,
+            "bad_ticks": ticks.bad, "crossed_ticks": ticks.crossed, "spikes": ticks.spikes,
         }  # fmt: skip
 
     # The bars
@@ -105,11 +106,13 @@ class YahooStream(YahooFeed):
     def _covers(self, due: Slots) -> bool:
         """Say whether ticks tell the whole bar.
 
-        The connection stood all the time, every symbol that had the bar before was heard, and the session's
-        splits and dividends are known from its first bar.
+        The connection stood all the time, every symbol that had the bar before was heard, the splits and
+        dividends of the session are known from its first bar, and after a restart the last prices are known.
         """
         since, ts = self._connected_since, int(due.ts[0])
         if since is None or since > due.open[0] or not self._expected <= self.ticks.heard(ts):
+            return False
+        if self._assembly.unseeded:
             return False
         before = self._handed
         return before is not None and self.grid.session_of(before) == int(due.session[0])
@@ -183,8 +186,14 @@ class YahooStream(YahooFeed):
             # one message that cannot be read is no reason to lose the others
             self.garbled += 1
             return
-        if self.ticks.add(tick):
+        latest = self.times.late + TOLERANCE
+        if self.ticks.add(tick, latest):
             self.times.shown(tick.ts)
+        elif tick.ts > latest and tick.symbol in self.symbols:
+            self.times.shown(tick.ts)
+            if self.times.late + TOLERANCE > latest and self._connected_since is not None:
+                # it was the clock, so what was left out belongs to a bar, which only the chart service has
+                self._connected_since = self.times.late
 
 
 def _protocol() -> tuple[Callable[[], Any], Callable[..., Any]]:

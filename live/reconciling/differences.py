@@ -32,10 +32,12 @@ __all__ = ["LASTING", "Cause", "Difference", "Differences", "Found"]
 Cause = Literal[
     "foreign_position", "missing_position", "position", "foreign_trade", "assignment", "split",
     "fills_missing", "foreign_order", "missing_order", "late_order", "overfill", "double_exit",
-    "unprotected", "order_id_reused",
+    "unprotected", "order_id_reused", "split_order",
 ]  # fmt: skip
 
-LASTING: Final[frozenset[Cause]] = frozenset({"overfill", "double_exit", "late_order", "order_id_reused"})
+LASTING: Final[frozenset[Cause]] = frozenset(
+    {"overfill", "double_exit", "late_order", "order_id_reused", "split_order"}
+)
 """What has happened and does not go away by itself; only a person ends it."""
 
 State = Literal["open", "accepted", "cleared"]

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from live.brokers.interface import BrokerOrder, OrderPurpose
-from live.intents import IntentLog
+from live.intents import IntentLog, LoggedEvent
 from simulator.brokerage import Execution
 
 __all__ = ["DUST", "Adjustment", "Excess", "FillLedger"]
@@ -25,11 +25,21 @@ DUST: Final = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """What a person accepted without a fill of ours: signed quantity of a symbol."""
+    """What a person accepted without a fill of ours: signed quantity of a symbol.
+
+    Attributes
+    ----------
+    ratio
+        How many shares became of one, 1.0 for what is no split.
+    split_at
+        By when; what was filled before counts in shares of before. None for what is no split.
+    """
 
     time: datetime
     symbol: str
     quantity: float
+    ratio: float = 1.0
+    split_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +84,7 @@ class FillLedger:
             elif event.kind == "alias":
                 self._name(event.data["broker_order"], event.order, event.data["role"])
             else:
-                self.adjustments.append(Adjustment(event.time, event.symbol, event.data["quantity"]))
+                self.adjustments.append(_adjustment(event))
 
     def owner(self, order_id: str) -> str:
         """Return the client order id of the order, or of a child's parent; "" for a foreign one."""
@@ -129,11 +139,22 @@ class FillLedger:
         """Return how much of a leg its own order has filled, not signed, and at what price on average."""
         return _sum(one for one in self._of(identity) if one.symbol == symbol and one.order_id in self._own)
 
-    def left(self, identity: str, symbol: str) -> float:
-        """Return how much the children of an order have left, not signed."""
-        return _sum(
-            one for one in self._of(identity) if one.symbol == symbol and one.order_id not in self._own
-        )[0]
+    def rest(self, identity: str, symbol: str) -> float:
+        """Return what of an order its children have not left, in shares of now, after all splits."""
+        total = 0.0
+        for one in self._of(identity):
+            if one.symbol == symbol:
+                quantity = one.quantity * self.factor(symbol, one.time)
+                total += quantity if one.order_id in self._own else -quantity
+        return total
+
+    def factor(self, symbol: str, since: datetime) -> float:
+        """Return how many shares of now one share of `since` is, by the splits that were accepted."""
+        factor = 1.0
+        for change in self.adjustments:
+            if change.symbol == symbol and change.split_at is not None and change.split_at > since:
+                factor *= change.ratio
+        return factor
 
     def foreign(self, symbol: str) -> list[Execution]:
         """Return the executions in a symbol that do not count, oldest first."""
@@ -196,6 +217,14 @@ def _sum(executions: Iterable[Execution]) -> tuple[float, float | None]:
         quantity += one.quantity
         value += one.quantity * one.price
     return quantity, value / quantity if quantity > DUST else None
+
+
+def _adjustment(event: LoggedEvent) -> Adjustment:
+    split_at = event.data.get("split_at")
+    return Adjustment(
+        event.time, event.symbol, event.data["quantity"], ratio=event.data.get("ratio", 1.0),
+        split_at=None if split_at is None else datetime.fromisoformat(split_at),
+    )  # fmt: skip
 
 
 def _execution(fields: dict[str, Any]) -> Execution:

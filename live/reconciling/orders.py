@@ -18,6 +18,7 @@ from live.brokers.manager import BrokerManager
 from live.reconciling.acceptance import accepted_orders
 from live.reconciling.differences import Found
 from live.reconciling.fill_ledger import DUST, FillLedger
+from live.reconciling.splits import Asked
 from simulator.brokerage import Execution, Holding
 from simulator.types import OrderState
 
@@ -49,7 +50,8 @@ class OrderRounds:
         self._window = window
         self._foreign: set[str] = set()  # orders that are not ours, and have ended
         self._claims: dict[str, tuple[datetime, float]] = {}  # since when an order claims more than it shows
-        self._brackets: dict[str, Sent] | None = None
+        self._brackets: dict[str, Sent] = {}
+        self._loaded = False  # whether those from before this process are among them
         self._looked_at: set[str] = set()  # symbols whose exits were checked
         self._first = True
 
@@ -87,6 +89,8 @@ class OrderRounds:
             self._first = False
             touched |= self._left_over()
         sents = {one.identity: one for one in self._manager.book.live() if one.broker == self._name}
+        # before one of them is called final, and leaves the book: its shares need their stop all the same
+        self._collect(sents.values())
         for identity in sorted(touched - set(sents)):
             if (before := self._manager.book.get(identity)) is not None:
                 sents[identity] = before
@@ -134,6 +138,26 @@ class OrderRounds:
                 claimed[leg.symbol] = claimed.get(leg.symbol, 0.0) + quantity * leg.quantity / first
         return claimed
 
+    def asked(self, order: BrokerOrder) -> Asked | None:
+        """Return what was asked for when an order of ours, or the parent of a child, was sent.
+
+        In shares of now: splits that were accepted since are taken into account.
+        """
+        identity = self._ledger.owner(order.order_id)
+        sent = self._manager.book.get(identity) if identity else None
+        if sent is None or len(order.legs) != 1:
+            return None
+        request = sent.request
+        factor = self._ledger.factor(request.symbol, sent.at)
+        child = order.parent_id != "" or order.client_order_id != identity
+        stop = request.stop_loss if child else request.stop_price
+        limit = request.take_profit if child else request.limit_price
+        return Asked(
+            quantity=abs(request.legs[0].quantity) * factor,
+            limit_price=None if limit is None else limit / factor,
+            stop_price=None if stop is None else stop / factor,
+        )
+
     def overdone(self, moving: set[str], fresh: set[str]) -> list[Found]:
         """Return orders that filled more than was asked for, and exits that left more than there was."""
         found = []
@@ -167,7 +191,7 @@ class OrderRounds:
         need: dict[str, float] = {}
         for identity, sent in list(self._guarded(set(held)).items()):
             leg = sent.request.legs[0]
-            rest = self._ledger.filled(identity, leg.symbol)[0] - self._ledger.left(identity, leg.symbol)
+            rest = self._ledger.rest(identity, leg.symbol)
             if rest > DUST and held.get(leg.symbol, 0.0) * leg.quantity > 0:
                 need[leg.symbol] = need.get(leg.symbol, 0.0) + rest
         found = []
@@ -201,16 +225,18 @@ class OrderRounds:
 
     def _guarded(self, held: set[str]) -> dict[str, Sent]:
         """Return the brackets that may have shares left, by client order id."""
-        if self._brackets is None:
-            self._brackets = {
-                sent.identity: sent
-                for sent in self._manager.intents.orders(broker=self._name, symbols=held)
-                if sent.request.order_class == "bracket" and sent.submitted.outcome is Outcome.CONFIRMED
-            }
-        for sent in self._manager.book.live():
-            if sent.broker == self._name and sent.request.order_class == "bracket":
-                self._brackets[sent.identity] = sent
+        if not self._loaded:
+            symbols = held | set(self._ledger.positions())
+            before = self._manager.intents.orders(broker=self._name, symbols=symbols)
+            self._collect(sent for sent in before if sent.submitted.outcome is Outcome.CONFIRMED)
+            self._loaded = True
+        self._collect(sent for sent in self._manager.book.live() if sent.broker == self._name)
         return self._brackets
+
+    def _collect(self, sents: Iterable[Sent]) -> None:
+        for sent in sents:
+            if sent.request.order_class == "bracket":
+                self._brackets[sent.identity] = sent
 
     def _mine(self, order: BrokerOrder, replaced: Mapping[str, Sent]) -> Sent | None:
         if order.order_id in replaced:
@@ -260,7 +286,9 @@ class OrderRounds:
 
     def _set(self, sent: Sent, order: BrokerOrder, now: datetime, kind: str) -> Sent:
         submitted = Submitted(outcome=Outcome.CONFIRMED, client_order_id=sent.identity, order=order)
-        newest = replace(sent, submitted=submitted, in_flight=False, absent=0, updated=now, final=False)
+        newest = replace(
+            sent, submitted=submitted, in_flight=False, absent=0, absent_since=None, updated=now, final=False
+        )
         self._manager.book.set(newest)
         self._manager.diary.wrote(
             newest, kind, state=order.state.label, filled=order.filled, price=order.average_price,
@@ -300,9 +328,10 @@ class OrderRounds:
                 self._ledger.own(order.order_id, sent.identity, sent.request.purpose)
             return self._seen(sent, order, now)
         if sent.absent < 2:
-            sent = self._manager.book.absent(sent.identity)
+            sent = self._manager.book.absent(sent.identity, now)
             self._manager.diary.wrote(sent, "absent", times=sent.absent)
-        if sent.absent < 2 or now - sent.at < self._window:
+        # what was counted before a restart has no time any more, and is enough to tell a person
+        if sent.absent < 2 or (sent.absent_since is not None and now - sent.absent_since < self._window):
             return []
         words = f"{sent.request.symbol}: order {sent.identity} was confirmed, and {self._name} has it no more"
         return [

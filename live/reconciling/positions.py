@@ -7,13 +7,14 @@ has not told of yet. It is for the person who decides; nothing else depends on i
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Final
 
 from live.brokers.interface import BrokerOrder
 from live.reconciling.differences import Cause, Found
 from live.reconciling.fill_ledger import DUST, FillLedger
+from live.reconciling.splits import Asked, Split, rescaled
 from simulator.brokerage import Holding
 
 __all__ = ["compare", "split_ratio"]
@@ -31,6 +32,7 @@ def compare(
     orders: Sequence[BrokerOrder],
     claimed: Mapping[str, float],
     moving: set[str],
+    asked: Callable[[BrokerOrder], Asked | None],
 ) -> tuple[list[Found], set[str]]:
     """Return the differences in symbols that are at rest, and which others differ.
 
@@ -40,6 +42,8 @@ def compare(
         Signed quantities by symbol that orders say are filled and executions do not.
     moving
         Symbols in motion.
+    asked
+        Says what was asked for when an order was sent, None for one that is not ours.
 
     Returns
     -------
@@ -57,7 +61,9 @@ def compare(
         if symbol in moving:
             waiting.add(symbol)
         else:
-            found.append(_named(broker, symbol, here, there, ledger, holdings.get(symbol), orders, claimed))
+            found.append(
+                _named(broker, symbol, here, there, ledger, holdings.get(symbol), orders, claimed, asked)
+            )
     return found, waiting
 
 
@@ -88,6 +94,7 @@ def _named(
     holding: Holding | None,
     orders: Sequence[BrokerOrder],
     claimed: Mapping[str, float],
+    asked: Callable[[BrokerOrder], Asked | None],
 ) -> Found:
     data: dict[str, Any] = {"books": here, "broker": there}
     words = f"{symbol}: the books hold {here:g}, {broker} holds {there:g}"
@@ -101,7 +108,7 @@ def _named(
     elif (ratio := _split(here, there, ledger, symbol, holding)) and not trades:
         cause = "split"
         data["ratio"] = [ratio.numerator, ratio.denominator]
-        data["orders"] = _rescaled(symbol, float(ratio), there, holding, orders)
+        data["orders"] = rescaled(Split(symbol, float(ratio), here, there, holding), orders, asked)
         words = f"{words}, as after a split {ratio.numerator}:{ratio.denominator}"
         if data["orders"]:
             words += f"; {len(data['orders'])} working orders still have their old prices or quantities"
@@ -138,32 +145,3 @@ def _split(
     # what a share cost must have shrunk as the number of shares has grown
     after = holding.average_price * float(ratio)
     return ratio if min(prices) * (1 - _PRICE_FITS) <= after <= max(prices) * (1 + _PRICE_FITS) else None
-
-
-def _rescaled(
-    symbol: str, ratio: float, there: float, holding: Holding | None, orders: Sequence[BrokerOrder]
-) -> list[dict[str, Any]]:
-    """Return what the working orders of a symbol have to become: values that can be set more than once."""
-    mark = None if holding is None else holding.mark
-    todo = []
-    for order in orders:
-        if not order.is_open or [leg.symbol for leg in order.legs] != [symbol]:
-            continue
-        rest = order.quantity - order.filled
-        quantity = order.quantity * ratio if rest * ratio <= abs(there) + DUST else order.quantity
-        prices = {
-            name: price / ratio
-            for name, price in (("limit_price", order.limit_price), ("stop_price", order.stop_price))
-            if price is not None and _is_old(price, ratio, mark)
-        }
-        if prices or quantity != order.quantity:
-            todo.append({"order": order.order_id, "quantity": quantity, **prices})
-    return todo
-
-
-def _is_old(price: float, ratio: float, mark: float | None) -> bool:
-    """Whether a price is from before the split: nearer to what the mark was than to what it is."""
-    if mark is None or mark <= 0 or price <= 0:
-        return True
-    now, then = price / mark, price / (mark * ratio)
-    return max(then, 1 / then) < max(now, 1 / now)

@@ -81,7 +81,7 @@ class RequestFiles:
         Raises
         ------
         JournalError
-            LIVE_REVIEW_STORE where it cannot be read.
+            LIVE_REVIEW_STORE where it cannot be read, or holds something else.
         """
         if not _NAME.fullmatch(name):
             return None
@@ -91,10 +91,10 @@ class RequestFiles:
                 fields = json.loads(path.read_bytes())
             except FileNotFoundError:
                 return None
-            except ValueError as error:
-                raise OSError(f"{path.name} is damaged: {error}") from error
+            except (ValueError, RecursionError) as error:
+                raise _damaged(path, str(error)) from error
             if not isinstance(fields, dict):
-                raise OSError(f"{path.name} is damaged")
+                raise _damaged(path, f"it holds a {type(fields).__name__}")
             return fields
 
     def names(self, letter: str = "R") -> list[str]:
@@ -122,6 +122,13 @@ class RequestFiles:
                 "is a full disk or a missing right",
                 code="LIVE_REVIEW_STORE",
             ) from error
+
+
+def _damaged(path: Path, why: str) -> JournalError:
+    return JournalError(
+        f"the review file {path} is damaged: {why}. Move it away; what it asked for is not sent",
+        code="LIVE_REVIEW_STORE",
+    )
 
 
 def _try(handle: int) -> bool:

@@ -2,7 +2,8 @@
 
 Every request of a review queue keeps when it was made, when it ended and how. Answers (approved, rejected, or
 approved and refused by price or risk) say how long a person takes; requests that expired or were made void
-say only that it would have taken longer, and count as that: the distribution of delays is the Kaplan-Meier
+say only that it would have taken longer than they were open, and count as that: one that expired was open
+until it expired, however late somebody looked and stored so. The distribution of delays is the Kaplan-Meier
 (1958) estimate, and what it leaves unanswered is the share that nobody answers. With too few answers there is
 no estimate, and a sentence says how many more it takes.
 
@@ -17,7 +18,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["LEAST_ANSWERS", "Estimate", "PastRequest", "estimate_approval", "requests_in", "requests_of"]
 
 Floats = npt.NDArray[np.float64]
+_Time = TypeVar("_Time", int, datetime)
 
 LEAST_ANSWERS: Final = 20
 """Answers below which nothing is estimated: a share of 20 is known to about 20 points either way."""
@@ -95,7 +97,12 @@ class Estimate:
 def requests_of(queue: ReviewQueue) -> list[PastRequest]:
     """Return the requests of a queue that have ended; raises `JournalError` LIVE_REVIEW_STORE."""
     return [
-        PastRequest(one.created_at, one.decided_at or one.expires_at, one.expires_at, one.state)
+        PastRequest(
+            one.created_at,
+            _ended(one.state, one.decided_at or one.expires_at, one.expires_at),
+            one.expires_at,
+            one.state,
+        )
         for one in queue.all()
         if one.state != "pending"
     ]
@@ -112,7 +119,7 @@ def requests_in(journal: Database | HasDatabase) -> list[PastRequest]:
         return [
             PastRequest(
                 from_nanoseconds(row.created_ts),
-                from_nanoseconds(row.decided_ts or row.expires_ts),
+                from_nanoseconds(_ended(row.state, row.decided_ts or row.expires_ts, row.expires_ts)),
                 from_nanoseconds(row.expires_ts),
                 row.state,
             )
@@ -157,7 +164,7 @@ def estimate_approval(
         )
         return Estimate(None, *counts, None, low, high, message)
     clock, day = _clock(ended, hours, bars)
-    waits = _waits(clock, [(one.created, one.ended) for one in ended])
+    waits = _waits(clock, [(one.created, _ended(one.state, one.ended, one.expires)) for one in ended])
     lives = _waits(clock, [(one.created, one.expires) for one in ended])
     known = np.array([one.state in _ANSWERED for one in ended])
     values, never = _distribution(waits, known)
@@ -179,6 +186,13 @@ def estimate_approval(
         f"the answers were no ({low:.0%} to {high:.0%}), {never:.0%} of requests get no answer."
     )
     return Estimate(approval, *counts, middle, low, high, message)
+
+
+def _ended(state: str, decided: _Time, expires: _Time) -> _Time:
+    """Return when a request was open no more; nobody could answer what had expired."""
+    if state == "expired":
+        return expires
+    return min(decided, expires) if state == "void" else decided
 
 
 def _clock(

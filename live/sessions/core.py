@@ -110,6 +110,7 @@ class Core:
             self.bars, self._closes_bars = snapshot.bars, snapshot.closes_bars
             self.intake = Intake(self.like)
             self.memory = Memory.of(snapshot.memory, self.intake)
+            self.memory.told(self.account.state)
             self.history = History(self.like, self._setup.history, slack=self._setup.group)
             wanted = 0 if self._setup.history is None else self.bars - self._setup.history
             first = max(0, min(wanted, snapshot.closes_bars))
@@ -384,7 +385,24 @@ def _held_back(prepared: list[Signals], holds: Sequence[Hold]) -> tuple[list[Sig
     if not holds:
         return prepared, None
     left = [without_entries(signals, holds) for signals in prepared]
-    dropped = sum(map(len, prepared)) - sum(map(len, left))
+    dropped = [one for some, kept in zip(prepared, left, strict=True) for one in _dropped(some, kept)]
     if not dropped:
         return left, None
-    return left, note_data({"held": [str(hold) for hold in holds], "entries": dropped})
+    said = {"held": [str(hold) for hold in holds], "entries": len(dropped), "signals": dropped}
+    return left, note_data(said)
+
+
+def _dropped(signals: Signals, kept: Signals) -> list[dict[str, Any]]:
+    """Return what there is to know of the signals that were not kept, which are in their old order."""
+    found, left = [], [record.tobytes() for record in kept.records]
+    for record in signals.records:
+        if left and left[0] == record.tobytes():
+            left.pop(0)
+            continue
+        found.append(
+            {
+                "ts": int(record["ts"]), "symbol": signals.symbols[record["sym"]],
+                "side": int(record["side"]), "strategy": signals.strategies[record["strategy"]],
+            }
+        )  # fmt: skip
+    return found

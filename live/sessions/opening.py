@@ -1,7 +1,8 @@
 """Opening a session: a new one, or the stored one where it goes on as it was left.
 
 A session goes on under the engine, limits, costs, conventions and strategies that it was left with; others
-have to be accepted with a reason, and are recorded with the bar from which on they hold.
+have to be accepted with a reason, and are recorded with the bar from which on they hold. One of strategies in
+which nothing has happened, because its first start failed, is opened anew as it is asked for now.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
+from sqlalchemy import delete, update
 
+from journal import schema
 from journal.database import Database
+from journal.values import as_json
 from live.sessions.account import Account, Rules
 from live.sessions.frames import decode_frame, encode_frame
 from live.sessions.intake import Intake
@@ -66,6 +70,8 @@ def open_stored(
     configuration = {**rules.plain(), "strategies": [_described(one) for one in strategies]}
     with store.database.write() as connection:
         found = store.find(connection)
+        if found is not None and strategies and _is_blank(store, connection, found):
+            return _begun_anew(store, connection, found, like, rules, configuration)
         if found is not None:
             _go_on(store, connection, found, like, rules, configuration, accept_change)
             return found
@@ -75,10 +81,9 @@ def open_stored(
                 code="LIVE_LIKE",
             )
         frame = encode_frame(like)
-        spacing = float(np.median(np.diff(like.session))) if len(like) > 2 else 1.0
         return store.create(
             connection, engine=ENGINE_HASH, configuration=configuration, frame=frame,
-            first=_first(frame, rules, spacing),
+            first=_first(frame, rules, _spacing(like)),
         )  # fmt: skip
 
 
@@ -125,6 +130,51 @@ def _first(frame: bytes, rules: Rules, spacing: float) -> Snapshot:
     memory = Memory().packed(Intake(like, spacing=spacing))
     state = to_bytes(Account(like, rules).state)
     return Snapshot(bars=0, state=state, memory=memory, closes=pack({}), closes_bars=0)
+
+
+def _spacing(like: Bars) -> float:
+    return float(np.median(np.diff(like.session))) if len(like) > 2 else 1.0
+
+
+def _is_blank(store: SessionStore, connection: Connection, found: StoredSession) -> bool:
+    """Whether nothing has happened since the session was opened: no bar, no note, no command that waits.
+
+    Strategies decide with the first bar; a caller that brings its own signals may have decided before.
+    """
+    snapshot = store.snapshot(connection, found.id)
+    return (
+        bool(found.configuration["strategies"])
+        # not the snapshot's word alone: a damaged one must not have recorded bars deleted
+        and not store.bars_in(connection, found.id, snapshot)
+        and not set(store.beside(connection, found.id)) - {"change", "frame"}
+        and not unpack(snapshot.memory)[1]["pending"]
+    )
+
+
+def _begun_anew(
+    store: SessionStore,
+    connection: Connection,
+    found: StoredSession,
+    like: Bars | None,
+    rules: Rules,
+    configuration: dict[str, Any],
+) -> StoredSession:
+    """Open a session anew in its own row, so that whatever names the row or its run still does."""
+    snapshot = store.snapshot(connection, found.id)
+    if like is None:
+        frame, spacing = found.newest_frame, float(unpack(snapshot.memory)[1]["spacing"])
+    else:
+        frame, spacing = encode_frame(like), _spacing(like)
+    plain = as_json("the configuration", configuration)
+    connection.execute(delete(schema.inputs).where(schema.inputs.c.session_id == found.id))
+    connection.execute(update(schema.runs).where(schema.runs.c.id == found.run_id).values(config=plain))
+    connection.execute(
+        update(schema.sessions)
+        .where(schema.sessions.c.id == found.id)
+        .values(engine=ENGINE_HASH, configuration=plain, changes="[]", frame=frame)
+    )
+    store.save(connection, found.id, _first(frame, rules, spacing), closes=True)
+    return replace(found, engine=ENGINE_HASH, configuration=configuration, changes=[], frame=frame, frames=[])
 
 
 def _go_on(

@@ -307,6 +307,20 @@ class SessionStore:
         for row in connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)):
             yield Step(row.bar, row.ts, row.code, row.data, row.input, row.state, row.logs)
 
+    def bars_in(self, connection: Connection, session_id: int, snapshot: Snapshot) -> int:
+        """Return how many bars the session has by whichever of its tables says most."""
+        inputs, steps = schema.inputs, schema.steps
+        last = [
+            connection.execute(query).scalar()
+            for query in (
+                select(func.max(inputs.c.bar)).where(
+                    inputs.c.session_id == session_id, inputs.c.kind == "bar"
+                ),
+                select(func.max(steps.c.bar)).where(steps.c.session_id == session_id),
+            )
+        ]
+        return max(snapshot.bars, *(0 if bar is None else int(bar) + 1 for bar in last))
+
     def beside(self, connection: Connection, session_id: int) -> dict[str, int]:
         """Return how much there is beside the bars, by kind: what was refused, gaps, changes."""
         table = schema.inputs

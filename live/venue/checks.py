@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Final, get_args
+import numbers
+from typing import Any, Final, get_args
 
 from live.venue.symbols import contract_of
-from live.venue.types import Kind, OrderClass, Tif, VenueRejected, VenueRequest
+from live.venue.types import Kind, OrderClass, Tif, VenueLeg, VenueRejected, VenueRequest
 
-__all__ = ["check_request", "refuse"]
+__all__ = ["check_request", "plain_number", "plain_request", "plain_word", "refuse"]
 
 MAX_LEGS: Final = 4
 
@@ -28,6 +29,7 @@ _PRICES: Final = (
     "stop_loss",
     "stop_loss_limit",
 )
+_NUMBERS: Final = ("qty", "notional", *_PRICES)
 _NEEDS: Final[dict[str, frozenset[str]]] = {
     "market": frozenset(),
     "limit": frozenset({"limit_price"}),
@@ -40,6 +42,49 @@ _NEEDS: Final[dict[str, frozenset[str]]] = {
 def refuse(message: str, *, code: str = "VENUE_ORDER") -> VenueRejected:
     """Return the refusal of an order."""
     return VenueRejected(message, code=code)
+
+
+def plain_number(name: str, value: object, *, code: str = "VENUE_ORDER") -> float:
+    """Return what is a finite number as a float, NumPy's too; else `VenueRejected`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise refuse(f"{name} is {value!r}; it is a finite number", code=code)
+    return float(value)
+
+
+def plain_word(name: str, value: object) -> str:
+    """Return what is a string; else `VenueRejected` VENUE_ORDER."""
+    if not isinstance(value, str):
+        raise refuse(f"{name} is {value!r}; it is a string")
+    return value
+
+
+def plain_request(request: VenueRequest) -> dict[str, Any]:
+    """Return what a request says beyond the defaults, as plain values: what the event file keeps.
+
+    Raises `VenueRejected` VENUE_ORDER where a value has a type that no order can have.
+    """
+    body: dict[str, Any] = {}
+    for field in dataclasses.fields(request):
+        name, value = field.name, getattr(request, field.name)
+        if value is field.default or value == field.default:
+            continue
+        if name in _NUMBERS:
+            body[name] = plain_number(name, value)
+        elif name == "legs":
+            body[name] = [_plain_leg(leg) for leg in value]
+        elif name == "extended_hours":
+            body[name] = bool(value)
+        else:
+            body[name] = plain_word(name, value)
+    return body
+
+
+def _plain_leg(leg: object) -> tuple[str, str, float, str | None]:
+    if not isinstance(leg, VenueLeg):
+        raise refuse(f"legs are VenueLeg, not {leg!r}")
+    intent = None if leg.position_intent is None else plain_word("position_intent", leg.position_intent)
+    ratio = plain_number("ratio_qty", leg.ratio_qty)
+    return plain_word("symbol", leg.symbol), plain_word("side", leg.side), ratio, intent
 
 
 def check_request(request: VenueRequest) -> VenueRequest:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from live.venue import intake, market, settlement
@@ -10,7 +11,10 @@ from live.venue.checks import refuse
 from live.venue.state import State
 from live.venue.types import VenueLeg, VenueRequest
 
-__all__ = ["carry_out"]
+__all__ = ["Action", "carry_out"]
+
+Action = tuple[str, str, float | None]
+"""Kind, symbol, value of a corporate action."""
 
 
 def carry_out(state: State, event: dict[str, Any]) -> int:
@@ -51,7 +55,14 @@ def _tick(state: State, event: dict[str, Any]) -> int:
 
 
 def _bar(state: State, event: dict[str, Any]) -> int:
-    market.bar(state, event["p"])
+    actions = event.get("a")
+    if actions is not None:
+        _check_actions(state, actions["do"])
+        now, state.now = state.now, actions["t"]
+        for kind, symbol, value in actions["do"]:
+            _act(state, kind, symbol, value)
+        state.now = now
+    market.bar(state, event["p"], event.get("b"))
     return -1
 
 
@@ -70,24 +81,41 @@ def _cash(state: State, event: dict[str, Any]) -> int:
 def _exercise(state: State, event: dict[str, Any]) -> int:
     symbol, quantity = event["symbol"], event["qty"]
     book = state.books[symbol]
-    free = state.to_close(symbol, -1)
-    if book.contract is None or not 0.0 < quantity <= free or quantity != int(quantity):
-        raise refuse(f"{symbol}: {quantity:g} to exercise, {free:g} contracts free", code="VENUE_ACTION")
+    if book.contract is None:
+        raise refuse(f"{symbol} is no option", code="VENUE_ACTION")
+    settlement.check_exercise(state, symbol, book.contract, quantity)
     settlement.exercise(state, symbol, book.contract, quantity)
     return -1
 
 
 def _action(state: State, event: dict[str, Any]) -> int:
     kind, symbol, value = event["kind"], event["symbol"], event["value"]
-    if kind == "split" and value > 0.0:
-        settlement.split(state, symbol, value)
-    elif kind == "dividend" and value > 0.0:
-        settlement.pay_dividend(state, symbol, value)
-    elif kind == "delist" and value >= 0.0:
-        settlement.delist(state, symbol, value)
-    else:
-        raise refuse(f"{symbol}: action {kind!r} of {value!r}", code="VENUE_ACTION")
+    _check_actions(state, [(kind, symbol, value)])
+    _act(state, kind, symbol, value)
     return -1
+
+
+def _check_actions(state: State, actions: Sequence[Action]) -> None:
+    # All before the first is carried out, so that a bar is taken in with its actions or not at all.
+    ratios: dict[str, float] = {}
+    gone: set[str] = set()
+    for kind, symbol, value in actions:
+        least = 0.0 if kind == "delist" else math.ulp(0.0)
+        good = value >= least if value is not None else kind == "delist"
+        if kind not in ("split", "dividend", "delist") or not good or symbol in gone:
+            raise refuse(f"{symbol}: action {kind!r} of {value!r}", code="VENUE_ACTION")
+        if kind == "split":
+            ratios[symbol] = ratios.get(symbol, 1.0) * (value or 1.0)
+            settlement.check_split(state, symbol, ratios[symbol])
+        elif kind == "delist":
+            gone.add(symbol)
+
+
+def _act(state: State, kind: str, symbol: str, value: float | None) -> None:
+    if kind == "delist":
+        settlement.delist(state, symbol, value)
+    elif value is not None:
+        (settlement.split if kind == "split" else settlement.pay_dividend)(state, symbol, value)
 
 
 _EVENTS: Final[dict[str, Callable[[State, dict[str, Any]], int]]] = {

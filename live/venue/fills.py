@@ -58,6 +58,8 @@ def carry_out(state: State, book: Book, proposal: Proposal, part: int) -> None:
             continue
         if part == PART_TICK:
             match(state, book, PART_TICK, child)
+        elif child.created > state.began:
+            book.wake(child, 0)  # until the close
         elif state.children_wait:
             book.wake(child, 0)
             book.asleep.append(child)

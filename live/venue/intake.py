@@ -93,7 +93,7 @@ def _admit(state: State, order: Order, replaced: Order | None) -> tuple[float, f
         total = state.option_need(change, order.side * quantity * reference * CONTRACT_SIZE + fee)
     elif order.closes:
         # shares that cover sold calls are not for sale
-        total = state.tied_up(change) - state.tied_up({}) if order.side < 0 else 0.0
+        total = state.more_tied(change, without=replaced) if order.side < 0 else 0.0
         total -= quantity * reference
     else:
         unit = reference * (1.0 + costs.commission_pct / 100.0) + costs.commission_per_share
@@ -221,7 +221,7 @@ def _admit_package(state: State, draft: Order, replaced: Order | None) -> float:
             )
     net, _, fee, _ = price_package(state, draft)
     price = draft.limit if draft.limit is not None else 0.0 if math.isnan(net) else net
-    total = package_need(state, draft, price, draft.left, fee)
+    total = package_need(state, draft, price, draft.left, fee, without=replaced)
     _check_cost(state, draft, total, replaced)
     return max(0.0, total)
 

@@ -2,6 +2,9 @@
 
 A bar is matched at its open, inside, and its trails follow it; an order that arrives after it waits for the
 next one, because its close is past. What the inside of a bar frees serves later bars only.
+
+Of a bar that orders have come during, each sees what was still to come: those that were there the whole bar,
+the younger ones its close, after the others.
 """
 
 from __future__ import annotations
@@ -11,9 +14,10 @@ from collections.abc import Mapping
 
 from live.venue.book import Book, first_come
 from live.venue.fills import carry_out, end_group, match, wake_all
+from live.venue.orders import Order
 from live.venue.packages import match_packages
 from live.venue.settlement import settle_expiries
-from live.venue.state import State
+from live.venue.state import NEVER, State
 from simulator.errors import DataError
 from simulator.kernel.resting import PART_INSIDE, PART_OPEN, PART_RAISE, PART_TICK
 
@@ -46,8 +50,8 @@ def check_rows(rows: Mapping[str, Row]) -> None:
             raise _bad(symbol, f"{row!r} is no open, high, low, close and volume")
 
 
-def _bad(symbol: str, what: str) -> DataError:
-    return DataError(f"{symbol}: {what}", code="VENUE_MARKET")
+def _bad(symbol: object, what: str) -> DataError:
+    return DataError(f"{symbol!s}: {what}", code="VENUE_MARKET")
 
 
 def tick(state: State, prices: Mapping[str, Price], volumes: Mapping[str, float]) -> None:
@@ -68,14 +72,18 @@ def tick(state: State, prices: Mapping[str, Price], volumes: Mapping[str, float]
     _end_instants(state, touched)
 
 
-def bar(state: State, rows: Mapping[str, Row]) -> None:
-    """Walk through the bars of one moment."""
+def bar(state: State, rows: Mapping[str, Row], began: int | None = None) -> None:
+    """Walk through the bars of one moment; orders that came after `began` see their close alone."""
+    if began is not None:
+        state.began = began
     touched: list[Book] = []
     waiting: dict[str, bool] = {}
     for symbol, row in rows.items():
         book = state.book(symbol)
         book.bar_of(*row)
-        waiting[symbol] = _open(book)
+        for order in _young(state, book):
+            book.wake(order, 0)
+        waiting[symbol] = _open(book, state.began)
         touched.append(book)
     proposals = [(one, book) for book in touched for one in book.propose(state.params, PART_OPEN)]
     for proposal, book in sorted(proposals, key=lambda pair: first_come(pair[0])):
@@ -91,7 +99,24 @@ def bar(state: State, rows: Mapping[str, Row]) -> None:
         book.propose(state.params, PART_RAISE)
         book.only_close()
     wake_all(touched)
+    if began is not None:
+        for book in touched:
+            _at_close(state, book)
+        state.began = NEVER
+        _end_instants(state, touched)
     match_packages(state, set(rows))
+
+
+def _young(state: State, book: Book) -> list[Order]:
+    # Orders that came while the bar was on its way.
+    return [order for order in book.rows if order is not None and order.created > state.began]
+
+
+def _at_close(state: State, book: Book) -> None:
+    for order in sorted(_young(state, book), key=lambda one: (not one.closes, one.number)):
+        if order.working and order.row >= 0 and order.tif not in ("opg", "cls"):
+            book.wake(order)
+            match(state, book, PART_TICK, order)
 
 
 def expire_day(state: State, session: int) -> None:
@@ -120,13 +145,13 @@ def expire_day(state: State, session: int) -> None:
             held.end_day(state.mark(symbol))
 
 
-def _open(book: Book) -> bool:
+def _open(book: Book, began: int = NEVER) -> bool:
     # Whether this is the first price of the session, which orders on the open wait for.
     if book.opened:
         return False
     book.opened = True
     for order in book.rows:
-        if order is not None and order.tif == "opg":
+        if order is not None and order.tif == "opg" and order.created <= began:
             book.wake(order)
     return True
 
@@ -134,7 +159,7 @@ def _open(book: Book) -> bool:
 def _after_open(state: State, book: Book, *, waiting: bool) -> None:
     if waiting:
         for order in list(book.rows):
-            if order is not None and order.tif == "opg":
+            if order is not None and order.tif == "opg" and order.created <= state.began:
                 end_group(state, order, "canceled", "not filled at the open")
 
 
@@ -146,7 +171,9 @@ def _end_instants(state: State, touched: list[Book]) -> None:
     for order in state.instant:
         if not order.working:
             continue
-        if order.symbol in seen or any(part.symbol in seen for part in order.parts):
+        if order.created > state.began:
+            left.append(order)
+        elif order.symbol in seen or any(part.symbol in seen for part in order.parts):
             end_group(state, order, "canceled", "could not be filled at once")
         else:
             left.append(order)

@@ -40,7 +40,7 @@ def match_package(state: State, package: Order) -> None:
         return
     quantity = package.left
     changes = changes_of(package, quantity)
-    need = package_need(state, package, net, quantity, fee)
+    need = package_need(state, package, net, quantity, fee, without=package)
     if need > 0.0 and not state.affords(need, state.buying_power(without=package)):
         end(state, package, "canceled", "buying power does not cover the fill")
         return
@@ -84,9 +84,12 @@ def changes_of(package: Order, quantity: float) -> dict[str, float]:
     return {part.symbol: part.side * (part.ratio or 1) * quantity for part in package.parts}
 
 
-def package_need(state: State, package: Order, net: float, quantity: float, fee: float) -> float:
-    """Return the buying power that so many packages take at a net price."""
-    need = state.option_need(changes_of(package, quantity), -net * quantity * CONTRACT_SIZE + fee)
+def package_need(
+    state: State, package: Order, net: float, quantity: float, fee: float, *, without: Order | None
+) -> float:
+    """Return the buying power that so many packages take at a net price, `without` an order that works."""
+    paid = -net * quantity * CONTRACT_SIZE + fee
+    need = state.option_need(changes_of(package, quantity), paid, without=without)
     for part in package.parts:
         if part.side < 0 and not part.closes and contract_of(part.symbol) is None:
             last = state.books[part.symbol].last

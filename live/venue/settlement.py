@@ -3,7 +3,7 @@
 An option that is a cent or more in the money at its expiry is exercised, for shares, or for money where its
 root is a cash-settled index. A split changes quantities and every resting price together, options on the
 symbol too. Before a dividend, buy limits and sell stops are lowered by it, as the exchanges do (FINRA rule
-5330).
+5330); a sell stop-limit is lowered as a whole, a buy stop-limit is left alone until its stop was reached.
 """
 
 from __future__ import annotations
@@ -18,7 +18,15 @@ from live.venue.orders import Order
 from live.venue.state import State
 from live.venue.symbols import CASH_SETTLED, CONTRACT_SIZE, Contract, occ_symbol
 
-__all__ = ["delist", "exercise", "pay_dividend", "settle_expiries", "split"]
+__all__ = [
+    "check_exercise",
+    "check_split",
+    "delist",
+    "exercise",
+    "pay_dividend",
+    "settle_expiries",
+    "split",
+]
 
 _IN_THE_MONEY = 0.01  # currency per share, what the Options Clearing Corporation exercises by itself
 
@@ -55,6 +63,49 @@ def settle_expiries(state: State, session: int) -> None:
 def _spot(state: State, contract: Contract) -> float:
     book = state.books.get(contract.root)
     return math.nan if book is None else book.last
+
+
+def check_exercise(state: State, symbol: str, contract: Contract, quantity: float) -> None:
+    """Refuse an exercise that the account cannot pay for, or whose shares an order will sell."""
+    free = state.to_close(symbol, -1)
+    if not 0.0 < quantity <= free or quantity != int(quantity):
+        raise refuse(f"{symbol}: {quantity:g} to exercise, {free:g} contracts free", code="VENUE_ACTION")
+    changes = {symbol: -quantity}
+    gained = 0.0
+    if contract.root in CASH_SETTLED:
+        if math.isnan(_spot(state, contract)):
+            raise refuse(f"{symbol}: {contract.root} has no price to settle at", code="VENUE_ACTION")
+    else:
+        shares = contract.right * quantity * CONTRACT_SIZE
+        held = state.ledger.quantity(contract.root)
+        if held * shares < 0.0:
+            closing = min(abs(shares), abs(held))
+            left = state.to_close(contract.root, 1 if shares > 0.0 else -1)
+            if closing > left:
+                raise refuse(
+                    f"{symbol}: {closing:g} shares to deliver, {left:g} available of {held:g}; the rest is "
+                    "held by other orders",
+                    code="VENUE_HELD",
+                )
+        changes[contract.root] = shares
+        gained = _power_gained(state, contract, held, shares)
+    need = state.more_tied(changes) - gained
+    available = max(state.buying_power(), 0.0)
+    if need > 0.0 and not state.affords(need, available):
+        raise refuse(
+            f"{symbol}: the exercise takes {need:.2f} of the buying power, {available:.2f} is there",
+            code="VENUE_BUYING_POWER",
+        )
+
+
+def _power_gained(state: State, contract: Contract, held: float, shares: float) -> float:
+    # What buying (or selling, below 0) shares at the strike adds to buying power, as `State` counts it.
+    spot = _spot(state, contract)
+    price = contract.strike if math.isnan(spot) else spot
+    cash = -shares * contract.strike
+    long = (max(held + shares, 0.0) - max(held, 0.0)) * price
+    short = (max(-held - shares, 0.0) - max(-held, 0.0)) * price
+    return (state.leverage - 1.0) * (cash + long - short) + cash - 2.0 * short
 
 
 def exercise(state: State, symbol: str, contract: Contract, quantity: float) -> None:
@@ -96,20 +147,26 @@ def pay_dividend(state: State, symbol: str, cash: float) -> None:
         )  # fmt: skip
     book = state.books[symbol]
     for order in _resting(state, book):
-        if order.side > 0 and order.limit is not None and order.kind in ("limit", "stop_limit"):
-            _lower(state, book, order, "limit", cash)
-        if order.side < 0 and order.stop is not None:
-            _lower(state, book, order, "stop", cash)
+        limit = order.kind == "limit" or (order.kind == "stop_limit" and _reached(book, order))
+        if order.side > 0 and limit:
+            _lower(state, book, order, cash, "limit")
+        elif order.side < 0 and not limit and order.stop is not None:
+            _lower(state, book, order, cash, "stop", "limit")
 
 
-def _lower(state: State, book: Book, order: Order, field: str, cash: float) -> None:
-    book.note_trail(order)
-    price = getattr(order, field)
-    if price is None or price <= cash:
+def _reached(book: Book, order: Order) -> bool:
+    # A stop-limit whose stop was reached is a limit order.
+    return order.row >= 0 and book.triggered(order)
+
+
+def _lower(state: State, book: Book, order: Order, cash: float, *fields: str) -> None:
+    lower = {field: price - cash for field in fields if (price := getattr(order, field)) is not None}
+    if min(lower.values()) <= 0.0:
         return
     if order.kind == "trailing_stop" and order.hwm is not None:
         order.hwm -= cash
-    setattr(order, field, price - cash)
+    for field, price in lower.items():
+        setattr(order, field, price)
     _rewrite(state, book, order)
 
 
@@ -132,10 +189,15 @@ def split(state: State, symbol: str, ratio: float) -> None:
         _rename(state, old, new, ratio)
 
 
+def check_split(state: State, symbol: str, ratio: float) -> None:
+    """Refuse a split that would leave options on the symbol without whole terms."""
+    _contracts(state, symbol, ratio)
+
+
 def _contracts(state: State, symbol: str, ratio: float) -> list[tuple[str, str]]:
     # Options on a symbol that splits, and their new symbols; raises where the terms would not be whole.
     renamed = []
-    for old in sorted(state.books):
+    for old in sorted(state.ledger.positions):
         contract = state.books[old].contract
         if contract is None or contract.root != symbol or not state.ledger.quantity(old):
             continue
@@ -182,8 +244,8 @@ def _rename(state: State, old: str, new: str, ratio: float) -> None:
     state.ledger.note(state.now, kind="SPLIT", symbol=new, qty=held.qty, price=ratio, description=old)
 
 
-def delist(state: State, symbol: str, price: float) -> None:
-    """Delist a symbol: its orders are cancelled, what is held leaves at a price, the last for 0."""
+def delist(state: State, symbol: str, price: float | None) -> None:
+    """Delist a symbol: its orders are cancelled, what is held leaves at a price, the last for None."""
     book = state.books[symbol]
     for order in _resting(state, book):
         if order.working:
@@ -193,7 +255,7 @@ def delist(state: State, symbol: str, price: float) -> None:
             end_group(state, package, "canceled", "the symbol was delisted")
     held = state.ledger.quantity(symbol)
     if held:
-        at = price if price > 0.0 else state.mark(symbol)
+        at = state.mark(symbol) if price is None else price
         state.ledger.trade(symbol, -held, at, book.multiplier, 0.0)
         state.ledger.note(
             state.now, kind="FILL", symbol=symbol, side="sell" if held > 0.0 else "buy", qty=abs(held),

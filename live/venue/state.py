@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from live.venue.book import Book
-from live.venue.ledger import Ledger, clean
+from live.venue.ledger import Ledger, Position, clean
 from live.venue.margin import collateral
 from live.venue.orders import PLAIN, Order, Orders, time_of
 from live.venue.symbols import CONTRACT_SIZE, contract_of
@@ -27,7 +27,10 @@ from simulator.kernel import codes
 from simulator.kernel.dtypes import INSTRUMENT
 from simulator.setup import params_of
 
-__all__ = ["OPTION", "STOCK", "State"]
+__all__ = ["NEVER", "OPTION", "STOCK", "State"]
+
+NEVER: Final = 1 << 63
+"""Microseconds since 1970 that no order is younger than."""
 
 STOCK: Final = 0
 OPTION: Final = 1
@@ -50,6 +53,8 @@ class State:
         Orders that are cancelled if the next match leaves something of them.
     armed
         Children that have begun to work and were not matched yet.
+    began
+        When the bar began that is walked through, where orders may have come since; else never.
     ended
         The last session that has ended, as `date.toordinal`.
     reserved
@@ -86,6 +91,7 @@ class State:
         self.now = 0
         self.created = 0
         self.market_time = 0
+        self.began = NEVER
         self.ended = 0
         self.reserved = 0.0
         self.freed = 0.0
@@ -147,11 +153,19 @@ class State:
         reserved = self.reserved - (without.reserve if without is not None else 0.0)
         return extra + cash - 2.0 * short - self.tied_up({}) - reserved
 
-    def tied_up(self, changes: Mapping[str, float]) -> float:
-        """Return what sold options tie up once positions have changed by so much."""
+    def tied_up(
+        self, changes: Mapping[str, float], *, free: bool = False, without: Order | None = None
+    ) -> float:
+        """Return what sold options tie up once positions have changed by so much.
+
+        `free` lets only those shares cover that no order will sell, other than `without`.
+        """
         if not any(map(contract_of, self.ledger.positions)) and not any(map(contract_of, changes)):
             return 0.0
-        quantities = {symbol: held.qty for symbol, held in self.ledger.positions.items()}
+        quantities = {
+            symbol: self.to_close(symbol, -1, without=without) if free and _shares(held) else held.qty
+            for symbol, held in self.ledger.positions.items()
+        }
         for symbol, change in changes.items():
             quantities[symbol] = quantities.get(symbol, 0.0) + change
         held = []
@@ -165,13 +179,23 @@ class State:
                     spots[contract.root] = self.books[contract.root].last
         return collateral(held, quantities, spots, naked=self.leverage > 1.0)
 
-    def option_need(self, changes: Mapping[str, float], paid: float) -> float:
+    def more_tied(self, changes: Mapping[str, float], *, without: Order | None = None) -> float:
+        """Return how much more sold options tie up once positions have changed by so much.
+
+        Shares that an order other than `without` will sell cover nothing: nobody asks again when they go.
+        """
+        before = self.tied_up({}, free=True, without=without)
+        after = self.tied_up(changes, free=True, without=without)
+        return after - before if after != before else 0.0  # both may be infinite
+
+    def option_need(
+        self, changes: Mapping[str, float], paid: float, *, without: Order | None = None
+    ) -> float:
         """Return the buying power that a trade in options takes: what it costs and what it ties up.
 
         0 for a trade that only closes and ties up no more than before.
         """
-        before, after = self.tied_up({}), self.tied_up(changes)
-        more = after - before if after != before else 0.0
+        more = self.more_tied(changes, without=without)
         closes = all(self.ledger.quantity(symbol) * change < 0.0 for symbol, change in changes.items())
         if closes and more <= 0.0:
             return 0.0
@@ -199,7 +223,7 @@ class State:
             if order is None or order.side != side or not order.closes or order is without:
                 continue
             if order.group is None or order not in order.group.children:
-                taken += order.left
+                taken += order.left if order.notional is None else self._units(order)
             elif without is None or order.group is not without.group:
                 groups[id(order.group)] = max(groups.get(id(order.group), 0.0), order.left)
         for package in self.packages.values():
@@ -207,6 +231,11 @@ class State:
                 if part.symbol == symbol and part.side == side and part.closes and package is not without:
                     taken += part.left
         return max(0.0, clean(abs(held) - taken - sum(groups.values())))
+
+    def _units(self, order: Order) -> float:
+        # Most that an order by amount of money will sell; it ends with its first fill.
+        price = self.books[order.symbol].last if order.limit is None else order.limit
+        return 0.0 if math.isnan(price) else (order.notional or 0.0) / price
 
     def note_trails(self) -> None:
         """Let orders that trail know what the kernel knows of them."""
@@ -228,6 +257,10 @@ class State:
             (self.now, self.ended, self.reserved, self.last_equity, self.told),
         )
         return hashlib.sha256(marshal.dumps(plain, PLAIN)).hexdigest()
+
+
+def _shares(held: Position) -> bool:
+    return held.multiplier == 1.0 and held.qty > 0.0
 
 
 def _instruments() -> npt.NDArray[np.void]:

@@ -1,8 +1,8 @@
 """`Venue`: one account at a paper exchange, with the whole order language and the kernel's fills.
 
 Orders trade by the same compiled rules as a backtest, on ticks, quotes or bars. Every call is one event:
-checked, written to the event file where there is one, carried out, and told to those who listen, in this
-order and under one lock, so that the file replayed gives the same account byte for byte.
+checked, written to the event file where there is one, carried out, and told to those who listen (`engine`),
+so that the file replayed gives the same account byte for byte.
 
 >>> from datetime import datetime, UTC
 >>> venue = Venue(cash=10_000.0)
@@ -15,24 +15,17 @@ order and under one lock, so that the file replayed gives the same account byte 
 
 from __future__ import annotations
 
-import dataclasses
-import os
-import threading
-import uuid
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
-from live.clock import Clock, system_clock
-from live.venue.checks import refuse
-from live.venue.eventfile import FORMAT, EventFile
-from live.venue.events import carry_out
+from live.venue.checks import plain_number, plain_request, plain_word, refuse
+from live.venue.engine import Engine, aware, micro
+from live.venue.events import Action
 from live.venue.ledger import clean
 from live.venue.market import Price, Row, check_prices, check_rows
-from live.venue.orders import EPOCH, time_of
+from live.venue.orders import time_of
 from live.venue.reading import account_of, activities_of, orders_of, position_of
 from live.venue.state import State
 from live.venue.types import (
@@ -42,22 +35,15 @@ from live.venue.types import (
     VenuePosition,
     VenueRejected,
     VenueRequest,
-    VenueUpdate,
 )
-from simulator.conventions import Conventions
-from simulator.costs import Costs
-from simulator.errors import ConfigError, DataError, UnknownNameError, did_you_mean, warn
+from simulator.errors import DataError, UnknownNameError, did_you_mean
 
 __all__ = ["Venue"]
 
-Listener = Callable[[VenueUpdate], None]
-
 NEW_YORK: Final = ZoneInfo("America/New_York")
-_LEVERAGES: Final = (1.0, 2.0, 4.0)
-_DEFAULTS: Final = {field.name: field.default for field in dataclasses.fields(VenueRequest)}
 
 
-class Venue:
+class Venue(Engine):
     """A matching account; safe between threads.
 
     Parameters
@@ -83,61 +69,11 @@ class Venue:
         VENUE_LEVERAGE; those of `EventFile`.
     """
 
-    def __init__(
-        self,
-        *,
-        cash: float = 100_000.0,
-        costs: Costs | str | None = None,
-        conventions: str | Conventions = "realistic",
-        leverage: float = 1.0,
-        clock: Clock | None = None,
-        instruments: Iterable[str] | None = None,
-        path: str | os.PathLike[str] | None = None,
-        sync: bool = False,
-    ) -> None:
-        if leverage not in _LEVERAGES:
-            raise ConfigError(f"leverage is {leverage!r}; it is 1, 2 or 4", code="VENUE_LEVERAGE")
-        self._lock = threading.RLock()
-        self._clock = clock
-        self._listeners: list[Listener] = []
-        self._waiting: deque[VenueUpdate] = deque()
-        self._telling = False
-        priced, rules = Costs.of(costs), Conventions.of(conventions)
-        head: dict[str, Any] = {
-            "format": FORMAT,
-            "salt": str(uuid.uuid4())[:18],
-            "cash": float(cash),
-            "costs": dataclasses.asdict(priced),
-            "conventions": dataclasses.asdict(rules),
-            "leverage": float(leverage),
-            "instruments": sorted(instruments or ()),
-        }
-        self._file = None if path is None else EventFile(Path(path), head, sync=sync)
-        self._state = State(
-            cash=float(cash),
-            costs=priced,
-            conventions=rules,
-            leverage=float(leverage),
-            symbols=head["instruments"],
-            salt=head["salt"] if self._file is None else self._file.head["salt"],
-        )
-        if self._file is not None:
-            try:
-                for event in self._file.events():
-                    self._replay(event)
-            except BaseException:
-                self._file.close()
-                raise
-
     # Orders
 
     def submit(self, request: VenueRequest) -> VenueOrder:
         """Take an order in; it may have filled when this returns. Raises `VenueRejected`: nothing changed."""
-        body = {
-            name: getattr(request, name) for name in _DEFAULTS if getattr(request, name) != _DEFAULTS[name]
-        }
-        if "legs" in body:
-            body["legs"] = [dataclasses.astuple(leg) for leg in request.legs]
+        body = plain_request(request)
         with self._lock:
             number = self._do({"do": "submit", "order": body})
             return self._view(number)
@@ -159,17 +95,14 @@ class Venue:
         order trails by. Raises `UnknownNameError` NAME_ORDER, `VenueRejected` (VENUE_FINAL for an order that
         works no more).
         """
-        given = {
-            "qty": qty,
-            "limit_price": limit_price,
-            "stop_price": stop_price,
-            "trail": trail,
-            "tif": tif,
-            "client_order_id": client_order_id or None,
+        numbers = {"qty": qty, "limit_price": limit_price, "stop_price": stop_price, "trail": trail}
+        words = {"tif": tif, "client_order_id": client_order_id or None}
+        changes: dict[str, Any] = {
+            name: plain_number(name, value) for name, value in numbers.items() if value is not None
         }
+        changes |= {name: plain_word(name, value) for name, value in words.items() if value is not None}
         with self._lock:
             number = self._number(order_id)
-            changes = {name: value for name, value in given.items() if value is not None}
             return self._view(self._do({"do": "replace", "n": number, "changes": changes}))
 
     def cancel(self, order_id: str) -> VenueOrder:
@@ -263,10 +196,14 @@ class Venue:
             return made
 
     def exercise(self, symbol: str, qty: float | None = None) -> None:
-        """Exercise options that are held, all of them for None. Raises NAME_POSITION, VENUE_ACTION."""
+        """Exercise options that are held, all of them for None.
+
+        Shares are paid for, or delivered, as by an order. Raises `UnknownNameError` NAME_POSITION,
+        `VenueRejected` VENUE_ACTION, VENUE_BUYING_POWER, VENUE_HELD.
+        """
         with self._lock:
             held = self._held(symbol)
-            amount = abs(held) if qty is None else float(qty)
+            amount = abs(held) if qty is None else plain_number("qty", qty, code="VENUE_ACTION")
             self._do({"do": "exercise", "symbol": symbol, "qty": amount})
 
     def account(self) -> VenueAccount:
@@ -295,9 +232,10 @@ class Venue:
             )  # fmt: skip
 
     def deposit(self, amount: float) -> None:
-        """Pay cash in, or out (below 0)."""
+        """Pay cash in, or out (below 0). Raises `VenueRejected` VENUE_ACTION for what is no number."""
+        amount = plain_number("amount", amount, code="VENUE_ACTION")
         with self._lock:
-            self._do({"do": "cash", "amount": float(amount)})
+            self._do({"do": "cash", "amount": amount})
 
     @property
     def symbols(self) -> frozenset[str]:
@@ -355,120 +293,78 @@ class Venue:
         """Take in bids and asks of one moment."""
         self.tick(time, quotes)
 
-    def bar(self, time: datetime, rows: Mapping[str, Row]) -> None:
-        """Take in completed bars of one moment: open, high, low, close, volume; the conventions match."""
+    def bar(
+        self,
+        time: datetime,
+        rows: Mapping[str, Row],
+        *,
+        actions: Iterable[Action] = (),
+        began: datetime | None = None,
+        watched: bool = False,
+    ) -> None:
+        """Take in completed bars of one moment: open, high, low, close, volume; the conventions match.
+
+        Parameters
+        ----------
+        time
+            When they ended.
+        rows
+            By symbol.
+        actions
+            Kind, symbol and value, as for `action`, of what happens before these bars: carried out with them,
+            or none of both.
+        began
+            When the bars began, which is the time of the actions; None for `time`.
+        watched
+            Whether orders may have come since `began`: those see nothing of the bars but the close.
+
+        Raises
+        ------
+        DataError
+            VENUE_MARKET, VENUE_TIME.
+        VenueRejected, UnknownNameError
+            As for `action`.
+        """
         plain = {symbol: tuple(float(one) for one in row) for symbol, row in rows.items()}
         check_rows(plain)  # type: ignore[arg-type]
+        event: dict[str, Any] = {"do": "bar", "p": plain}
+        begin = micro(time if began is None else began)
+        if begin > micro(time):
+            raise DataError(f"bars that end at {time} cannot begin at {began}", code="VENUE_TIME")
+        if watched:
+            event["b"] = begin
         with self._lock:
-            self._do({"do": "bar", "p": plain}, at=time)
+            done = [self._plain_action(*action) for action in actions]
+            if done:
+                event["a"] = {"t": max(begin, self._state.now), "do": done}
+            self._do(event, at=time)
 
     def action(
-        self, time: datetime, kind: Literal["split", "dividend", "delist"], symbol: str, value: float
+        self, time: datetime, kind: Literal["split", "dividend", "delist"], symbol: str, value: float | None
     ) -> None:
         """Apply a corporate action before the market of its day.
 
-        `value` is new shares for one old, cash per share, or the last price paid (0: the last that is known).
-        Raises `VenueRejected` VENUE_ACTION, `UnknownNameError` NAME_SYMBOL.
+        `value` is new shares for one old, cash per share, or the last price paid: 0 for nothing, None for the
+        last that is known. Raises `VenueRejected` VENUE_ACTION, `UnknownNameError` NAME_SYMBOL.
         """
         with self._lock:
-            self.price(symbol)
-            self._do({"do": "action", "kind": kind, "symbol": symbol, "value": float(value)}, at=time)
+            kind_, symbol, value = self._plain_action(kind, symbol, value)
+            self._do({"do": "action", "kind": kind_, "symbol": symbol, "value": value}, at=time)
+
+    def _plain_action(self, kind: str, symbol: str, value: float | None) -> Action:
+        self.price(symbol)
+        if value is not None:
+            value = plain_number(f"{symbol}: {kind}", value, code="VENUE_ACTION")
+        return kind, symbol, value
 
     def expire_day(self, time: datetime, session: date | None = None) -> None:
         """End the session: orders for the close fill, those for the day and options of the day expire.
 
         `session` is its date, that of `time` in New York for None. The next price of a symbol is its open.
         """
-        day = session if session is not None else _aware(time).astimezone(NEW_YORK).date()
+        day = session if session is not None else aware(time).astimezone(NEW_YORK).date()
         with self._lock:
             self._do({"do": "day", "session": day.toordinal()}, at=time)
-
-    # Listening
-
-    def subscribe(self, callback: Listener) -> Callable[[], None]:
-        """Call back with every update, in order, once the account is consistent; returns what ends it.
-
-        A callback may call the venue. One that raises is warned about and called again for the next update.
-        """
-        with self._lock:
-            self._listeners.append(callback)
-            self._state.listening = True
-
-        def end() -> None:
-            with self._lock:
-                if callback in self._listeners:
-                    self._listeners.remove(callback)
-                self._state.listening = bool(self._listeners)
-
-        return end
-
-    def fingerprint(self) -> str:
-        """Return a SHA-256 of the account: equal for equal histories."""
-        with self._lock:
-            return self._state.fingerprint()
-
-    def close(self) -> None:
-        """Let go of the event file."""
-        with self._lock:
-            if self._file is not None:
-                self._file.close()
-
-    # Events
-
-    def _do(self, event: dict[str, Any], *, at: datetime | None = None) -> int:
-        # Stamp, write, carry out, tell. The file holds what was asked, refusals too: they refuse again.
-        state = self._state
-        if at is not None:
-            now = _micro(at)
-            if now < state.market_time:
-                raise DataError(
-                    f"the market's time went back from {time_of(state.market_time)} to {at}",
-                    code="VENUE_TIME",
-                )
-            event["market"] = 1
-        elif self._clock is not None or not state.market_time:
-            now = _micro((self._clock or system_clock)())
-        else:
-            now = state.now
-        event["t"] = max(now, state.now)
-        if self._file is not None:
-            # what is done is what is read back
-            self._file.append(event)
-        try:
-            return self._apply(event)
-        finally:
-            self._tell()
-
-    def _replay(self, event: dict[str, Any]) -> None:
-        try:
-            self._apply(event)
-        except VenueRejected:
-            return  # as it was then
-
-    def _apply(self, event: dict[str, Any]) -> int:
-        state = self._state
-        state.now = event["t"]
-        state.created = state.created or state.now
-        if "market" in event:
-            state.market_time = state.now
-        return carry_out(state, event)
-
-    def _tell(self) -> None:
-        self._waiting.extend(self._state.updates)
-        self._state.updates.clear()
-        if self._telling:
-            return  # a callback has called the venue; whoever called it goes on telling
-        self._telling = True
-        try:
-            while self._waiting:
-                update = self._waiting.popleft()
-                for listener in list(self._listeners):
-                    try:
-                        listener(update)
-                    except Exception as error:  # a listener never harms the venue
-                        warn(f"a listener failed on {update.event}: {error!r}", code="VENUE_LISTENER")
-        finally:
-            self._telling = False
 
     def _view(self, number: int) -> VenueOrder:
         order = self._state.orders.get(number)
@@ -497,16 +393,5 @@ def _shorts_first(state: State) -> Callable[[str], tuple[bool, str]]:
     return lambda symbol: (state.ledger.quantity(symbol) > 0.0, symbol)
 
 
-def _aware(time: datetime) -> datetime:
-    if time.tzinfo is None:
-        raise DataError(f"{time.isoformat()} has no zone; write datetime(..., tzinfo=UTC)", code="VENUE_TIME")
-    return time
-
-
-def _micro(time: datetime) -> int:
-    since = _aware(time) - EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-
-
 def _micro_or_none(time: datetime | None) -> int | None:
-    return None if time is None else _micro(time)
+    return None if time is None else micro(time)

@@ -283,3 +283,61 @@ def test_a_daily_loss_that_a_crash_kept_from_the_switch_engages_it(
 
 def _crash(*_: object, **__: object) -> None:
     raise Crash
+
+
+def test_what_a_signal_would_fill_at_does_not_depend_on_the_bars_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("live.sessions.opening.HISTORY_ROWS", 3)
+    clock = FakeClock(START)
+    old, fresh = aapl(ticker="XOM"), aapl(ticker="MSFT")
+    with automation_in(tmp_path, clock) as machine:
+        machine.update_positions({"MSFT": 70.0})
+        for one in (old, fresh):
+            machine.process_signal(one)
+        machine.update_positions({"KO": 10.0})
+        machine.update_positions({"XOM": 149.0})
+        machine.update_positions({"XOM": 151.0})
+        for _ in range(20):
+            machine.update_positions({"AAPL": 150.0})
+        assert [machine.desk.price_for(machine.desk.get(one.signal_id)) for one in (old, fresh)] == [
+            151.0,
+            150.0,
+        ]
+    with automation_in(tmp_path, clock) as machine:
+        assert len(machine.session.seen()) < 20
+        for _ in range(2):
+            prices = [machine.desk.price_for(machine.desk.get(one.signal_id)) for one in (fresh, old)]
+            assert prices == [150.0, 151.0]
+        assert machine.account.last_price("XOM", since=4) is None
+        assert machine.account.last_price("MSFT", since=0) == 70.0
+        machine.update_positions({"XOM": 150.5})
+        assert machine.desk.price_for(machine.desk.get(old.signal_id)) == 150.5
+
+
+def test_what_waits_and_what_was_carried_out_is_found_as_by_asking_all(tmp_path: Path) -> None:
+    clock = FakeClock(START)
+
+    def compare(machine: TradingAutomation) -> None:
+        ideas = [*machine._book.ideas.values()]
+        assert machine.desk.waiting == [idea for idea in ideas if idea.waits]
+        for idea in ideas:
+            done = idea.order is not None and idea.refusal is None
+            found = machine.desk.executed_as(str(idea.client_order_id))
+            assert found is (idea if done else None)
+            if done:
+                assert machine._book.of_order(str(idea.order)) is idea
+
+    for act in acts(clock):
+        with automation_in(tmp_path, clock, scale_out_enabled=True) as machine:
+            compare(machine)
+            act(machine)
+            compare(machine)
+    with automation_in(tmp_path, clock, scale_out_enabled=True) as machine:
+        first, second = aapl(ticker="PG"), aapl(ticker="GE")
+        for one in (first, second, first):
+            machine.process_signal(one)
+            compare(machine)
+        machine.discard_signal(second.signal_id)
+        compare(machine)
+        assert [bracket.signal_id for bracket in machine.pending_signals()] == [first.signal_id]

@@ -258,6 +258,7 @@ def test_an_order_that_never_arrived_is_given_up_after_two_answers_and_a_while(
     assert manager.resolve() == []  # a failed question is no answer
     broker.faults.clear()
     assert manager.resolve() == []  # once is not enough
+    clock.advance(timedelta(seconds=5))
     (gone,) = manager.resolve()
     assert (gone.outcome, gone.code) == (Outcome.DENIED, "LIVE_NOT_SENT")
     assert held(broker) == {}
@@ -271,6 +272,41 @@ def test_two_answers_in_a_moment_are_not_enough(make: Make, broker: MemoryBroker
     assert [manager.resolve() for _ in range(5)] == [[]] * 5
     clock.advance(timedelta(seconds=5))
     assert len(manager.resolve()) == 1
+
+
+def test_the_time_that_a_timeout_took_is_no_time_between_two_answers(
+    make: Make, broker: MemoryBroker, clock: FakeClock
+) -> None:
+    def slow(send: Callable[[], object]) -> object:
+        send()
+        clock.advance(timedelta(seconds=10))
+        raise TimeoutError
+
+    manager = make()
+    broker.faults = {"submit_order": slow, "find_order": lambda _: None}  # there, and not listed yet
+    submit(manager, order())
+    broker.faults.pop("submit_order")
+    for _ in range(3):
+        clock.advance(timedelta(milliseconds=1))
+        assert manager.resolve() == []
+    assert submit(manager, order(2)).code == "LIVE_UNRESOLVED"
+    broker.faults.clear()
+    clock.advance(timedelta(seconds=2))
+    assert [one.outcome for one in manager.resolve()] == [Outcome.CONFIRMED]
+    assert held(broker) == {"AAPL": 10}
+
+
+def test_after_a_restart_the_time_between_two_answers_begins_anew(
+    make: Make, broker: MemoryBroker, clock: FakeClock
+) -> None:
+    log = IntentLog.in_memory()
+    broker.faults["submit_order"] = ConnectionError
+    submit(make(intents=log), order())
+    clock.advance(timedelta(hours=1))
+    restarted = make(intents=log)
+    assert [restarted.resolve() for _ in range(3)] == [[]] * 3
+    clock.advance(timedelta(seconds=5))
+    assert [one.code for one in restarted.resolve()] == ["LIVE_NOT_SENT"]
 
 
 @pytest.mark.parametrize("answer", [None, "ok", Submitted(outcome=Outcome.CONFIRMED, client_order_id="x")])
@@ -442,6 +478,124 @@ def test_orders_are_replaced_and_cancelled_through_the_gate(
     assert not manager.cancel_order("memory", entry.order_id).is_open
 
 
+def test_a_change_is_on_record_before_it_is_sent(
+    make: Make, broker: MemoryBroker, switch: KillSwitch
+) -> None:
+    log = IntentLog.in_memory()
+    manager = make(intents=log)
+    submit(manager, order(kind="limit", limit_price=90.0))
+    seen: list[str] = []
+
+    def sent(send: Callable[[], object]) -> object:
+        seen.extend(event.kind for event in log.events())
+        return send()
+
+    broker.faults["replace_order"] = sent
+    manager.replace_order("memory", "B1", quantity=20.0, limit_price=91.0)
+    assert seen == ["intent", "outcome", "change"]
+    (change,) = log.events("change")
+    assert (change.order, change.data["broker_order"]) == ("o1", "B1")
+    assert change.data["wanted"] == {"quantity": 20.0, "limit_price": 91.0}
+
+
+def test_a_change_that_cannot_be_recorded_is_not_sent_unless_it_protects(
+    make: Make, broker: MemoryBroker, switch: KillSwitch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise JournalError("the disk is full", code="JOURNAL_FULL")
+
+    log = IntentLog.in_memory()
+    manager = make(intents=log)
+    submit(manager, order())
+    submit(manager, order(2, kind="limit", limit_price=90.0))
+    submit(manager, order(3, -10.0, kind="stop", stop_price=90.0, purpose="protect"))
+    for name in ("begin", "store", "note"):
+        monkeypatch.setattr(log, name, full)
+    assert manager.replace_order("memory", "B3", stop_price=95.0).stop_price == 95.0
+    with pytest.raises(KillSwitchError, match="LIVE_NOT_RECORDED"):
+        manager.replace_order("memory", "B2", limit_price=91.0)
+    assert switch.state == "HALTED"
+    assert broker.calls.count("replace_order") == 1
+
+
+def test_an_entry_is_not_changed_while_its_symbol_is_in_doubt(make: Make, broker: MemoryBroker) -> None:
+    manager = make()
+    submit(manager, order(kind="limit", limit_price=90.0))
+    manager.unreconciled["memory"] = "it was not asked yet"
+    with pytest.raises(KillSwitchError, match="LIVE_UNRECONCILED"):
+        manager.replace_order("memory", "B1", quantity=20.0)
+    manager.unreconciled.clear()
+    broker.faults["submit_order"] = TimeoutError
+    assert submit(manager, order(2)).outcome is Outcome.UNRESOLVED
+    with pytest.raises(KillSwitchError, match="LIVE_UNRESOLVED"):
+        manager.replace_order("memory", "B1", quantity=20.0)
+    assert "replace_order" not in broker.calls
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_kill_while_an_order_is_changed_cancels_it(
+    make: Make, broker: MemoryBroker, switch: KillSwitch, lost: bool
+) -> None:
+    manager = make()
+    submit(manager, order(kind="limit", limit_price=90.0))
+
+    def killed(send: Callable[[], object]) -> object:
+        switch.engage("crash", "ada")  # in another process: nobody here cancels anything for it
+        answer = send()
+        if lost:
+            raise TimeoutError
+        return answer
+
+    broker.faults["replace_order"] = killed
+    if lost:
+        with pytest.raises(TimeoutError):
+            manager.replace_order("memory", "B1", quantity=20.0)
+    else:
+        manager.replace_order("memory", "B1", quantity=20.0)
+    assert list(broker.get_orders()) == []
+
+
+def test_a_kill_while_a_stop_is_changed_leaves_it(
+    make: Make, broker: MemoryBroker, switch: KillSwitch
+) -> None:
+    manager = make()
+    submit(manager, order())
+    submit(manager, order(2, -5.0, kind="stop", stop_price=90.0, purpose="protect"))
+
+    def killed(send: Callable[[], object]) -> object:
+        switch.engage("crash", "ada")
+        return send()
+
+    broker.faults["replace_order"] = killed
+    manager.replace_order("memory", "B2", quantity=10.0)
+    assert [one.quantity for one in broker.get_orders()] == [10.0]
+
+
+def test_what_is_only_repeated_while_the_disk_is_full_is_kept_once(
+    make: Make, broker: MemoryBroker, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise JournalError("the disk is full", code="JOURNAL_FULL")
+
+    log = IntentLog.in_memory()
+    manager = make(intents=log)
+    broker.faults["submit_order"] = ConnectionError
+    submit(manager, order())
+    broker.faults = {"get_orders": ConnectionError}  # so that the kill is never done
+    with monkeypatch.context() as patched:
+        for name in ("begin", "store", "note"):
+            patched.setattr(log, name, full)
+        manager.engage_kill_switch("still", "ada")
+        for _ in range(50):
+            clock.advance(timedelta(minutes=2))
+            manager.follow_kill()
+            manager.engage_kill_switch("still", "ada")
+            broker.faults["find_order"] = ConnectionError
+        assert [entry.kind for entry in manager.diary.unwritten] == ["kill", "cancel"]
+    manager.diary.flush()
+    assert [event.kind for event in log.events()] == ["intent", "outcome", "kill", "cancel"]
+
+
 # Review
 
 
@@ -487,6 +641,53 @@ def test_in_review_what_protects_a_position_does_not_wait(make: Make, broker: Me
     stop = order(1, -10.0, kind="stop", stop_price=90.0, purpose="protect")
     assert submit(manager, stop).outcome is Outcome.CONFIRMED
     assert isinstance(manager.submit_order(order(2, -10.0, purpose="exit")), ReviewRequest)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_in_review_what_only_says_that_it_protects_waits(
+    make: Make, broker: MemoryBroker, known: bool
+) -> None:
+    manager = make(mode=ExecutionMode.MANUAL_REVIEW)
+    if not known:
+        broker.hold("AAPL", 10)
+        broker.faults["get_positions"] = ConnectionError
+    stop = order(1, -10.0, kind="stop", stop_price=90.0, purpose="protect")
+    assert isinstance(manager.submit_order(stop), ReviewRequest)
+    assert isinstance(manager.submit_order(order(2, 10.0, purpose="protect")), ReviewRequest)
+    assert "submit_order" not in broker.calls
+
+
+def test_in_review_a_stop_that_was_sent_is_told_how_it_stands(make: Make, broker: MemoryBroker) -> None:
+    broker.hold("AAPL", 10)
+    manager = make(mode=ExecutionMode.MANUAL_REVIEW)
+    stop = order(1, -10.0, kind="stop", stop_price=90.0, purpose="protect")
+    submit(manager, stop)
+    broker.hold("AAPL", 0)
+    assert submit(manager, stop).outcome is Outcome.CONFIRMED
+    assert manager.get_pending_requests() == []
+
+
+def test_in_review_an_approved_order_is_not_changed_without_a_person(
+    make: Make, broker: MemoryBroker
+) -> None:
+    broker.hold("AAPL", 20)
+    manager = make(mode=ExecutionMode.MANUAL_REVIEW)
+    for request in (
+        order(1, 1.0, kind="limit", limit_price=90.0),
+        order(2, -5.0, kind="limit", limit_price=120.0, purpose="exit"),
+    ):
+        waits = manager.submit_order(request)
+        assert isinstance(waits, ReviewRequest)
+        assert manager.approve_request(waits.request_id, "ada").accepted
+    submit(manager, order(3, -10.0, kind="stop", stop_price=80.0, purpose="protect"))
+    for name, change in (
+        ("B1", {"quantity": 900.0, "limit_price": 101.0}), ("B1", {"limit_price": 101.0}),
+        ("B2", {"limit_price": 10.0}), ("B3", {"quantity": 11.0}),
+    ):  # fmt: skip
+        with pytest.raises(KillSwitchError, match="MANUAL_REVIEW"):
+            manager.replace_order("memory", name, **change)
+    assert "replace_order" not in broker.calls
+    assert manager.replace_order("memory", "B3", stop_price=85.0).stop_price == 85.0
 
 
 def test_an_approved_order_whose_session_died_is_looked_up_and_not_resent(

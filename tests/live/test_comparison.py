@@ -11,6 +11,7 @@ import pytest
 
 from live import Session, compare_with_backtest
 from live.comparison import Comparison
+from live.sessions.account import Rules
 from simulator import Bars, RiskLimits, Signals, backtest, load_bars
 from simulator.errors import ConfigError, DataError, UnknownNameError
 from strategies.registry import strategy_class
@@ -100,6 +101,50 @@ def test_a_gap_in_the_feed(bars: Bars, path: Path) -> None:
     first = found.differences[0]
     assert first.cause == "gap in feed"
     no_difference_without_its_rows(found)
+
+
+def quiet(actions: Any = ()) -> Bars:
+    """Thirty sessions of prices that rise slowly, and reach no stop."""
+    import pandas as pd
+
+    closes = np.array([100.0 + 0.1 * day for day in range(30)])
+    frame = pd.DataFrame(
+        {"open": closes, "high": closes + 0.2, "low": closes - 0.2, "close": closes, "volume": 1e6},
+        index=pd.bdate_range("2024-01-02", periods=30),
+    )
+    return Bars.from_frames({"AAA": frame}, raw=True, actions=actions)
+
+
+def test_a_dividend_that_only_one_side_paid(path: Path) -> None:
+    live, paying = quiet(), quiet([("AAA", "2024-01-15", "dividend", 1.0)])
+    signals = Signals.from_arrays(live, [3], 0, 1, stop_percent=8.0, qty=100, max_bars=15)
+    played(path, live, strategies=signals)
+    assert compare_with_backtest(path, live).ok
+    found = compare_with_backtest(path, paying)
+    [one] = found.differences
+    assert (one.fields, one.cause) == (("dividends", "profit"), "dividends")
+    assert one.live is not None
+    assert one.backtest is not None
+    assert (one.live.dividends, one.backtest.dividends) == (0.0, 100.0)
+    assert one.backtest.pnl == pytest.approx(one.live.pnl + 100.0)
+    assert "0.00 live, 100.00 in the backtest" in str(one)
+    assert one.plain()["live"]["fees"] == one.live.fees
+    no_difference_without_its_rows(found)
+
+
+def test_fees_that_only_one_side_paid(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from simulator.costs import Costs
+
+    bars = quiet()
+    signals = Signals.from_arrays(bars, [3], 0, 1, stop_percent=8.0, qty=100, max_bars=15)
+    played(path, bars, strategies=signals, costs=Costs(commission_per_share=0.01))
+    assert compare_with_backtest(path, bars).ok
+    usual = Rules.arguments
+    monkeypatch.setattr(Rules, "arguments", lambda rules: {**usual(rules), "costs": None})
+    [one] = compare_with_backtest(path, bars).differences
+    assert (one.fields, one.cause) == (("fees", "profit"), "fees")
+    assert one.live is not None
+    assert one.live.fees == pytest.approx(2.0)
 
 
 def test_a_late_bar(bars: Bars, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -146,10 +147,60 @@ def test_prices_from_the_future_correct_a_slow_clock() -> None:
     clocks = Clocks()
     said: list[str] = []
     times = Timekeeper(clocks.wall, lambda: clocks.steady, said.append)
-    times.shown(clocks.true + 3600 * 10**9)
+    for _ in range(12):
+        # the old time stays possible until prices have been ahead of it for a while
+        clocks.go(5)
+        times.shown(clocks.true + 3600 * 10**9)
+        assert times.early == clocks.true
+    assert times.doubtful
+    assert times.late == clocks.true + 3600 * 10**9
+    for _ in range(6):
+        clocks.go(5)
+        times.shown(clocks.true + 3600 * 10**9)
     assert times.early == times.late == clocks.true + 3600 * 10**9
-    assert len(said) == 1
+    assert not times.doubtful
+    assert len(said) == 2
     assert steady_clock() <= steady_clock()
+
+
+@pytest.mark.parametrize("between", [0, 1, 2])
+def test_single_stamps_from_the_future_move_no_clock(between: int) -> None:
+    clocks = Clocks()
+    said: list[str] = []
+    times = Timekeeper(clocks.wall, lambda: clocks.steady, said.append)
+    for number in range(300):
+        clocks.go(1)
+        ahead = number % (between + 2) == 0
+        times.shown(clocks.true + (7200 if ahead else -1) * 10**9)
+        assert times.early == times.late == clocks.true
+    assert said == []
+
+
+def test_wrong_stamps_in_a_row_are_a_doubt_that_good_ones_end() -> None:
+    clocks = Clocks()
+    said: list[str] = []
+    times = Timekeeper(clocks.wall, lambda: clocks.steady, said.append)
+    for _ in range(5):
+        times.shown(clocks.true + 7200 * 10**9)
+    assert times.doubtful
+    assert times.early == clocks.true
+    for _ in range(3):
+        clocks.go(60)
+        assert times.doubtful
+        times.shown(clocks.true)
+    assert times.early == times.late == clocks.true
+    assert len(said) == 1
+
+
+def test_a_price_that_agrees_with_one_of_two_clocks_is_believed_alone() -> None:
+    clocks = Clocks()
+    times = Timekeeper(clocks.wall, lambda: clocks.steady)
+    clocks.go(60, 60 - 3600)
+    assert times.doubtful
+    times.shown(clocks.true - 1800 * 10**9)  # from between both: it may as well be a wrong stamp
+    assert times.early == clocks.true - 3600 * 10**9
+    times.shown(clocks.true - 10**9)
+    assert times.early == times.late == clocks.true
 
 
 # Pauses, prices, callbacks
@@ -224,6 +275,53 @@ def test_the_watch_is_a_thread_and_begins_again(tmp_path: Path) -> None:
         time.sleep(0.005)
     watch.stop()
     assert switch.status["state"] == "REDUCING"
+
+
+def test_a_look_that_fails_does_not_end_the_watch() -> None:
+    class Failing(Frozen):
+        looks = 0
+
+        def look(self) -> bool:
+            self.looks += 1
+            if self.looks % 5:
+                raise OSError("the disk is full")
+            return False
+
+    feed = Failing()
+    watch = StaleWatch(feed, every=0.002)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        watch.start()
+        end = time.monotonic() + 5
+        while feed.looks < 11 and time.monotonic() < end:
+            time.sleep(0.002)
+        watch.stop()
+    said = [str(one.message) for one in caught if "[FEED_WATCH]" in str(one.message)]
+    assert feed.looks >= 11
+    assert watch.failures == feed.looks - feed.looks // 5
+    # once until a look succeeds, and once more after that
+    assert len(said) == feed.looks // 5 + (feed.looks % 5 > 0)
+    assert "the disk is full" in said[0]
+
+
+def test_the_watch_goes_on_where_warnings_are_errors() -> None:
+    class Broken(Frozen):
+        looks = 0
+
+        def look(self) -> bool:
+            self.looks += 1
+            raise OSError("the disk is full")
+
+    feed = Broken()
+    watch = StaleWatch(feed, every=0.002)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        watch.start()
+        end = time.monotonic() + 5
+        while feed.looks < 3 and time.monotonic() < end:
+            time.sleep(0.002)
+        watch.stop()
+    assert watch.failures == feed.looks >= 3
 
 
 def test_the_watch_leaves_a_halt_alone(tmp_path: Path) -> None:

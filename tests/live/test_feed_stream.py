@@ -116,8 +116,8 @@ def at(world: World, streamer: Streamer, feed: YahooStream, clock: str, *ticks: 
 
 def seen(feed: YahooStream) -> int:
     ticks = feed.ticks
-    refused = ticks.late + ticks.outside + ticks.bad + ticks.crossed + ticks.spikes + ticks.unknown
-    return feed.garbled + refused + ticks.taken
+    refused = ticks.late + ticks.ahead + ticks.outside + ticks.bad + ticks.crossed + ticks.spikes
+    return feed.garbled + refused + ticks.unknown + ticks.taken
 
 
 def test_ticks_become_bars_closed_by_the_clock(tmp_path: Path, streamer: Streamer) -> None:
@@ -190,8 +190,57 @@ def test_bad_ticks_make_no_bar_and_hold_it(tmp_path: Path, streamer: Streamer) -
     ]  # fmt: skip
     ticks = feed.ticks
     assert (ticks.bad, ticks.spikes, ticks.crossed, ticks.unknown) == (1, 1, 1, 1)
-    assert ticks.outside + ticks.late == 2
+    assert ticks.late + ticks.ahead == 2
     wait(lambda: feed.garbled == 1)
+
+
+def test_a_stamp_from_the_future_harms_nothing(tmp_path: Path, streamer: Streamer) -> None:
+    world = World("2024-03-08T10:00:30-05:00")
+    feed = stream(world, streamer, tmp_path)
+    said: list[str] = []
+    feed.on_event(lambda event: said.append(event.kind))
+    at(world, streamer, feed, "10:00:40", ("AAPL", "10:00:39", 105.0, 1000))
+    at(
+        world,
+        streamer,
+        feed,
+        "10:01:05",
+        ("AAPL", "10:01:04", 105.5, 1100),
+        ("AAPL", "12:01:04", 105.5, 1100),
+    )
+    at(world, streamer, feed, "10:02:05", ("AAPL", "10:02:04", 105.7, 1200))
+    at(world, streamer, feed, "10:03:05", ("AAPL", "10:03:04", 105.9, 1300))
+    taken = list(world.take(feed, "2024-03-08T10:04:30-05:00"))
+    assert [holds for _, holds in taken[1:]] == [()] * len(taken[1:])
+    closes = [float(bars.close[0, 0]) for bars, _ in taken[-3:]]
+    assert closes == [105.5, 105.7, 105.9]
+    assert said == []
+    assert feed.status()["ahead_ticks"] == 1
+    assert not feed.stale
+    # and a feed that has heard nothing since then is stale
+    world.now += 200
+    assert feed.stale
+
+
+def test_a_clock_that_is_slow_is_found_out_by_ticks(tmp_path: Path, streamer: Streamer) -> None:
+    world = World("2024-03-08T10:00:30-05:00", wall_shift=-1800.0)
+    feed = stream(world, streamer, tmp_path)
+    for minute in range(1, 7):
+        ticks = [
+            ("AAPL", f"10:{minute:02d}:{second:02d}", 105.0 + minute / 10, 1000 * minute + second)
+            for second in (2, 3, 4)
+        ]
+        at(world, streamer, feed, f"10:{minute:02d}:05", *ticks)
+    taken = list(world.take(feed, "2024-03-08T10:07:30-05:00"))
+    assert feed.status()["clock"] == "ok"
+    found = {str(bars.index[0])[11:16]: (bars, holds) for bars, holds in taken}
+    bars, holds = found["15:06"]
+    assert holds == ()
+    assert float(bars.close[0, 0]) == pytest.approx(105.6)
+    for label, (bars, _) in found.items():
+        if label < "15:02":
+            start = int(bars.ts[0]) // 10**9
+            assert bars.panel[0, 0].tolist() == list(row_of("AAPL", start, start + 60))
 
 
 def test_a_broken_connection_comes_back_and_the_chart_fills_in(tmp_path: Path, streamer: Streamer) -> None:

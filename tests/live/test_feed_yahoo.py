@@ -378,6 +378,58 @@ def test_a_split_acts_once_and_moves_the_band(tmp_path: Path) -> None:
     assert all(not len(bars.actions) for bars, _ in rest)
 
 
+@pytest.mark.parametrize("closed", ["2024-03-08T10:21:00-05:00", "2024-03-08T16:10:00-05:00"])
+def test_a_restart_does_not_make_a_far_price_trusted(tmp_path: Path, closed: str) -> None:
+    first = int(datetime.fromisoformat(closed).timestamp()) // 300 * 300
+
+    def edit(symbol: str, rows: dict[int, Any]) -> dict[int, Any]:
+        return {
+            at: (*(value * 10 for value in row[:4]), row[4]) if at >= first and symbol == "AAPL" else row
+            for at, row in rows.items()
+        }
+
+    after = nanoseconds("2024-03-08T10:15:00-05:00" if "10:21" in closed else "2024-03-08T15:55:00-05:00")
+    world = World(closed, edit=edit)
+    feed = world.feed("AAPL,MSFT", tmp_path, interval="5m")
+    until = "2024-03-08T10:46:00-05:00" if "10:21" in closed else "2024-03-11T09:56:00-04:00"
+    taken = list(world.take(feed, until, after=after))
+    assert [int(bars.ts[0]) > after for bars, _ in taken] == [True] * len(taken)
+    assert len(taken) == 5
+    held = [[(hold.code, hold.symbol) for hold in holds] for _, holds in taken]
+    # as without a restart: two bars wait, the third confirms
+    assert held == [[("PRICE_BAND", "AAPL")]] * 2 + [[]] * 3
+
+
+def test_a_spike_as_the_last_bar_before_a_restart_is_not_the_price(tmp_path: Path) -> None:
+    spike = int(datetime.fromisoformat("2024-03-08T10:15:00-05:00").timestamp())
+    world = World(
+        "2024-03-08T10:21:00-05:00",
+        edit=lambda symbol, rows: {
+            at: (*(value * 10 for value in row[:4]), row[4]) if at == spike else row
+            for at, row in rows.items()
+        },
+    )
+    feed = world.feed("AAPL", tmp_path, interval="5m")
+    taken = list(world.take(feed, "2024-03-08T10:31:00-05:00", after=spike * 10**9))
+    assert [holds for _, holds in taken] == [()] * 2
+
+
+def test_a_midnight_bar_of_a_market_without_nights_has_to_be_over(tmp_path: Path) -> None:
+    # the prices of the hour end ten minutes in; the next answers have the rest
+    midnight = int(datetime.fromisoformat("2024-03-06T00:00:00+00:00").timestamp())
+    world = World("2024-03-05T22:30:00+00:00", calendar="24/7", zone="UTC")
+    world.plan("2024-03-06T00:10:00+00:00", lambda: world.lag.update({"BTC-USD": 3000.0}))
+    world.plan("2024-03-06T01:30:00+00:00", world.lag.clear)
+    feed = world.feed("BTC-USD", tmp_path, interval="1h", warm=1, patience=20)
+    held = {
+        str(bars.index[0])[:16]: [hold.code for hold in holds]
+        for bars, holds in world.take(feed, "2024-03-06T01:10:00+00:00")
+    }
+    assert midnight % 86_400 == 0
+    assert held["2024-03-05 23:00"] == []
+    assert held["2024-03-06 00:00"] == ["STALE_QUOTE"]
+
+
 def test_a_bar_that_does_not_exist_is_asked_for_less_and_less(tmp_path: Path) -> None:
     world = World("2024-03-08T15:50:00-05:00")
     last = int(datetime.fromisoformat("2024-03-08T15:55:00-05:00").timestamp())

@@ -172,8 +172,8 @@ def test_a_halt_from_before_a_restart_is_carried_out_after_it(desk: Desk) -> Non
 def test_an_entry_that_turns_up_while_halted_is_cancelled(desk: Desk) -> None:
     desk.faulty.at("submit_order", 1, LostBefore())
     desk.submit(order(1, kind="limit", limit_price=50.0))
-    desk.wait()
     desk.run()
+    desk.wait()
     desk.run()  # given up as never sent
     assert desk.manager.engage_kill_switch("x", "ada").not_confirmed == 0
     assert desk.manager.follow_kill() is None

@@ -115,7 +115,7 @@ def test_kill_and_status_work_beside_a_damaged_journal(tmp_path: Path, armed: Ki
     (tmp_path / "trade_journal.db").write_bytes(os.urandom(5000))
     assert shell(tmp_path, "kill", "--reason", "x").returncode == 0
     done = shell(tmp_path, "status", "--json")
-    assert done.returncode == 0
+    assert done.returncode == 3
     found = json.loads(done.stdout)
     assert (found["state"], found["reason"]) == ("HALTED", "x")
     assert (found["journal"]["open_trades"], found["journal"]["session"]) == (None, None)
@@ -185,6 +185,63 @@ def test_kill_of_a_named_folder_that_is_new_holds_and_asks_whether_it_is_the_rig
     assert KillSwitch(tmp_path / "later").state == "HALTED"
 
 
+def test_a_second_kill_says_that_it_was_halted(tmp_path: Path, armed: KillSwitch) -> None:
+    first = shell(tmp_path, "kill", "--reason", "frozen", "--by", "ada")
+    second = shell(tmp_path, "kill", "--reason", "frozen", "--by", "bob")
+    assert "as before" not in first.stdout
+    assert second.returncode == 0
+    assert "as before: killed by ada" in second.stdout
+
+
+def test_a_kill_that_finds_no_folder_claims_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    for name in ("file", "file/below"):
+        done = shell(tmp_path, "kill", "--folder", name)
+        assert (done.returncode, done.stdout) == (1, ""), name
+        assert "error [LIVE_KILL_INCOMPLETE]: nothing was halted" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_on_a_read_only_disk_the_journal_is_read_and_no_halt_is_claimed(tmp_path: Path) -> None:
+    from live import Session
+    from simulator import load_bars
+
+    bars = load_bars("synthetic:2x10?seed=1")
+    switch = KillSwitch(tmp_path / FOLDER)
+    with Session(tmp_path / "trade_journal.db", like=bars, kill_switch=switch) as session:
+        session.push(bars)
+    made = subprocess.run(["mount", "--bind", str(tmp_path), str(tmp_path)], capture_output=True, check=False)
+    if made.returncode:
+        pytest.skip("nothing may be mounted here")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(tmp_path)], check=True, capture_output=True)
+        status = shell(tmp_path, "status")
+        assert (status.returncode, status.stderr) == (0, "")
+        assert "bar 10" in status.stdout
+        armed_one = shell(tmp_path, "kill")
+        assert (armed_one.returncode, armed_one.stdout) == (1, "")
+        new = shell(tmp_path, "kill", "--folder", "new")
+        assert (new.returncode, new.stdout) == (1, "")
+        assert "nothing was halted" in new.stderr
+        priced = shell(tmp_path, "counterfactuals", "paper")
+        assert priced.returncode == 0, priced.stderr
+        assert "not stored" in priced.stderr
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_arm_of_a_folder_that_has_no_switch(tmp_path: Path) -> None:
+    line = ["arm", "--by", "ada", "--reason", "x", "--confirm"]
+    done = shell(tmp_path, *line)
+    assert done.returncode == 2
+    assert "error [LIVE_NO_SWITCH]" in done.stderr
+    assert os.listdir(tmp_path) == []
+    named = shell(tmp_path, *line, "--folder", "later")
+    assert named.returncode == 0
+    assert "right path" in named.stderr
+    assert KillSwitch(tmp_path / "later").state == "ACTIVE"
+
+
 def test_a_kill_that_does_not_reach_everybody_fails_loudly(
     tmp_path: Path,
     armed: KillSwitch,
@@ -194,7 +251,9 @@ def test_a_kill_that_does_not_reach_everybody_fails_loudly(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("live.kill_files.remove_tokens", lambda folder: ["ARMED cannot be removed"])
     assert run(["kill"]) == 1
-    assert "error [LIVE_KILL_INCOMPLETE]" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert "error [LIVE_KILL_INCOMPLETE]" in err
+    assert out == ""
 
 
 @pytest.mark.parametrize(

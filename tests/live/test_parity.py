@@ -151,6 +151,49 @@ def test_a_bar_that_is_gone_is_named(path: Path) -> None:
     assert (found.log, found.bar) == ("bars", CHANGED)
 
 
+def gone(connection: Connection, table: Any, first: int) -> None:
+    """Delete rows of bars, triggers or not."""
+    connection.execute(table.delete().where(table.c.bar >= first))
+
+
+@pytest.mark.parametrize("first", [0, CHANGED, 119])
+def test_steps_that_are_gone_from_the_end_are_named(path: Path, first: int) -> None:
+    receipt = change(path, lambda connection: gone(connection, schema.steps, first))
+    assert not receipt.ok
+    found = receipt.difference
+    assert found is not None
+    assert (found.bar, found.log, receipt.bars) == (first, "bars", first)
+    assert (found.recorded, found.replayed) == ("120 bars", f"only {first} can be read")
+    assert "1970" not in str(found)
+
+
+@pytest.mark.parametrize("kept", ["inputs", "steps"])
+def test_a_snapshot_that_was_set_back_hides_nothing(path: Path, kept: str) -> None:
+    """Bars that only one table still speaks of are missing too."""
+
+    def cut(connection: Connection) -> None:
+        gone(connection, schema.steps if kept == "inputs" else schema.inputs, CHANGED)
+        connection.execute(update(schema.snapshots).values(bars=CHANGED))
+
+    found = change(path, cut).difference
+    assert found is not None
+    assert (found.bar, found.log, found.recorded) == (CHANGED, "bars", "120 bars")
+
+
+def test_a_hole_in_the_steps_is_named(path: Path) -> None:
+    def remove(connection: Connection) -> None:
+        connection.execute(schema.steps.delete().where(schema.steps.c.bar.in_((0, 1))))
+
+    found = change(path, remove).difference
+    assert found is not None
+    assert (found.log, found.bar) == ("bars", 0)
+
+
+def test_a_session_without_a_bar_has_none_missing(bars: Bars, tmp_path: Path) -> None:
+    Session(tmp_path / "new.db", like=bars).close()
+    assert verify_parity(tmp_path / "new.db").ok
+
+
 def test_damage_is_named(path: Path) -> None:
     def damage(connection: Connection) -> None:
         data = bytearray(stored(connection, schema.inputs, "data", CHANGED))

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 from journal.database import Database
-from live.brokers.interface import Leg, OrderRequest, Outcome
+from live.brokers.interface import BrokerOrder, Leg, OrderRequest, Outcome
 from live.brokers.manager import BrokerManager
 from live.intents import IntentLog
 from live.kill_switch import KillSwitch
 from live.reconcile import Reconciler
 from live.reconciling.differences import Differences
 from live.reconciling.positions import split_ratio
+from live.reconciling.splits import Asked, Split, rescaled
+from simulator.brokerage import Holding
 from simulator.errors import ConfigError, JournalError, UnknownNameError
 from simulator.types import OrderState
 from tests.live.desks import Desk, bracket, order
@@ -49,6 +51,11 @@ def books(desk: Desk) -> dict[str, float]:
 def writes(desk: Desk) -> int:
     """How often the desk has asked a broker to change something."""
     return sum(call in ("submit_order", "replace_order", "cancel_order") for call in desk.faulty.calls)
+
+
+def resting(desk: Desk) -> dict[str, tuple[float, float | None, float | None]]:
+    """Quantity, stop and limit of what works."""
+    return {one.order_id: (one.quantity, one.stop_price, one.limit_price) for one in desk.memory.get_orders()}
 
 
 # What agrees
@@ -192,6 +199,17 @@ def test_shares_of_a_bracket_without_a_stop_are_found(desk: Desk, lack: str) -> 
     assert desk.settled().differences == ()  # it is gone, so it is cleared
 
 
+@pytest.mark.parametrize("seconds", [3.0, 9.0, 11.0, 30.0])
+def test_a_bracket_that_is_done_at_the_first_look_still_needs_its_stop(desk: Desk, seconds: float) -> None:
+    desk.submit(bracket(1))
+    desk.wait(seconds)
+    desk.run()
+    assert desk.settled().clean
+    desk.memory.cancel_order("B2")
+    desk.settled()
+    assert desk.causes() == ["unprotected"]
+
+
 # Fault 23: stop and target both fill
 
 
@@ -327,9 +345,13 @@ def test_an_order_the_list_lacks_is_asked_for_before_it_is_missed(desk: Desk) ->
     desk.memory.get_orders = real  # type: ignore[method-assign]
     desk.faulty.hide_order = {"B1"}
     assert desk.run().differences == ()  # once is not enough
+    assert desk.run().differences == ()  # nor is twice in a moment
+    desk.wait()
     desk.run()
     (one,) = desk.found()
     assert (one.cause, one.subject) == ("missing_order", "o1")
+    assert [one.found.cause for one in desk.restart().differences] == ["missing_order"]
+    desk.switch.arm("ada", "it is known")
     assert state_of(desk, "o1") == ("submitted", 0.0)  # nothing is made of it
     desk.faulty.hide_order = set()
     assert desk.run().clean  # it is back
@@ -341,6 +363,7 @@ def test_a_person_can_give_up_an_order_that_is_gone(desk: Desk) -> None:
     desk.wait()
     desk.faulty.hide_order = {"B1"}
     desk.run()
+    desk.wait()
     desk.run()
     desk.accept_all()
     assert desk.run().clean
@@ -452,7 +475,148 @@ def test_after_a_split_an_order_that_cannot_be_changed_is_cancelled(desk: Desk) 
     desk.run()
     assert list(desk.memory.get_orders()) == []
     desk.settled()
-    assert desk.causes() == ["unprotected"]  # and that is said
+    assert desk.causes() == ["split_order", "split_order", "unprotected"]  # and that is said, for each
+    assert sorted(one.subject for one in desk.found()) == ["", "B2", "B3"]
+
+
+def test_that_a_stop_was_cancelled_after_a_split_is_known_after_a_crash(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.submit(order(1))
+    desk.submit(order(2, -10.0, kind="stop", stop_price=95.0, purpose="protect"))
+    desk.settled()
+    desk.memory.split("AAPL", 10.0)
+    desk.run()
+    desk.accept_all()
+    desk.faulty.every("replace_order", Raises())
+    with monkeypatch.context() as patched:
+        patched.setattr(desk.log, "together", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            desk.run()
+    assert list(desk.memory.get_orders()) == []
+    desk.restart()
+    desk.settled()
+    assert desk.causes() == ["split_order"]
+    assert books(desk) == {"AAPL": 100.0}
+
+
+def test_after_a_reverse_split_what_the_broker_has_brought_in_line_is_left_alone(desk: Desk) -> None:
+    desk.submit(bracket(1))
+    desk.submit(order(2, symbol="MSFT"))
+    desk.submit(order(3, -4.0, "MSFT", kind="stop", stop_price=120.0, purpose="protect"))  # far, and a part
+    desk.settled()
+    for symbol in ("AAPL", "MSFT"):
+        desk.memory.split(symbol, 0.5)
+    for name, quantity, stop, limit in (("B2", 5.0, 190.0, None), ("B3", 5.0, None, 220.0),
+                                        ("B5", 2.0, 240.0, None)):  # fmt: skip
+        desk.memory.replace_order(name, quantity=quantity, stop_price=stop, limit_price=limit)
+    before = writes(desk)
+    desk.settled()
+    assert [(one.cause, one.data["ratio"], one.data["orders"]) for one in desk.found()] == [
+        ("split", [1, 2], []), ("split", [1, 2], []),
+    ]  # fmt: skip
+    desk.accept_all()
+    assert desk.run().clean
+    assert writes(desk) == before
+    assert resting(desk) == {
+        "B2": (5.0, 190.0, None), "B3": (5.0, None, 220.0), "B5": (2.0, 240.0, None),
+    }  # fmt: skip
+
+
+def test_after_a_reverse_split_what_the_broker_has_left_as_it_was_is_brought_in_line(desk: Desk) -> None:
+    desk.submit(bracket(1))
+    desk.submit(order(2, symbol="MSFT"))
+    desk.submit(order(3, -4.0, "MSFT", kind="stop", stop_price=120.0, purpose="protect"))
+    desk.settled()
+    for symbol in ("AAPL", "MSFT"):
+        desk.memory.split(symbol, 0.5)
+    desk.settled()
+    desk.accept_all()
+    assert desk.run().clean
+    assert resting(desk) == {
+        "B2": (5.0, 190.0, None), "B3": (5.0, None, 220.0), "B5": (2.0, 240.0, None),
+    }  # fmt: skip
+
+
+def test_an_order_whose_price_is_new_and_that_cannot_be_changed_is_left_and_named(desk: Desk) -> None:
+    desk.submit(bracket(1))
+    desk.settled()
+    desk.memory.split("AAPL", 0.5)
+    desk.memory.replace_order("B2", stop_price=190.0)  # the price alone: it would leave more than there is
+    desk.memory.replace_order("B3", quantity=5.0, limit_price=220.0)
+    desk.settled()
+    desk.accept_all()
+    desk.faulty.every("replace_order", Raises())
+    desk.run()
+    assert [(one.order_id, one.quantity) for one in desk.memory.get_orders()] == [("B2", 10.0), ("B3", 5.0)]
+    assert [(one.cause, one.subject) for one in desk.found()] == [("split_order", "B2")]
+
+
+def test_an_order_that_changes_before_a_split_is_carried_out_is_not_scaled(desk: Desk) -> None:
+    desk.submit(bracket(1))
+    desk.settled()
+    desk.memory.split("AAPL", 10.0)
+    desk.run()
+    desk.accept_all()
+    desk.memory.replace_order("B2", quantity=100.0, stop_price=9.6)  # by somebody else, after the decision
+    desk.run()
+    stop = next(one for one in desk.memory.get_orders() if one.kind == "stop")
+    assert (stop.quantity, stop.stop_price) == (100.0, 9.6)
+
+
+@pytest.mark.parametrize("ratio", [2.0, 0.5])
+def test_after_a_split_a_bracket_needs_a_stop_for_as_many_shares_as_it_has_now(
+    desk: Desk, ratio: float
+) -> None:
+    desk.submit(bracket(1))
+    desk.settled()
+    desk.memory.split("AAPL", ratio)
+    desk.settled()
+    desk.accept_all()
+    assert desk.run().clean
+    for _ in range(2):  # also as it is read back from the journal
+        desk.memory.replace_order("B2", quantity=4.0)
+        desk.settled()
+        (one,) = desk.found()
+        assert (one.cause, one.data["needed"], one.data["guarded"]) == ("unprotected", 10.0 * ratio, 4.0)
+        desk.restart()
+
+
+# Orders judged one by one: ratio, mark of now, side, kind, price, quantity, what was asked for; new values
+
+JUDGED: list[tuple[float, float, float, str, float, float, Asked | None, tuple[float, float] | None]] = [
+    (0.5, 20.0, -1, "stop", 9.0, 100.0, None, (50.0, 18.0)),
+    (0.5, 20.0, -1, "stop", 18.0, 50.0, None, None),
+    (0.5, 20.0, -1, "stop", 12.0, 50.0, None, None),  # far below, and doubled it would sell at once
+    (0.5, 20.0, -1, "limit", 15.0, 100.0, None, (50.0, 30.0)),  # could not rest below the mark
+    (0.5, 20.0, -1, "limit", 60.0, 50.0, None, None),
+    (0.5, 20.0, -1, "stop", 18.0, 100.0, None, (50.0, 18.0)),  # its price is new, its quantity is not
+    (0.5, 20.0, -1, "stop", 8.0, 50.0, Asked(100.0, None, 4.0), None),
+    (0.5, 20.0, -1, "stop", 4.0, 40.0, Asked(40.0, None, 4.0), (20.0, 8.0)),
+    (0.5, 20.0, -1, "stop", 9.0, 50.0, Asked(100.0, None, 9.0), (50.0, 18.0)),  # the quantity alone is new
+    (2.0, 5.0, -1, "stop", 9.0, 100.0, None, (200.0, 4.5)),
+    (2.0, 5.0, -1, "stop", 5.5, 100.0, None, (200.0, 2.75)),  # could not rest above the mark
+    (2.0, 5.0, -1, "stop", 4.5, 80.0, None, None),
+    (2.0, 5.0, -1, "stop", 9.0, 200.0, Asked(100.0, None, 9.0), (200.0, 4.5)),
+    (2.0, 5.0, 1, "limit", 9.0, 30.0, None, (60.0, 4.5)),
+    (2.0, 5.0, 1, "limit", 4.5, 60.0, None, None),
+]
+
+
+@pytest.mark.parametrize(("ratio", "mark", "side", "kind", "price", "quantity", "asked", "wanted"), JUDGED)
+def test_which_orders_a_split_has_left_as_they_were(
+    ratio: float, mark: float, side: float, kind: str, price: float, quantity: float, asked: Asked | None,
+    wanted: tuple[float, float] | None,
+) -> None:  # fmt: skip
+    holding = Holding(symbol="AAPL", quantity=100.0 * ratio, mark=mark, average_price=10.0 / ratio)
+    one = BrokerOrder(
+        order_id="B1", client_order_id="", legs=(Leg("AAPL", side * quantity),), quantity=quantity,
+        kind="stop" if kind == "stop" else "limit", state=OrderState.SUBMITTED,
+        stop_price=price if kind == "stop" else None, limit_price=None if kind == "stop" else price,
+    )  # fmt: skip
+    todo = rescaled(Split("AAPL", ratio, 100.0, 100.0 * ratio, holding), [one], lambda _: asked)
+    name = f"{kind}_price"
+    assert [(change["quantity"], change.get(name, price)) for change in todo] == ([wanted] if wanted else [])
 
 
 def test_a_crash_while_a_split_is_carried_out_scales_nothing_twice(

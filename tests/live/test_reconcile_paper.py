@@ -146,6 +146,48 @@ def test_a_split_at_the_venue_is_named(desk: PaperDesk) -> None:
     assert books(desk) == held(desk) == {"AAPL": 100.0}
 
 
+@pytest.mark.parametrize("ratio", [0.5, 2.0])
+@pytest.mark.parametrize("kind", ["bracket", "stop", "stop for a part"])
+def test_accepting_a_split_leaves_the_stops_that_the_venue_has_brought_in_line(
+    desk: PaperDesk, ratio: float, kind: str
+) -> None:
+    shares = 4.0 if kind == "stop for a part" else 10.0
+    if kind == "bracket":
+        desk.submit(bracket(1, tif="gtc"))
+    else:
+        desk.submit(order(1))
+        desk.submit(order(2, -shares, kind="stop", stop_price=95.0, purpose="protect", tif="gtc"))
+    desk.settled()
+    desk.wait()
+    desk.venue.action(desk.clock(), "split", "AAPL", ratio)
+    desk.venue.tick(desk.clock(), {"AAPL": 100.0 / ratio})
+    desk.settled()
+    (one,) = desk.found()
+    assert (one.cause, one.data["orders"]) == ("split", [])
+    desk.accept_all()
+    assert desk.run().clean
+    assert books(desk) == held(desk) == {"AAPL": 10.0 * ratio}
+    (stop,) = [one for one in desk.faulty.inner.get_orders() if one.kind == "stop"]
+    assert (stop.quantity, stop.stop_price) == (shares * ratio, 95.0 / ratio)
+    assert desk.settled().clean
+
+
+def test_a_kill_while_an_order_is_changed_cancels_it_under_its_new_id(desk: PaperDesk) -> None:
+    desk.submit(order(1, kind="limit", limit_price=90.0))
+    real = desk.faulty.replace_order
+
+    def killed(order_id: str, **change: Any) -> BrokerOrder:
+        desk.switch.engage("crash", "ada")
+        return real(order_id, **change)
+
+    desk.faulty.replace_order = killed  # type: ignore[method-assign]
+    before = find(desk, "o1").order_id
+    new = desk.manager.replace_order("main", before, quantity=20.0)
+    assert new.order_id != before
+    assert desk.faulty.inner.get_orders() == []
+    assert desk.settled().clean
+
+
 def test_the_expiry_of_an_option_is_no_difference(desk: PaperDesk) -> None:
     desk.submit(order(1, 1.0, "SPY261218P00490000"))
     desk.settled()

@@ -170,3 +170,45 @@ def test_a_session_trades_a_reviewed_strategy_as_a_backtest_does(tmp_path: Path)
         expected = getattr(result.raw, name)
         for field in set(expected.dtype.names) - {"strategy", "tag"}:
             assert recorded[field].tobytes() == expected[field].tobytes()
+
+
+def late_history(late: timedelta) -> list[PastRequest]:
+    """Requests that live 15 minutes or 4 hours; what expired was looked at so much later."""
+    draw, found = np.random.default_rng(1), []
+    for number in range(100):
+        created = START + number * timedelta(hours=6)
+        life = 15 * MINUTE if number % 2 else 240 * MINUTE
+        answer = float(draw.exponential(30.0)) * MINUTE
+        if answer < life:
+            found.append(PastRequest(created, created + answer, created + life, "approved"))
+        else:
+            found.append(PastRequest(created, created + life + late, created + life, "expired"))
+    return found
+
+
+def test_what_expired_ended_then_however_late_somebody_looked() -> None:
+    assert estimate_approval(late_history(timedelta(hours=14))) == estimate_approval(
+        late_history(timedelta(0))
+    )
+
+
+def test_a_queue_and_a_journal_say_when_a_request_expired(tmp_path: Path) -> None:
+    clock = FakeClock(START)
+    queue = ReviewQueue(tmp_path / "reviews", KillSwitch(tmp_path / "switch", clock=clock), clock=clock)
+    queue.add(OrderRequest(client_order_id="tw-1", legs=(Leg("AAPL", 10.0),)), broker="paper")
+    clock.advance(timedelta(hours=14))
+    assert queue.pending() == []
+    (stored,) = queue.all()
+    assert stored.decided_at == START + timedelta(hours=14)
+    (past,) = requests_of(queue)
+    assert past.ended - past.created == 15 * MINUTE
+    ts = int(START.timestamp()) * NS
+    with TradeJournal(tmp_path / "j.db") as journal:
+        row: dict[str, Any] = {
+            "review": "R-1", "state": "expired", "created_ts": ts, "decided_ts": ts + 14 * 3600 * NS,
+            "expires_ts": ts + 900 * NS, "account": "desk", "kind": "request", "broker": "paper",
+            "symbol": "AAPL",
+        }  # fmt: skip
+        with journal.database.write() as connection:
+            connection.execute(insert(schema.reviews).values(**row))
+        assert requests_in(journal) == [past]

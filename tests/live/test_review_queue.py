@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import warnings
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -13,8 +15,9 @@ import pytest
 from live.brokers.interface import Leg, OrderRequest, Outcome, Submitted
 from live.clock import FakeClock
 from live.kill_switch import KillSwitch
+from live.review.files import RequestFiles
 from live.review_queue import ReviewQueue
-from simulator.errors import ConfigError, JournalError, UnknownNameError
+from simulator.errors import ConfigError, JournalError, TwinstepWarning, UnknownNameError
 from tests.live.memory_broker import START
 
 
@@ -269,10 +272,17 @@ def test_what_nobody_asked_for_is_unknown(make: Make, name: str) -> None:
     assert caught.value.code == "NAME_REQUEST"
 
 
-def test_an_approval_needs_a_name(make: Make) -> None:
+@pytest.mark.parametrize("nobody", ["  ", "system", "Automation"])
+def test_an_approval_needs_the_name_of_a_person(make: Make, nobody: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        make().approve("R-0000000000000000", "  ")
+        make().approve("R-0000000000000000", nobody)
     assert caught.value.code == "LIVE_REVIEW_NAME"
+
+
+def test_a_rejection_needs_a_reason(make: Make) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make().reject("R-0000000000000000", " ")
+    assert caught.value.code == "LIVE_REVIEW_REASON"
 
 
 @pytest.mark.parametrize("options", [{"lifetime": timedelta(0)}, {"max_drift_pct": 0.0},
@@ -281,3 +291,61 @@ def test_the_limits_are_checked(make: Make, options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as caught:
         make(**options)
     assert caught.value.code == "LIVE_REVIEW_CONFIG"
+
+
+NAIVE = START.replace(tzinfo=None).isoformat()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda fields: json.dumps(fields)[:50],
+        lambda fields: "[" * 100_000,
+        lambda fields: json.dumps({**fields, "created_at": NAIVE}),
+        lambda fields: json.dumps({**fields, "state": "perhaps"}),
+        lambda fields: json.dumps({**fields, "request_id": "R-0000000000000000"}),
+        lambda fields: json.dumps({**fields, "price": "100"}),
+        lambda fields: json.dumps({**fields, "order": {**fields["order"], "legs": []}}),
+    ],
+)
+def test_a_damaged_request_is_passed_over_named_once_and_kept(
+    make: Make, tmp_path: Path, damage: Callable[[dict[str, Any]], str]
+) -> None:
+    queue = make()
+    names = [queue.add(order(n), broker="paper", price=100.0).request_id for n in (1, 2, 3)]
+    file = tmp_path / "reviews" / f"{names[1]}.json"
+    whole = file.read_text("ascii")
+    broken = damage(json.loads(whole))
+    file.write_text(broken, "ascii")
+    with pytest.warns(TwinstepWarning, match=rf"LIVE_REVIEW_DAMAGED.*{names[1]}") as told:
+        assert [one.request_id for one in queue.pending()] == [names[0], names[2]]
+    assert len(told) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert queue.look(names[1]) is None
+        assert queue.unfinished() == []
+        assert queue.void_all("killed") == 2
+    assert [*queue.damaged] == [names[1]]
+    assert file.read_text("ascii") == broken
+    file.write_text(whole, "ascii")
+    assert queue.pending()[0].request_id == names[1]
+    assert queue.damaged == {}
+
+
+def test_what_cannot_be_made_void_keeps_nothing_else_open(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = make()
+    names = [queue.add(order(n), broker="paper").request_id for n in (1, 2, 3)]
+    write = RequestFiles.write
+
+    def full(self: RequestFiles, name: str, fields: dict[str, Any]) -> None:
+        if name == names[0]:
+            raise JournalError("no room", code="LIVE_REVIEW_STORE")
+        write(self, name, fields)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RequestFiles, "write", full)
+        with pytest.raises(JournalError, match="no room"):
+            queue.void_all("killed")
+    assert [queue.get(name).state for name in names] == ["pending", "void", "void"]

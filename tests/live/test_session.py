@@ -19,6 +19,7 @@ import pytest
 from journal.database import Database
 from journal.trade_journal import TradeJournal
 from live import FakeClock, KillSwitch, ReplayFeed, Session, queue_command, verify_parity
+from live.feeds.holds import Hold
 from live.sessions.account import identity
 from simulator import Bars, Command, RiskLimits, Run, Signals, load_bars
 from simulator.engine import signals_of
@@ -165,6 +166,20 @@ def test_the_kill_switch_becomes_a_recorded_command(bars: Bars, path: Path, tmp_
         session.push(bars[100:101])
         assert int(session.state.account["reducing"][0]) == 1
     assert verify_parity(path).ok
+
+
+def test_what_a_hold_dropped_is_noted_signal_by_signal(bars: Bars, path: Path) -> None:
+    first, second = bars.symbols[:2]
+    at = int(bars.ts[0])
+    both = Signals.from_arrays(bars, [0, 0, 0], [first, second, second], [1, -1, 0], stop_percent=5.0)
+    with Session(path, like=bars) as session:
+        outcome = session.push(bars[0:1], both, holds=[Hold(at, second, "STALE_QUOTE", "old")])
+        assert outcome.signals == 2  # a close passes
+        assert len(outcome.logs["verdicts"]) == 2
+        [note] = session.notes()
+    assert note.value["signals"] == [{"ts": at, "symbol": second, "side": -1, "strategy": ""}]
+    assert note.value["entries"] == 1
+    assert "STALE_QUOTE" in note.value["held"][0]
 
 
 def test_closed_trades_are_in_the_journal_with_what_they_taught(bars: Bars, path: Path) -> None:

@@ -94,6 +94,30 @@ def test_a_kill_while_recording_keeps_the_order_back(switch: KillSwitch) -> None
     assert [entry.allowed for entry in seen] == [True, False]
 
 
+@pytest.mark.parametrize(("how", "purpose"), [("reduce", "exit"), ("engage", "protect")])
+def test_a_kill_while_recording_asks_anew_what_the_order_does(
+    switch: KillSwitch, how: str, purpose: Purpose
+) -> None:
+    def record(entry: GateEntry) -> None:
+        if switch.state == "ACTIVE":
+            getattr(switch, how)("x", "ada")
+
+    gate = SubmitGate(switch, record=record)
+    passed = gate.submit("o1", purpose, lambda: pytest.fail("sent"), shrinks=lambda: False)
+    assert passed.entry.code == "LIVE_NOT_REDUCING"
+    assert [entry.allowed for entry in gate.entries] == [True, False]
+
+
+def test_a_kill_while_it_is_asked_what_is_held_is_seen_too(switch: KillSwitch) -> None:
+    def shrinks() -> bool:
+        switch.engage("x", "ada")
+        return True
+
+    switch.reduce("x", "ada")
+    passed = SubmitGate(switch).submit("o1", "exit", lambda: pytest.fail("sent"), shrinks=shrinks)
+    assert passed.entry.code == "LIVE_HALTED"
+
+
 def test_what_cannot_be_recorded_is_not_sent_unless_it_protects(switch: KillSwitch) -> None:
     def full(entry: GateEntry) -> None:
         raise OSError("disk full")

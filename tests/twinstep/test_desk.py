@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -89,10 +92,6 @@ def test_a_running_session_takes_a_close_before_its_next_bar(cli: Cli) -> None:
 
 
 def said_by_another_process(*arguments: str) -> str:
-    import os
-    import subprocess
-    import sys
-
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
         [sys.executable, "-m", "twinstep", *arguments],
@@ -131,6 +130,53 @@ def test_close_all_reaches_every_session_and_only_those_that_hold_something(cli:
     assert pushed(slice(25, 26), "a") == pushed(slice(25, 26), "b") == []
     again = cli("close-all", "--reason", "x", "--yes")
     assert again.out == "nothing is open and nothing works\n"
+
+
+def test_the_reason_is_kept_where_nothing_is_open_too(cli: Cli) -> None:
+    switch = KillSwitch(JOURNAL + ".switch")
+    with Session(JOURNAL, like=BARS, kill_switch=switch, risk=None) as session:
+        session.push(BARS[:3])
+    done = cli("close-all", "--reason", "going  away", "--yes")
+    assert (done.code, done.out, done.err) == (0, "nothing is open and nothing works\n", "")
+    record = (switch.folder / "switch.jsonl").read_text(encoding="utf-8").splitlines()
+    last = json.loads(record[-1])
+    assert (last["event"], last["reason"], last["sessions"]) == ("close_all", "going away", [])
+    assert switch.state == "ACTIVE"
+
+
+def test_a_reason_makes_no_folder_of_a_switch_stale(cli: Cli) -> None:
+    held()
+    Path(JOURNAL + ".switch").mkdir()
+    assert "kept nowhere" in cli("close-all", "--reason", "x", "--yes").err
+    assert KillSwitch(JOURNAL + ".switch").state == "ACTIVE"
+
+
+def test_what_a_running_session_takes_reads_like_a_success(cli: Cli) -> None:
+    held()
+    with Session(JOURNAL, like=BARS, risk=None) as session:
+        done = said_by_another_process("close", NAMES[0], "--yes")
+        assert done.startswith(
+            "paper: left in the inbox; the session that runs takes it before its next bar ("
+        )
+        assert f"(it is process {os.getpid()} on " in done
+        assert "only one process" not in done
+        told = json.loads(said_by_another_process("close-all", "--reason", "frozen", "--yes", "--json"))
+        assert told["reason"] == "frozen"
+        assert told["commands"][0]["why"].startswith(f"it is process {os.getpid()} on ")
+        session.push(BARS[25:26])
+        assert session.positions() == ()
+
+
+def test_symbols_may_be_typed_in_lower_case(cli: Cli) -> None:
+    held()
+    assert cli("close", NAMES[0].lower(), "--yes").code == 0
+    assert pushed(slice(25, 26)) == [NAMES[1]]
+
+
+def test_close_all_says_whose_positions_go(cli: Cli) -> None:
+    shown = " ".join(cli("close-all", "--help").out.replace("│", " ").split())
+    assert "without it, every session of the journal" in shown
+    assert "the only one there is" not in shown
 
 
 def test_close_all_of_a_named_session_needs_no_readable_journal(cli: Cli) -> None:
@@ -172,7 +218,7 @@ def test_nothing_is_closed_that_nobody_has_confirmed(cli: Cli, monkeypatch: pyte
         (("close-all", "--reason", " ", "--yes"), "CLI_REASON"),
         (("close", NAMES[0], "--journal", "elsewhere.db", "--yes"), "JOURNAL_MISSING"),
         (("close", NAMES[0], "--journal", "postgresql://x/y", "--yes"), "CLI_SOURCE"),
-        (("requests",), "CLI_NO_QUEUE"),
+        (("approve", "R-0123456789abcdef", "--by", "ada"), "CLI_NO_QUEUE"),
     ],
 )
 def test_what_cannot_be_closed_is_named(cli: Cli, words: tuple[str, ...], code: str) -> None:
@@ -252,15 +298,88 @@ class Manager:
 
 
 def test_requests_are_listed(cli: Cli, queue: ReviewQueue) -> None:
-    assert "[CLI_NO_QUEUE]" in cli("requests").err
+    assert cli("requests").out == "nothing waits\n"
     first = queue.add(order(), broker="paper", price=187.0)
     shown = cli("requests")
     assert first.request_id in shown.out
-    assert "buy 100 AAPL limit, limit 187.5" in shown.out
+    # whole, so that it can be copied from a terminal of any width
+    assert f"{first.request_id}  buy 100 AAPL limit, limit 187.5\n" in shown.out
+    assert "asked at 187, paper" in shown.out
     (plain,) = cli("requests", "--json").json
     assert (plain["request_id"], plain["decided"], plain["price"]) == (first.request_id, False, 187.0)
     queue.reject(first.request_id, "no")
     assert cli("requests").out == "nothing waits\n"
+
+
+def test_a_request_that_is_not_there_is_said_in_the_shells_words(cli: Cli, queue: ReviewQueue) -> None:
+    queue.add(order(), broker="paper", price=187.0)
+    for words in (("approve", "R-1", "--by", "ada", "--yes"), ("reject", "R-1", "--reason", "x")):
+        said = cli(*words)
+        assert said.code == EXIT_INPUT
+        assert "[NAME_REQUEST]" in said.err
+        assert "`twinstep requests`" in said.err
+        assert "get_pending" not in said.err
+
+
+def test_a_trail_is_a_part_of_what_is_asked(cli: Cli, queue: ReviewQueue) -> None:
+    legs = (Leg("AAPL", -100.0),)
+    trailing = order(legs=legs, kind="trailing", trail_percent=5.0, limit_price=None, purpose="protect")
+    queue.add(trailing, broker="paper", price=187.0)
+    assert "sell 100 AAPL trailing, trail % 5\n" in cli("requests").out
+
+
+def test_a_journal_on_a_server_needs_a_folder_and_makes_none(cli: Cli) -> None:
+    address = "postgresql://ada:secret@db/trades"
+    for words in (("kill",), ("status",), ("requests",), ("arm", "--by", "ada", "--reason", "x")):
+        for given in ((*words, "--journal", address), words):
+            if given == words:
+                Path("twinstep.toml").write_text(f'[journal]\npath = "{address}"\n', encoding="utf-8")
+            said = cli(*given)
+            assert said.code == EXIT_INPUT, given
+            assert "[CLI_SWITCH]" in said.err
+            assert "secret" not in said.out + said.err
+            Path("twinstep.toml").unlink(missing_ok=True)
+    assert [path.name for path in Path().iterdir()] == []
+
+
+def test_what_status_cannot_read_has_a_code(cli: Cli) -> None:
+    missing = cli("status")
+    assert missing.code == EXIT_FOUND
+    assert "[CLI_JOURNAL_UNREAD]" in missing.err
+    held("trend")
+    assert cli("status").code == 0
+    nobody = cli("status", "--name", "nosuch")
+    assert nobody.code == EXIT_FOUND
+    assert "[LIVE_SESSION]" in nobody.err
+    assert "Known: trend" in nobody.err
+    assert cli("status", "--name", "nosuch", "--json").code == EXIT_FOUND
+    Path(JOURNAL).write_bytes(b"")
+    assert "[CLI_JOURNAL_UNREAD]" in cli("status").err
+
+
+def test_status_counts_what_the_account_holds(cli: Cli) -> None:
+    held()
+    out = cli("status").out
+    assert "open trades: none; open positions of session paper: 2" in out
+    assert "-0.00 %" not in out
+
+
+def test_an_untouched_account_has_no_drawdown_below_zero(cli: Cli) -> None:
+    with Session(JOURNAL, like=BARS, risk=None) as session:
+        session.push(BARS[:3])
+    out = cli("status").out
+    assert "drawdown 0.00 %" in out
+    assert not cli("status", "--json").json["account"]["drawdown_pct"] < 0
+
+
+def test_status_says_where_switch_and_journal_are_not_of_one_session(cli: Cli) -> None:
+    switch = KillSwitch(JOURNAL + ".switch")
+    held(switch=switch)
+    assert "its own switch" not in cli("status").out
+    KillSwitch("elsewhere.switch")
+    assert f"its own switch is {Path(JOURNAL + '.switch').resolve()}" in " ".join(
+        cli("status", "--folder", "elsewhere.switch", "--journal", JOURNAL).out.split()
+    )
 
 
 def test_an_approval_waits_for_the_session_and_is_judged_there(cli: Cli, queue: ReviewQueue) -> None:
@@ -269,7 +388,7 @@ def test_an_approval_waits_for_the_session_and_is_judged_there(cli: Cli, queue: 
     assert said.code == 0
     assert "no session has taken it up yet" in said.out
     assert queue.get(request.request_id).state == "pending"
-    assert "approved, not taken up" in cli("requests").out
+    assert "approved and not taken up" in cli("requests").out
     manager = Manager(queue)
     (taken,) = take_decisions(queue_folder(queue), manager.approve_request)
     assert (taken.by, taken.problem, manager.sent) == ("ada", "", ["T-1"])
@@ -368,7 +487,7 @@ def test_what_is_no_decision_stands_in_nobodys_way(cli: Cli, queue: ReviewQueue)
 
 
 def test_a_decision_needs_a_name_and_a_place(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="needs a name"):
+    with pytest.raises(ConfigError, match="needs the name of a person"):
         leave_decision(tmp_path, "R-0000000000000000", " ")
     (tmp_path / "decisions").write_bytes(b"in the way")
     with pytest.raises(JournalError) as error:

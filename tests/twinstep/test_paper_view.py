@@ -209,6 +209,41 @@ def test_option_packages_show_their_legs(cli: Cli) -> None:
     (line,) = account.positions
     assert line.legs == "-380P +370P"
     assert line.quantity == -1.0
+    assert (line.stop, line.target) == (None, None)
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_option_packages_show_where_their_rules_end_them(cli: Cli, side: int) -> None:
+    import pandas as pd
+
+    from simulator.bars import Bars
+
+    n = 60
+    # it moves for the package until the trail has begun, and stays
+    close = 400.0 - side * np.concatenate([np.zeros(24), np.linspace(0.0, 15.0, 6), np.full(n - 30, 15.0)])
+    frame = {"open": close, "high": close * 1.001, "low": close * 0.999, "close": close, "volume": close}
+    bars = Bars.from_frames({"SPY": pd.DataFrame(frame, index=pd.bdate_range("2024-01-02", periods=n))})
+    bars = bars.with_options(OptionMarket.modelled(bars, {"SPY": np.full(n, 0.2)}))
+    legs = make_legs([[(side, "put", 395.0), (-side, "put", 375.0)]], expiry="2024-06-21")
+    rules = make_rules(1, profit_target=0.9, stop_loss=0.7, trail_start=0.05, trail_back=0.5)
+    packages = package_signals(bars, [20], "SPY", side, legs, rules, qty=1.0)
+    with Session(JOURNAL, like=bars, risk=None) as session:
+        session.push(bars[:22], packages)
+        (begun,) = lines_of(session)
+        premium = begun.entry
+        assert begun.stop == pytest.approx(premium * (1.0 - side * 0.7))
+        assert begun.target == pytest.approx(premium * (1.0 + side * 0.9))
+        session.push(bars[22:31])
+        (trailing,) = lines_of(session)
+        assert trailing.stop == pytest.approx(trailing.mark - side * 0.5 * premium, rel=0.02)
+        assert trailing.target_pct is not None
+        assert trailing.target_pct > 5.0 / 0.9
+
+
+def lines_of(session: Session) -> tuple[PositionLine, ...]:
+    account = stored_lines(JOURNAL, session.name)
+    assert account is not None
+    return account.positions
 
 
 def test_a_halt_is_named(cli: Cli) -> None:

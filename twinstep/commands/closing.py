@@ -8,6 +8,7 @@ money from going out, never from coming back.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -49,6 +50,15 @@ SessionName = Annotated[
         "--name", metavar="NAME", help="The session; without it, the only one there is.", show_default=False
     ),
 ]
+AnySession = Annotated[
+    str | None,
+    typer.Option(
+        "--name",
+        metavar="NAME",
+        help="The session; without it, every session of the journal.",
+        show_default=False,
+    ),
+]
 
 
 def close(
@@ -73,9 +83,13 @@ def close(
     """
     where = _journal(journal)
     account = _account(where, name)
+    known = sorted({line.symbol for line in account.positions})
+    if symbol not in known:
+        # typed in a hurry; two symbols that differ in case only have to be told apart
+        same = [name for name in known if name.casefold() == symbol.casefold()]
+        symbol = same[0] if len(same) == 1 else symbol
     held = [line for line in account.positions if line.symbol == symbol]
     if not held:
-        known = [line.symbol for line in account.positions]
         raise UnknownNameError(
             f"session {account.session!r} has no open position in {symbol!r}.{did_you_mean(symbol, known)}",
             code="LIVE_NO_POSITION",
@@ -87,7 +101,7 @@ def close(
 
 def close_all(
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it is kept in the switch's record.")],
-    name: SessionName = None,
+    name: AnySession = None,
     journal: JournalPath = None,
     yes: Yes = False,
     as_json: Json = False,
@@ -105,7 +119,8 @@ def close_all(
     # what cannot be read is closed too: there may be positions in it
     chosen = [each for each in names if (at := found[each]) is None or at.positions or at.orders]
     if not chosen:
-        _told([], where, as_json)
+        _record(where, reason, chosen)
+        _told([], where, as_json, reason)
         return
     words = [
         f"{each}: {'unknown positions' if at is None else _held(at.positions) or 'only working orders'}"
@@ -114,7 +129,7 @@ def close_all(
     ]
     confirm("close " + "; ".join(words), "close all", yes=yes)
     _record(where, reason, chosen)
-    _told([_ask(where, each, "close_all") for each in chosen], where, as_json)
+    _told([_ask(where, each, "close_all") for each in chosen], where, as_json, reason)
 
 
 def _journal(journal: str | None) -> str:
@@ -205,7 +220,7 @@ def _record(where: str, reason: str, sessions: list[str]) -> None:
     """Note who closes everything and why beside the switch; a record that cannot be written is said."""
     from datetime import UTC, datetime
 
-    from live.kill_files import append, switch_folder
+    from live.kill_files import append, is_fresh, switch_folder
     from twinstep.switches import user
 
     entry = {
@@ -214,31 +229,38 @@ def _record(where: str, reason: str, sessions: list[str]) -> None:
     }  # fmt: skip
     folder = switch_folder(where)
     try:
-        if folder.is_dir():  # a folder that a record begins would no longer be fresh
+        if is_fresh(folder):  # with a record it no longer would be, and nothing would arm it
+            note(f"the reason is kept nowhere: no kill switch is in {folder}")
+        else:
             append(folder, entry)
     except (OSError, ValueError) as error:
         note(f"warning: the reason is not in the record of {folder} ({error})")
 
 
-def _told(asked: list[Asked], where: str, as_json: bool) -> None:
+def _told(asked: list[Asked], where: str, as_json: bool, reason: str | None = None) -> None:
+    """Say where commands went; `reason` is the person's own."""
     if as_json:
-        emit_json(
-            {
-                "journal": where,
-                "commands": [
-                    {"session": one.session, "id": one.id, "where": one.where, "reason": one.reason}
-                    for one in asked
-                ],
-            }
-        )
+        more = {} if reason is None else {"reason": " ".join(reason.split())}
+        commands = [
+            {"session": one.session, "id": one.id, "where": one.where, "why": _why(one, where)}
+            for one in asked
+        ]  # fmt: skip
+        emit_json({"journal": where, **more, "commands": commands})
     elif not asked:
         emit("nothing is open and nothing works")
     for one in [] if as_json else asked:
-        emit(f"{one.session}: {_WHERE[one.where]}")
-        if one.reason:
-            note(f"{one.session}: {one.reason}")
+        why = _why(one, where)
+        emit(f"{one.session}: {_WHERE[one.where]}{f' ({why})' if why else ''}")
     if any(one.where == "rejected" for one in asked):
         raise typer.Exit(EXIT_FOUND)
+
+
+def _why(one: Asked, where: str) -> str:
+    """Say why a command was refused, and who takes it from the inbox; else what kept it there."""
+    from journal.storage.lock import holder
+
+    who = holder(Path(where).expanduser()) if one.where == "inbox" else None
+    return one.reason if who is None else f"it is {who}"
 
 
 def _held(lines: Sequence[PositionLine]) -> str:

@@ -75,15 +75,17 @@ def counterfactuals(
 
 
 def _updated(chosen: Place, session: str | None, market: Bars | None) -> tuple[Found, dict[str, Any], str]:
-    """Bring the ledger up to date; where another process writes to the journal, only look."""
+    """Bring the ledger up to date; where another process writes to the journal, or nobody may, only look."""
     try:
         with writing(chosen) as opened:
             ledger = _ledger(opened, chosen, session)
             return _look(ledger, session, market, store=True)
     except JournalError as error:
-        if error.code != "JOURNAL_LOCKED":
+        if error.code not in ("JOURNAL_LOCKED", "JOURNAL_READ_ONLY"):
             raise
-    note("another process writes to the journal: what follows is not stored")
+        locked = error.code == "JOURNAL_LOCKED"
+    why = "another process writes to the journal" if locked else "the journal cannot be written to"
+    note(f"{why}: what follows is not stored")
     with reading(chosen) as opened:
         ledger = _ledger(opened, chosen, session)
         return _look(ledger, session, market, store=False)

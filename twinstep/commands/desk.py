@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, UnknownNameError
 from twinstep.confirm import confirm
-from twinstep.console import EXIT_FOUND, emit, emit_json, note, table
+from twinstep.console import EXIT_FOUND, emit, emit_json, note
 from twinstep.journals import JournalPath
 from twinstep.options import Json
 
@@ -65,24 +65,23 @@ Wait = Annotated[
 
 def requests(folder: Folder = None, journal: JournalPath = None, as_json: Json = False) -> None:
     """List the orders that wait for a person."""
-    where, queue = _queue(folder, journal)
-    waiting = queue.pending()
-    decided = _decided(where)
+    found = _queue_there(folder, journal)
+    waiting = [] if found is None else found[1].pending()
+    decided = set() if found is None else _decided(found[0])
     if as_json:
         emit_json([{**_plain(request), "decided": request.request_id in decided} for request in waiting])
         return
     if not waiting:
         emit("nothing waits")
         return
-    columns = ("request", "order", "price", "broker", "made", "until", "")
-    rows = [
-        (
-            request.request_id, _words(request), request.price, request.broker, _time(request.created_at),
-            _time(request.expires_at), "approved, not taken up" if request.request_id in decided else "",
+    for request in waiting:
+        # not a table: an id is copied whole, and an order is read whole, in any width
+        emit(f"{request.request_id}  {_words(request)}")
+        taken = ", approved and not taken up" if request.request_id in decided else ""
+        emit(
+            f"  asked at {_price(request.price)}, {request.broker}, made {_time(request.created_at)}, until "
+            f"{_time(request.expires_at)}{taken}"
         )
-        for request in waiting
-    ]  # fmt: skip
-    table(columns, rows)
 
 
 def approve(
@@ -102,7 +101,7 @@ def approve(
     from live.submit_gate import may_pass
 
     where, queue = _queue(folder, journal)
-    request = queue.get(request_id)
+    request = _asked(queue, request_id)
     if request_id not in [waiting.request_id for waiting in queue.pending()]:
         _answer(queue.get(request_id), as_json)
         raise typer.Exit(EXIT_FOUND)
@@ -151,6 +150,7 @@ def reject(
     from twinstep.switches import user
 
     _, queue = _queue(folder, journal)
+    _asked(queue, request_id)
     answer = queue.reject(request_id, reason, rejected_by=by or user())
     _answer(answer.request, as_json)
     if not answer.accepted:
@@ -179,6 +179,30 @@ def request_lines(where: Path) -> tuple[RequestLine, ...]:
 
 
 def _queue(folder: str | None, journal: str | None) -> tuple[Path, ReviewQueue]:
+    from twinstep import switches
+
+    found = _queue_there(folder, journal)
+    if found is None:
+        raise ConfigError(
+            f"{switches.folder_of(folder, journal)} has no review queue: no session has laid an order before "
+            "a person there. Name another folder with --folder or --journal",
+            code="CLI_NO_QUEUE",
+        )
+    return found
+
+
+def _asked(queue: ReviewQueue, request_id: str) -> ReviewRequest:
+    """Return a request; the error for one that is not there says what to type."""
+    try:
+        return queue.get(request_id)
+    except UnknownNameError as error:
+        raise UnknownNameError(
+            f"there is no request {request_id!r}; `twinstep requests` lists those that wait", code=error.code
+        ) from None
+
+
+def _queue_there(folder: str | None, journal: str | None) -> tuple[Path, ReviewQueue] | None:
+    """Return the review queue and its folder, None where no order was ever laid before a person."""
     from live.kill_switch import KillSwitch
     from live.review_queue import ReviewQueue
     from twinstep import switches
@@ -186,11 +210,7 @@ def _queue(folder: str | None, journal: str | None) -> tuple[Path, ReviewQueue]:
     place = switches.folder_of(folder, journal)
     where = place / "reviews"
     if not where.is_dir():
-        raise ConfigError(
-            f"{place} has no review queue: no session has laid an order before a person there. Name another "
-            "folder with --folder or --journal",
-            code="CLI_NO_QUEUE",
-        )
+        return None
     switch = KillSwitch(place, scope=switches.scope_of(place), arm_fresh=False)
     return where, ReviewQueue(where, switch)
 
@@ -231,7 +251,7 @@ def _words(request: ReviewRequest) -> str:
         f"{name} {value:g}"
         for name, value in (
             ("limit", order.limit_price), ("at stop", order.stop_price), ("stop", order.stop_loss),
-            ("target", order.take_profit),
+            ("target", order.take_profit), ("trail", order.trail_amount), ("trail %", order.trail_percent),
         )
         if value is not None
     ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -145,6 +146,13 @@ def exchange(
     A pair of keys is made at each start, unless TWINSTEP_EXCHANGE_KEY and TWINSTEP_EXCHANGE_SECRET give one.
     Ctrl-C ends it and shows what the account has come to.
     """
+    if manual and speed is not None:
+        raise ConfigError(
+            "--speed plays bars by the clock, and --manual when a client asks for them: drop one",
+            code="CLI_EXCLUSIVE",
+        )
+    _check_names(allow_host or [])
+    _check_state(state)
     settings = settings_from(
         config, changes, source=data, symbols=symbols, start=start, end=end, timeframe=timeframe, cash=cash,
         conventions=conventions, costs=costs,
@@ -169,6 +177,33 @@ def exchange(
         _show(summary)
     if served.market.error is not None:
         raise served.market.error
+
+
+def _check_names(names: list[str]) -> None:
+    for name in names:
+        if not name or name != "".join(name.split()):
+            raise ConfigError(
+                f"--allow-host is {name!r}; give the name by which clients call it, as paper.example.org",
+                code="CLI_HOST",
+            )
+
+
+def _check_state(state: Path | None) -> None:
+    """Refuse a file that cannot be kept, before bars are loaded; raises CLI_STATE."""
+    if state is None:
+        return
+    folder = state.absolute().parent
+    if state.is_dir():
+        why = "it is a folder; name a file in it"
+    elif state.exists() and not os.access(state, os.R_OK | os.W_OK):
+        why = "it may not be read and written"
+    elif not folder.is_dir():
+        why = f"the folder {folder} is not there"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        why = f"the folder {folder} may not be written to"
+    else:
+        return
+    raise ConfigError(f"--state {state} cannot be kept: {why}", code="CLI_STATE")
 
 
 def _stored(

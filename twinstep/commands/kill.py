@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from live.kill_switch import Scope
+from live.kill_files import is_fresh, switch_folder
+from live.kill_switch import KillSwitchError, Scope
 from simulator.errors import ConfigError, TwinstepError
-from twinstep.console import emit, emit_json, note
+from twinstep.console import EXIT_FOUND, emit, emit_json, note
 from twinstep.options import Json
+from twinstep.switch_figures import unread
 
 if TYPE_CHECKING:
     from twinstep.account_lines import AccountLines
@@ -92,6 +95,11 @@ def arm(
     place = switches.folder_of(folder, journal)
     if scope not in (None, "paper", "live"):
         raise ConfigError(f"--scope is {scope!r}, not paper or live", code="LIVE_SCOPE")
+    if not folder and not journal and is_fresh(place):
+        raise KillSwitchError(
+            f"no switch is at {place}: nothing was armed. Name it with --folder or --journal",
+            code="LIVE_NO_SWITCH",
+        )
     chosen: Scope = switches.scope_of(place) if scope is None else "live" if scope == "live" else "paper"
     if not confirm:
         found = switches.look(place, scope=chosen)
@@ -121,85 +129,94 @@ def status(
 ) -> None:
     """Show whether trading is halted, by whom, when and why, and how the account stands in the journal.
 
-    Needs no journal: figures that cannot be read are unknown.
+    Figures that cannot be read are unknown: the switch is shown all the same, and the exit code is 3.
     """
     from twinstep import switches
     from twinstep.switch_figures import figures
 
     place = switches.folder_of(folder, journal)
     found = switches.look(place)
-    found["journal"] = figures(place, journal)
+    try:
+        found["journal"] = figures(place, journal)
+    except ConfigError as error:
+        # a journal on a server, and a folder that was named: the switch has to be seen
+        why = f"[{error.code}] {error.args[0]}"
+        found["journal"] = {"path": None, "open_trades": None, "session": None, "problems": [why]}
+    account = _lines(found["journal"], name)
     if as_json:
-        found["account"] = _account(str(found["journal"]["path"]), name, found["journal"]["problems"])
+        found["account"] = None if account is None else asdict(account)
         found["requests"] = _waiting(place)
         emit_json(found)
-        return
+    else:
+        _tell(place, found, account)
+    if found["journal"]["problems"]:
+        raise typer.Exit(EXIT_FOUND)
+
+
+def _tell(place: Path, found: dict[str, Any], account: AccountLines | None) -> None:
     emit(f"{found['state']}: {found['folder']} ({found['scope']})")
     emit(f"why: {found['why']}")
     if found["armed_by"]:
         emit(f"armed: by {found['armed_by']} at {found['armed_at']}: {found['arm_reason']}")
     shown = found["journal"]
-    emit(f"journal: {shown['path'] or 'unknown'}")
-    emit(f"open trades: {_or_unknown(shown['open_trades'])}")
+    own = switch_folder(shown["path"]) if shown["path"] else None
+    # two flags may name things that have nothing to do with each other
+    apart = "" if own is None or own == place.resolve() else f" (its own switch is {own}, not the one above)"
+    emit(f"journal: {shown['path'] or 'unknown'}{apart}")
+    # a paper session books a trade when it is closed: what it holds is in its account
+    emit(f"open trades: {_or_unknown(shown['open_trades'])}{'' if account is None else _held(account)}")
     emit(f"session: {_or_unknown(shown['session'])}")
     for problem in [*found["problems"], *shown["problems"]]:
         note(f"warning: {problem}")
-    if shown["session"] not in (None, "none"):
-        _show_account(place, str(shown["path"]), name, found)
+    if account is not None:
+        _draw(place, account, found)
 
 
-def _show_account(place: Path, journal: str, name: str | None, found: dict[str, Any]) -> None:
+def _draw(place: Path, account: AccountLines, found: dict[str, Any]) -> None:
     """Draw the account, once everything that matters more is printed."""
     from twinstep.commands.desk import request_lines
     from twinstep.console import print_table
     from twinstep.paper_view import DeskView
 
-    problems: list[str] = []
-    account = _lines(journal, name, problems)
-    for problem in problems:
-        note(f"warning: {problem}")
-    if account is not None:
-        emit()
-        requests = request_lines(place / "reviews")
-        print_table(
-            DeskView(
-                account=account,
-                switch=found["state"],
-                why=found["why"],
-                mode="LIVE" if found["scope"] == "live" else "PAPER",
-                requests=requests,
-            )
+    emit()
+    print_table(
+        DeskView(
+            account=account,
+            switch=found["state"],
+            why=found["why"],
+            mode="LIVE" if found["scope"] == "live" else "PAPER",
+            requests=request_lines(place / "reviews"),
         )
+    )
 
 
-def _account(journal: str, name: str | None, problems: list[str]) -> dict[str, Any] | None:
-    from dataclasses import asdict
+def _held(account: AccountLines) -> str:
+    return f"; open positions of session {account.session}: {len(account.positions)}"
 
-    if any("cannot be read" in problem for problem in problems):
+
+def _lines(shown: dict[str, Any], name: str | None) -> AccountLines | None:
+    """Return the account of a session; why there is none is a problem of what is shown."""
+    journal, problems = shown["path"], shown["problems"]
+    if problems or (name is None and shown["session"] in (None, "none")):
         return None
-    account = _lines(journal, name, problems)
-    return None if account is None else asdict(account)
-
-
-def _lines(journal: str, name: str | None, problems: list[str]) -> AccountLines | None:
     import sqlite3
 
     from twinstep.account_lines import stored_lines, stored_sessions
 
     try:
-        names = [name] if name is not None else stored_sessions(journal)
-        found = stored_lines(journal, names[0]) if names else None
-        if names and found is None:
-            problems.append(f"the journal {journal} has no session {names[0]!r}")
+        names = stored_sessions(journal)
+        found = stored_lines(journal, names[0] if name is None else name) if names else None
+        if found is None:
+            known = f"Known: {', '.join(names)}" if names else "It has none"
+            chosen = name or names[0]
+            problems.append(f"[LIVE_SESSION] the journal {journal} has no session {chosen!r}. {known}")
     except (sqlite3.Error, OSError, ValueError, KeyError, TwinstepError) as error:
-        problems.append(f"the account in {journal} cannot be read ({error})")
+        problems.append(unread(f"the account in {journal}", error))
         return None
     return found
 
 
 def _waiting(place: Path) -> list[dict[str, Any]]:
-    from dataclasses import asdict
-
     from twinstep.commands.desk import request_lines
 
     return [asdict(one) for one in request_lines(place / "reviews")]

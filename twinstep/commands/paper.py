@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from simulator.errors import ConfigError
-from twinstep.console import EXIT_FOUND, EXIT_INTERRUPTED, emit, emit_json, note, table
+from twinstep.console import EXIT_FOUND, EXIT_INTERRUPTED, emit, emit_json, note
 from twinstep.journals import JournalPath, place
 from twinstep.option_market import Iv, RatePct, SurfaceName, with_options
 from twinstep.options import (
@@ -31,10 +32,12 @@ from twinstep.parameters import parse_parameters
 from twinstep.wiring import describe_bars, find_strategy, read_bars, title
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from live.kill_switch import KillSwitch
     from live.session import Session
+    from simulator.bars import Bars
     from twinstep.config import Settings
-    from twinstep.paper_watch import Watch
 
 __all__ = ["PAPER_EXAMPLES", "PARITY_EXAMPLES", "paper", "parity"]
 
@@ -43,12 +46,14 @@ PAPER_EXAMPLES: Final = (
     "  twinstep paper --strategy donchian-breakout --end 2004-12-31\n"
     "  twinstep paper --strategy sma-cross --speed 20 --journal desk.db --name trend\n"
     "  twinstep paper --strategy sma-cross --feed 'yfinance:AAPL,MSFT?interval=1m' --lines 1\n"
-    "  twinstep paper --data sample:spx --iv sample:vix --strategy short-put-spread --start 2014-01-01\n"
+    "  twinstep paper --data sample:spx --iv sample:vix --strategy short-put-spread --start 2014-01-01 "
+    "--cash 1000000 --name premium\n"
     "  twinstep parity paper"
 )
 PARITY_EXAMPLES: Final = (
     "Examples:\n\n\b\n  twinstep parity\n  twinstep parity trend --journal desk.db --json\n"
-    "  twinstep parity trend --against sample:stocks"
+    "  twinstep parity trend --against sample:stocks\n"
+    "  twinstep parity premium --against sample:spx --iv sample:vix"
 )
 
 SESSION: Final = "Session"
@@ -87,7 +92,8 @@ def paper(
         float | None,
         typer.Option(
             metavar="BARS",
-            help="Bars per second; without it, as fast as they can be stored.",
+            help="Bars per second; without it, as fast as they can be stored. With --group N, N bars at once "
+            "every N / BARS seconds.",
             rich_help_panel=SESSION,
             show_default=False,
         ),
@@ -107,6 +113,17 @@ def paper(
             rich_help_panel=SESSION,
         ),
     ] = 1,
+    folder: Annotated[
+        str | None,
+        typer.Option(
+            "--folder",
+            metavar="FOLDER",
+            help="Folder of kill switch and review queue, where the journal is on a server; beside one in a "
+            "file they lie in its .switch folder.",
+            rich_help_panel=SESSION,
+            show_default=False,
+        ),
+    ] = None,
     feed: Annotated[
         str | None,
         typer.Option(
@@ -149,6 +166,8 @@ def paper(
     )  # fmt: skip
     if feed is not None and data is not None:
         raise ConfigError("--feed and --data both say where bars come from; drop one", code="CLI_EXCLUSIVE")
+    if not name.strip():
+        raise ConfigError("--name is empty; a session is found by its name", code="CLI_USAGE")
     parameters = parse_parameters(param or ())
     if parameters and len(strategy) > 1:
         raise ConfigError(
@@ -157,19 +176,25 @@ def paper(
         )
     chosen = [find_strategy(spec, parameters) for spec in strategy]
     where = place(journal, "paper").where
-    from live.kill_switch import KillSwitch, switch_folder
+    state = _state_folder(where, folder)
+    from journal.database import Database
+    from live.kill_switch import KillSwitch
     from live.session import Session
+    from twinstep.paper_summary import Answers, show, summary
     from twinstep.paper_watch import Watch, feed_line, request_reader, spoken
 
     source = _feed(feed, settings, speed, iv, surface, rate_pct)
     head = (
         describe_bars(source.like) if feed is None else {"name": feed, "symbols": list(source.like.symbols)}
     )
-    switch = None if "://" in where else KillSwitch(switch_folder(where))
     with ExitStack() as ending:
+        # first the right to write: a journal that is refused gets no armed switch beside it
+        database = ending.enter_context(Database(where))
+        database.lock()
+        switch = KillSwitch(state)
         session = ending.enter_context(
             Session(
-                where, feed=source, strategies=chosen, cash=settings.account.cash, risk=settings.risk,
+                database, feed=source, strategies=chosen, cash=settings.account.cash, risk=settings.risk,
                 costs=settings.costs, conventions=settings.conventions, name=name, kill_switch=switch,
                 group=group, accept_change=accept_change,
             )
@@ -179,13 +204,17 @@ def paper(
             emit(title(head) if feed is None else f"{feed}: {', '.join(source.like.symbols)}")
             if before:
                 note(f"session {name!r} goes on after {before:,} bars")
+            if folder is not None:
+                note(f"kill switch: {state}; halt with twinstep kill --folder {folder}")
         watch = Watch(
             quiet=as_json,
             every=int(source.live) if lines is None else lines,
-            requests=request_reader(where) if switch is not None else tuple,
+            requests=request_reader(state),
             feed=feed_line(source, feed or settings.data.source),
         )
         watch.begin(session)
+        answers = Answers()
+        ending.callback(session.on_outcome(answers.take))
         _alerted(ending, session, settings, switch)
         if source.live:
             ending.callback(source.close)
@@ -193,12 +222,12 @@ def paper(
             source.watch(switch)
         ending.enter_context(watch)
         stepped = session.run(bars, tell=watch.tell)
-        summary = _summary(session, stepped, watch)
+        found = summary(session, stepped, watch, answers)
         stopped = session.stopped
     if as_json:
-        emit_json({**summary, "data": head, "journal": where})
+        emit_json({**found, "data": head, "journal": database.name, "switch": str(state)})
     else:
-        _show(summary)
+        show(found)
     if stopped:
         raise typer.Exit(EXIT_INTERRUPTED)
 
@@ -225,22 +254,29 @@ def parity(
         ),
     ] = None,
     param: Param = None,
+    iv: Iv = None,
+    surface: SurfaceName = "index",
+    rate_pct: RatePct = 0.0,
     journal: JournalPath = None,
     as_json: Json = False,
 ) -> None:
     """Replay a session's recorded inputs through the backtest and compare every byte.
 
-    With --against the backtest is one over other bars, and trades are compared. Exit code 3 where something
-    differs; the first difference is named.
+    With --against the backtest is one over other bars, and trades are compared; a session that trades options
+    needs their --iv. Exit code 3 where something differs; the first difference is named.
     """
     where = place(journal, "paper").where
     if against is not None:
-        _compare(where, name, against, strategy or [], parse_parameters(param or ()), as_json)
+        parameters = parse_parameters(param or ())
+        if parameters and len(strategy or ()) != 1:
+            raise ConfigError("--param belongs to one --strategy", code="CLI_EXCLUSIVE")
+        chosen = [find_strategy(spec, parameters) for spec in strategy or ()]
+        _compare(where, name, chosen, _other_bars(against, iv, surface, rate_pct), as_json)
         return
-    if strategy or param:
+    if strategy or param or iv is not None:
         raise ConfigError(
-            "--strategy and --param say what is asked over the bars of --against; without it the recorded "
-            "inputs are replayed",
+            "--strategy, --param and --iv say what is asked over the bars of --against; without it the "
+            "recorded inputs are replayed",
             code="CLI_EXCLUSIVE",
         )
     from live.parity import verify_parity
@@ -254,16 +290,10 @@ def parity(
         raise typer.Exit(EXIT_FOUND)
 
 
-def _compare(
-    where: str, name: str, against: str, strategy: list[str], parameters: dict[str, Any], as_json: bool
-) -> None:
+def _compare(where: str, name: str, strategies: list[Any], bars: Bars, as_json: bool) -> None:
     from live.comparison import compare_with_backtest
-    from simulator.bars import load_bars
 
-    if parameters and len(strategy) != 1:
-        raise ConfigError("--param belongs to one --strategy", code="CLI_EXCLUSIVE")
-    chosen = [find_strategy(spec, parameters) for spec in strategy]
-    found = compare_with_backtest(where, load_bars(against), name, strategies=chosen or None)
+    found = compare_with_backtest(where, bars, name, strategies=strategies or None)
     if as_json:
         emit_json(found.plain())
     else:
@@ -272,7 +302,39 @@ def _compare(
         raise typer.Exit(EXIT_FOUND)
 
 
-def _alerted(ending: ExitStack, session: Session, settings: Settings, switch: KillSwitch | None) -> None:
+def _other_bars(against: str, iv: str | None, surface: str, rate_pct: float) -> Bars:
+    """Return the bars to compare with, all of them: dates of the configuration are those of other runs."""
+    from simulator.bars import load_bars
+
+    settings = settings_from(None, source=against)
+    whole = replace(settings, data=replace(settings.data, start=None, end=None))
+    return with_options(load_bars(against), iv, surface, rate_pct, whole)
+
+
+def _state_folder(where: str, folder: str | None) -> Path:
+    """Return where kill switch and review queue lie: beside a file, for a server where it was said."""
+    from pathlib import Path
+
+    from live.kill_switch import switch_folder
+
+    if "://" not in where:
+        if folder is not None:
+            raise ConfigError(
+                f"--folder is for journals on a server; the kill switch of {where} lies beside it, where "
+                "twinstep kill looks for it",
+                code="CLI_EXCLUSIVE",
+            )
+        return switch_folder(where)
+    if folder is None:
+        raise ConfigError(
+            f"{where.partition('://')[0]} is a server, beside which no kill switch can lie; name its folder "
+            "with --folder, as paper.switch: twinstep kill then halts it from here",
+            code="CLI_SWITCH",
+        )
+    return Path(folder).expanduser().absolute()
+
+
+def _alerted(ending: ExitStack, session: Session, settings: Settings, switch: KillSwitch) -> None:
     """Tell whoever the configuration names; what waits to be told at the end still goes out."""
     from live.alerting.addresses import alerts_from
 
@@ -283,8 +345,7 @@ def _alerted(ending: ExitStack, session: Session, settings: Settings, switch: Ki
     from live.review_queue import ReviewQueue
 
     ending.callback(alerts.close)
-    reviews = None if switch is None else switch.folder / "reviews"
-    queue = None if switch is None or reviews is None else ReviewQueue(reviews, switch)
+    queue = ReviewQueue(switch.folder / "reviews", switch)
     ending.callback(watch(session, alerts, review_queue=queue).close)
 
 
@@ -313,55 +374,3 @@ def _feed(
     return feed_of(
         spec, speed=speed, start=data.start, end=data.end, calendar=data.calendar, cache_dir=data.cache_dir
     )
-
-
-def _summary(session: Session, stepped: int, watch: Watch) -> dict[str, Any]:
-    account = session.state.account[0]
-    return {
-        "session": session.name,
-        "stepped": stepped,
-        "bars": session.bars,
-        "last": None if session.last_ts is None else _day(session.last_ts),
-        "equity": float(account["equity"]),
-        "cash": float(account["cash"]),
-        "state": _halt(session),
-        "open_positions": int(account["n_positions"]),
-        "working_orders": int(account["n_orders"]),
-        "signals": watch.signals,
-        "fills": watch.fills,
-        "trades": watch.trades,
-        "refused": watch.refused,
-        "gaps": watch.gaps,
-        "positions": [
-            {
-                "symbol": held.symbol, "side": held.side, "quantity": held.quantity,
-                "entry_price": held.entry_price, "mark": held.mark, "stop": held.stop,
-                "unrealized": held.unrealized,
-            }
-            for held in session.positions()
-        ],
-    }  # fmt: skip
-
-
-def _show(summary: dict[str, Any]) -> None:
-    names = ("stepped", "signals", "fills", "trades", "open_positions", "working_orders", "refused", "gaps")
-    emit(
-        f"session {summary['session']!r}: {summary['bars']:,} bars to {summary['last'] or 'none'}, equity "
-        f"{summary['equity']:,.2f}, cash {summary['cash']:,.2f}, {summary['state']}"
-    )
-    emit(", ".join(f"{name.replace('_', ' ')} {summary[name]:,}" for name in names))
-    if summary["positions"]:
-        columns = list(summary["positions"][0])
-        table(columns, [[held[column] for column in columns] for held in summary["positions"]])
-
-
-def _halt(session: Session) -> str:
-    from simulator.types import HaltState
-
-    return HaltState(int(session.state.account["state"][0])).name
-
-
-def _day(ts: int) -> str:
-    from simulator.bars.arrays import stamp
-
-    return stamp(ts)

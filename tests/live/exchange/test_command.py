@@ -131,3 +131,28 @@ def test_what_cannot_be_is_one_line(
     assert done.returncode == 2
     assert done.stderr.startswith(f"error [{code}]: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--state", "."), "CLI_STATE"),
+        (("--state", "nodir/x"), "CLI_STATE"),
+        (("--manual", "--speed", "3"), "CLI_EXCLUSIVE"),
+        (("--allow-host", ""), "CLI_HOST"),
+        (("--allow-host", "a b"), "CLI_HOST"),
+    ],
+)
+def test_what_cannot_be_served_is_refused_at_once(
+    words: tuple[str, ...],
+    code: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from twinstep.cli import run
+
+    monkeypatch.chdir(tmp_path)
+    assert run(["exchange", "--data", "synthetic:2x30?seed=1", *words]) == 2
+    assert f"[{code}]" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -190,6 +191,63 @@ def test_a_delisting_pays_its_price_or_the_last_one(value: float, cash: float) -
     market.step()
     assert market.venue.positions() == []
     assert market.venue.account().cash == pytest.approx(cash)
+
+
+def test_a_kill_between_two_events_repeats_no_split_and_no_dividend(tmp_path: Path) -> None:
+    sessions = np.busday_offset(np.datetime64("2024-01-02"), np.arange(6)).astype("datetime64[ns]")
+    prices = np.array([100.0, 100.0, 50.0, 50.0, 50.0, 50.0])
+    panel = np.repeat(prices[:, None, None], 5, axis=2)
+    actions = [("AAPL", "2024-01-04", "split", 2.0), ("AAPL", "2024-01-05", "dividend", 0.5)]
+    bars = Bars.from_arrays(("AAPL",), sessions, panel, actions=actions, raw=True, guard="note")
+    path = tmp_path / "exchange.state"
+    market = Market.open(ReplayFeed(bars), path=path, manual=True)
+    market.step()
+    market.venue.submit(VenueRequest(symbol="AAPL", qty=10, tif="gtc"))
+    begun = len(path.read_bytes().splitlines())
+    market.step(6)
+    market.venue.close()
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert len(lines) > begun + 6
+    for count in range(begun, len(lines) + 1):
+        path.write_bytes(b"".join(lines[:count]))
+        again = Market.open(ReplayFeed(bars), path=path, manual=True)
+        again.step(10)
+        (held,) = again.venue.positions()
+        assert (held.qty, again.venue.account().cash) == (20.0, 100_000.0 - 1_000.0 + 10.0)
+        assert len(again.venue.activities(["SPLIT", "DIV"])) == 2
+        again.venue.close()
+
+
+def test_a_stop_is_met_by_a_live_bar_though_another_order_is_younger() -> None:
+    begin = datetime(2024, 3, 5, 14, 30, tzinfo=UTC)
+    flat = (100.0, 101.0, 99.0, 100.0)
+    bars = minutes([flat, flat, flat, (100.0, 100.5, 94.0, 99.8)], nanoseconds(begin))
+    feed = Happening(bars)
+    now = begin
+    venue = Venue(clock=lambda: now, instruments=["AAPL"])
+    market = Market(venue, feed, clock=lambda: now, manual=True)
+
+    def at(seconds: int) -> None:
+        nonlocal now
+        now = begin + timedelta(seconds=seconds)
+
+    def play(row: int) -> None:
+        at(60 * row + 62)
+        feed.put(bars[row : row + 1])
+        market.step()
+
+    play(0)
+    venue.submit(VenueRequest(symbol="AAPL", qty=10, tif="gtc"))
+    play(1)
+    stop = venue.submit(
+        VenueRequest(symbol="AAPL", side="sell", qty=10, kind="stop", stop_price=97.0, tif="gtc")
+    )
+    play(2)
+    at(210)
+    young = venue.submit(VenueRequest(symbol="AAPL", qty=1, kind="limit", limit_price=95.0, tif="gtc"))
+    play(3)
+    assert venue.order(stop.id).filled_avg_price == pytest.approx(97.0, rel=2e-3)
+    assert venue.order(young.id).status == "new"
 
 
 def test_the_clock_never_stands_and_never_goes_back() -> None:

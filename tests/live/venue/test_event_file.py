@@ -7,11 +7,15 @@ import random
 import signal
 import subprocess
 import sys
+import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from live.venue import Venue, VenueRejected, VenueRequest
+from live.venue import Venue, VenueLeg, VenueRejected, VenueRequest, intake
 from simulator.costs import Costs
 from simulator.errors import ConfigError, DataError
 from tests.live.venue.desk import Desk
@@ -137,23 +141,35 @@ def test_refusals_are_replayed_as_refusals(tmp_path: Path) -> None:
     assert again.order_by_client_id("big").filled_qty == 1
 
 
-def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
+class Full:
+    """A file on a full disk: five bytes are written and no more; perhaps it does not shrink either."""
+
+    def __init__(self, real: Any, *, shrinks: bool) -> None:
+        self._real = real
+        self._shrinks = shrinks
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def write(self, text: bytes) -> int:
+        self._real.write(text[:5])
+        raise OSError(28, "No space left on device")
+
+    def truncate(self, size: int) -> int:
+        if not self._shrinks:
+            raise OSError(28, "No space left on device")
+        return int(self._real.truncate(size))
+
+
+@pytest.mark.parametrize("shrinks", [True, False])
+def test_a_full_disk_changes_nothing(tmp_path: Path, shrinks: bool) -> None:
     path = tmp_path / "venue.events"
     d = Desk(path=path)
     d.tick(A=100.0)
     before = d.venue.fingerprint()
     assert d.venue._file is not None
     real = d.venue._file._file
-
-    class Full:
-        def __getattr__(self, name: str) -> object:
-            return getattr(real, name)
-
-        def write(self, text: bytes) -> int:
-            real.write(text[:5])
-            raise OSError(28, "No space left on device")
-
-    d.venue._file._file = Full()  # type: ignore[assignment]
+    d.venue._file._file = Full(real, shrinks=shrinks)  # type: ignore[assignment]
     with pytest.raises(OSError, match="space"):
         d.ask(10)
     assert d.venue.fingerprint() == before
@@ -161,3 +177,111 @@ def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
     d.ask(10)
     d.venue.close()
     assert Venue(path=path).position("A").qty == 10
+
+
+LIMITED = """
+import resource, signal, sys
+from tests.live.venue.desk import Desk
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+d = Desk(path=sys.argv[1])
+d.tick(A=100.0)
+for room in range(0, 80, 7):
+    size = open(sys.argv[1], "rb").seek(0, 2)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + room, resource.RLIM_INFINITY))
+    try:
+        d.ask(10, client_order_id=f"refused-{room}")
+        print("taken")
+    except OSError:
+        print("refused")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    d.tick(A=101.0)
+print(d.venue.fingerprint())
+"""
+
+
+def test_what_a_file_at_its_limit_refused_is_not_written_later(tmp_path: Path) -> None:
+    path = tmp_path / "venue.events"
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(path)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    again = Venue(path=path)
+    assert done.stdout.split() == [*["refused"] * 12, again.fingerprint()]
+    assert again.orders("all") == []
+
+
+HALF_A_LEG = VenueLeg(symbol="A", side="buy", ratio_qty="1")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"qty": "5"},
+        {"qty": True},
+        {"qty": float("nan")},
+        {"qty": 5, "kind": "limit", "limit_price": "95"},
+        {"qty": 5, "client_order_id": 7},
+        {"qty": 5, "kind": 3},
+        {"qty": 1, "symbol": "", "order_class": "mleg", "legs": [("A", "buy")]},
+        {"qty": 1, "symbol": "", "order_class": "mleg", "legs": (HALF_A_LEG,)},
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused_before_it_is_written(
+    tmp_path: Path, fields: dict[str, Any]
+) -> None:
+    path = tmp_path / "venue.events"
+    d = Desk(path=path)
+    d.tick(A=100.0)
+    size = path.stat().st_size
+    with pytest.raises(VenueRejected) as caught:
+        d.venue.submit(VenueRequest(**{"symbol": "A", **fields}))
+    assert caught.value.code == "VENUE_ORDER"
+    known: dict[str, Any] = {"qty": np.int64(5), "kind": "limit", "limit_price": np.float32(50.0)}
+    order = d.venue.submit(VenueRequest(symbol="A", **known))
+    assert path.stat().st_size > size
+    with pytest.raises(VenueRejected):
+        d.venue.replace(order.id, qty="6")  # type: ignore[arg-type]
+    calls: list[Callable[[], None]] = [
+        lambda: d.venue.deposit(float("inf")),
+        lambda: d.venue.action(d.now, "split", "A", float("nan")),
+    ]
+    for call in calls:
+        with pytest.raises(VenueRejected) as caught:
+            call()
+        assert caught.value.code == "VENUE_ACTION"
+    before = d.venue.fingerprint()
+    d.venue.close()
+    assert Venue(path=path).fingerprint() == before
+
+
+def test_an_event_that_fails_has_not_happened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "venue.events"
+    d = Desk(path=path)
+    d.tick(A=100.0)
+    d.ask(10)
+    before, told, text = d.venue.fingerprint(), len(d.updates), path.read_bytes()
+
+    real = intake._to_market
+
+    def once(*_: Any) -> None:
+        monkeypatch.setattr(intake, "_to_market", real)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(intake, "_to_market", once)  # the order is in the book by then
+    with pytest.raises(ZeroDivisionError):
+        d.ask(5)
+    assert (d.venue.fingerprint(), len(d.updates), path.read_bytes()) == (before, told, text)
+    d.ask(5)
+    assert d.events()[told:] == ["new", "fill"]
+    before = d.venue.fingerprint()
+    d.venue.close()
+    assert Venue(path=path).fingerprint() == before
+
+
+def test_a_file_of_other_rules_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "venue.events"
+    Venue(path=path).close()
+    text = path.read_bytes()[9:-1].replace(b'"format":2', b'"format":1')
+    path.write_bytes(b"%08x %b\n" % (zlib.crc32(text), text))
+    with pytest.raises(ConfigError, match="version 1") as caught:
+        Venue(path=path)
+    assert caught.value.code == "VENUE_FILE_HEAD"

@@ -11,7 +11,7 @@ import pytest
 from live.venue import Venue, VenueRejected, VenueRequest
 from simulator.conventions import Conventions
 from simulator.costs import Costs
-from simulator.errors import ConfigError, UnknownNameError
+from simulator.errors import ConfigError, DataError, UnknownNameError
 from tests.live.venue.desk import START, Desk
 
 
@@ -142,6 +142,34 @@ def test_dividends_are_paid_and_lower_buy_limits_and_sell_stops() -> None:
     assert (paid.qty, paid.price, paid.net_amount) == (10, 1.0, 10.0)
 
 
+def test_a_dividend_lowers_a_sell_stop_limit_as_a_whole_and_no_buy_stop() -> None:
+    d = Desk()
+    d.tick(A=100.0)
+    entry = d.ask(10, order_class="oto", stop_loss=95.0, stop_loss_limit=94.5, tif="gtc")
+    buy = d.ask(1, kind="stop_limit", stop_price=105.0, limit_price=105.5, tif="gtc")
+    d.venue.action(d.now, "dividend", "A", 2.0)
+    child = d.child(entry, "stop_limit")
+    assert (child.stop_price, child.limit_price) == (93.0, 92.5)
+    assert (d.now_is(buy).stop_price, d.now_is(buy).limit_price) == (105.0, 105.5)
+    d.tick(A=92.8)
+    assert d.now_is(child).filled_avg_price == 92.8
+
+
+def test_a_stop_limit_whose_stop_was_reached_is_a_limit_to_a_dividend() -> None:
+    d = Desk()
+    d.tick(A=100.0)
+    d.ask(10)
+    sell = d.ask(-10, kind="stop_limit", stop_price=95.0, limit_price=94.0, tif="gtc")
+    buy = d.ask(1, kind="stop_limit", stop_price=105.0, limit_price=105.5, tif="gtc")
+    d.tick(A=93.0)
+    d.venue.action(d.now, "dividend", "A", 2.0)
+    assert d.now_is(sell).limit_price == 94.0
+    assert d.now_is(buy).limit_price == 105.5
+    d.tick(A=106.0)
+    d.venue.action(d.now, "dividend", "A", 2.0)
+    assert (d.status(sell), d.now_is(buy).limit_price) == ("filled", 103.5)
+
+
 def test_a_short_pays_the_dividend() -> None:
     d = Desk()
     d.tick(A=100.0)
@@ -163,8 +191,37 @@ def test_a_delisted_symbol_is_gone() -> None:
         d.venue.action(d.now, "delist", "A", 40.0)
 
 
-@pytest.mark.parametrize("action", [("split", 0.0), ("dividend", -1.0), ("merger", 1.0)])
-def test_actions_that_are_none_are_refused(action: tuple[Any, float]) -> None:
+@pytest.mark.parametrize(("value", "cash"), [(0.0, 99_000.0), (None, 100_000.0)])
+def test_a_delisting_without_value_is_not_one_at_the_last_price(value: float | None, cash: float) -> None:
+    d = Desk()
+    d.tick(A=100.0)
+    d.ask(10)
+    d.venue.action(d.now, "delist", "A", value)
+    assert (d.held(), d.venue.account().cash) == ({}, cash)
+
+
+def test_a_bar_is_taken_in_with_its_actions_or_not_at_all() -> None:
+    d = Desk()
+    d.tick(A=100.0)
+    d.ask(10)
+    before, market = d.venue.account(), d.venue.market_time
+    begin, end = d.now + timedelta(minutes=1), d.now + timedelta(minutes=2)
+    row = (50.0, 51.0, 49.0, 50.0, 1e6)
+    with pytest.raises(VenueRejected):
+        d.venue.bar(end, {"A": row}, actions=[("split", "A", 2.0), ("dividend", "A", -1.0)], began=begin)
+    with pytest.raises(DataError):
+        d.venue.bar(begin, {"A": row}, actions=[("split", "A", 2.0)], began=end)
+    assert (d.venue.account(), d.venue.market_time, d.held()) == (before, market, {"A": 10})
+    begin, end = begin + timedelta(minutes=2), end + timedelta(minutes=2)
+    d.venue.bar(end, {"A": row}, actions=[("split", "A", 2.0), ("dividend", "A", 1.0)], began=begin)
+    assert (d.held(), d.venue.account().cash) == ({"A": 20}, before.cash + 20.0)
+    assert {one.time for one in d.venue.activities(["SPLIT", "DIV"])} == {begin}
+
+
+@pytest.mark.parametrize(
+    "action", [("split", 0.0), ("split", None), ("dividend", -1.0), ("delist", -1.0), ("merger", 1.0)]
+)
+def test_actions_that_are_none_are_refused(action: tuple[Any, float | None]) -> None:
     d = Desk()
     d.tick(A=100.0)
     with pytest.raises(VenueRejected) as caught:
