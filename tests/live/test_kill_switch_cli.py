@@ -316,6 +316,23 @@ def test_arm_arms_a_live_folder_for_live_and_says_that_it_is_real(
     live.check()
 
 
+def test_arm_for_another_scope_says_that_sessions_of_the_first_one_halt(
+    tmp_path: Path,
+    armed: KillSwitch,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    armed.check()
+    line = ["arm", "--folder", FOLDER, "--by", "ada", "--reason", "going live", "--scope", "live"]
+    assert run(line) == 2
+    out, err = capsys.readouterr()
+    assert "begun for paper" in out
+    assert "paper sessions on it halt" in out
+    assert "REAL orders" in err
+    armed.check()
+
+
 def test_the_scope_is_that_of_the_first_start_unless_it_is_said(
     tmp_path: Path,
     armed: KillSwitch,

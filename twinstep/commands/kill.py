@@ -104,9 +104,12 @@ def arm(
     if not confirm:
         found = switches.look(place, scope=chosen)
         emit(f"{found['state']}: {place}: {found['why']}")
+        begun = "" if is_fresh(place) else switches.scope_of(place)
+        if begun and begun != chosen:
+            emit(f"the folder was begun for {begun}: once it is armed for {chosen}, {begun} sessions on it halt")
         raise ConfigError(
-            f"arming lets {'REAL' if chosen == 'live' else 'paper'} orders pass again; drawdown and daily "
-            "loss stay as they are. Add --confirm to do it",
+            f"arming lets {'REAL' if chosen == 'live' else 'paper'} orders pass again, and a session on this "
+            "switch then ends its own halts: the day's loss is measured anew. Add --confirm to do it",
             code="CLI_CONFIRM",
         )
     switch = switches.arm(place, by, reason, scope=chosen)
