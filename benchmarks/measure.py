@@ -1,7 +1,8 @@
 """Measuring: medians of alternating runs, and peak memory in a process of its own.
 
 Runs of the engines alternate, so that a slow minute of the machine meets all of them; each is measured right
-after a run of the same that is not, so that none pays for what another left in the processor's caches.
+after runs of the same that are not, at least one and at least a tenth of a second of them, so that none pays
+for what another left in the processor's caches and branch predictors.
 Memory is the growth of the resident peak from after the warm-up to the end of the run, in a fresh process per
 engine.
 """
@@ -23,6 +24,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 MEGABYTE = 1024.0 * 1024.0
+WARM_SECONDS = 0.1
 
 
 def alternating(
@@ -39,8 +41,10 @@ def alternating(
 def timed(run: Callable[[], object], *, warm: bool = False) -> float:
     """Return the seconds that one call takes, garbage of earlier calls collected before."""
     gc.collect()
-    if warm:
+    begin = time.perf_counter()
+    while warm:
         run()
+        warm = time.perf_counter() - begin < WARM_SECONDS
     begin = time.perf_counter()
     kept = run()
     seconds = time.perf_counter() - begin
