@@ -30,8 +30,6 @@ $(STAMP):
 	@[ -x $(BIN)/python ] || { echo "make: a virtual environment in $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "make: installing Twinstep and its tools into $(VENV); this takes a few minutes the first time"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@# A test reads the prices that this package ships; the solvers that it depends on are not needed for that.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt skfolio
 	@# Compiled bytecode halves the start-up, and machines that forbid writing it would never get any.
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null 2>&1 || true
 	@rm -f $(VENV)/.installed-*
