@@ -106,7 +106,7 @@ def arm(
         emit(f"{found['state']}: {place}: {found['why']}")
         begun = "" if is_fresh(place) else switches.scope_of(place)
         if begun and begun != chosen:
-            emit(f"the folder was begun for {begun}: once it is armed for {chosen}, {begun} sessions on it halt")
+            emit(f"the folder was begun for {begun}: armed for {chosen}, {begun} sessions on it halt")
         raise ConfigError(
             f"arming lets {'REAL' if chosen == 'live' else 'paper'} orders pass again, and a session on this "
             "switch then ends its own halts: the day's loss is measured anew. Add --confirm to do it",
