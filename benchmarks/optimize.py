@@ -77,9 +77,9 @@ def sampler_alone(study: StrategyStudy, sampler: str, trials: int, batch: int | 
         begin = time.perf_counter()
         bare = optuna.create_study(direction="maximize")
         spaces = distributions(study.space)
+        bare.sampler = make_sampler(sampler, seed=0, spaces=spaces)
         done = 0
         while done < trials:
-            bare.sampler = make_sampler(sampler, seed=0, behind=done, worker=0)
             asked = [bare.ask(spaces) for _ in range(min(size, trials - done))]
             for trial in asked:
                 key = tuple(trial.params.values())

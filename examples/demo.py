@@ -1,17 +1,19 @@
-"""What `make demo` runs: two strategies on real prices under the full risk manager.
+"""What `make demo` runs: two strategies on real prices under the full risk manager, then tuned.
 
 A bracket (a pullback with a stop and a target) and a trailing stop (a breakout without a target), on the five
 technology stocks of `sample:stocks`. Each prints its summary with the interval over the conventions and
 leaves an HTML report, and its trades in a journal. Then the breakout runs again without the sector cap,
-because five stocks of one sector are what that cap is for.
+because five stocks of one sector are what that cap is for. Last come `tune_strategy.py` and
+`tune_journal.py`: what a search finds, and what that is worth.
 """
 
 from __future__ import annotations
 
 import argparse
+import runpy
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from journal import TradeJournal
 from simulator import Bars, Result, RiskLimits, backtest, load_bars
@@ -37,13 +39,21 @@ def main() -> None:
     show_sector_cap(
         results[TRAILING], backtest(bars, load_strategy(TRAILING), risk=NO_SECTOR_CAP, costs="alpaca")
     )
+    print(f"\n== What a search finds, and what that is worth: {TRAILING}")
+    neighbour("tune_strategy")["tune"](bars, out)
+    neighbour("tune_journal")["tune"](out)
     print(f"\nAll of it took {time.perf_counter() - began:.1f} s. Reports, to open in a browser:")
-    for name in results:
+    for name in (*results, "study", "walk_forward", "tuning", "tuning_planted"):
         print(f"  {out / f'{name}.html'}")
     with TradeJournal(out / "demo.db", source="backtest") as journal:
         for name, result in results.items():
             result.to_journal(journal, label=name)
     print(f"What the trades teach: twinstep learn --source backtest --journal {out / 'demo.db'}")
+
+
+def neighbour(name: str) -> dict[str, Any]:
+    """Return what another example defines; they are scripts, and no modules that could be imported."""
+    return runpy.run_path(str(Path(__file__).with_name(f"{name}.py")))
 
 
 def run(bars: Bars, name: str, risk: RiskLimits, out: Path) -> Result:

@@ -5,7 +5,7 @@
 CHAIN is a file or folder of option quotes; without it the bundled S&P 500 is scanned, with modelled quotes,
 and what is found is logged as "paper". The scanner uses what the journal has learned and shows how past
 trades in a symbol went. What was logged waits for `journal.log_trade_entry(rec_id=...)`, or for
-`twinstep journal log REC`.
+`twinstep journal log REC`. Where a model of closed trades may say something, it stands beside each.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import warnings
 from pathlib import Path
 
 from journal import TradeJournal
+from optimize import JournalQuality
 from simulator.errors import TwinstepWarning
 from simulator.opportunity import describe_legs
 from strategies import OptionsScanner, PositionSizer
@@ -38,6 +39,10 @@ def main() -> None:
             rec_id = journal.log_recommendation(opp, sizing, reason="Scanner auto-generated")
             past = "no past trades" if opp.past is None else opp.past
             print(f"{rec_id:4} {opp.symbol} {opp.strategy:18} {describe_legs(opp.legs)}: {sizing} ({past})")
+            if opp.quality is not None:
+                print(f"{'':5}quality: {opp.quality}")
+        if opportunities:
+            print(scanner.notes[-1])
         print(f"{len(opportunities)} recommendations in {given.journal} as {source}, quotes {scanner.grade}")
 
 
@@ -46,12 +51,12 @@ def make_scanner(chain: Path | None, iv_rank: float | None, journal: TradeJourna
     if chain is None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TwinstepWarning)  # the last line says "modelled" as well
-            return OptionsScanner(journal=journal, parameters=journal)
+            return OptionsScanner(journal=journal, parameters=journal, quality=JournalQuality(journal))
     from simulator.options import load_chain
     from strategies.scanner_market import ScanMarket
 
     market = ScanMarket.from_chain(load_chain(chain), iv_rank=iv_rank)
-    return OptionsScanner(market, journal=journal, parameters=journal)
+    return OptionsScanner(market, journal=journal, parameters=journal, quality=JournalQuality(journal))
 
 
 if __name__ == "__main__":

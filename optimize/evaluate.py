@@ -3,7 +3,7 @@
 Every set becomes a lane of the compiled loop that sweeps run (`simulator.sweep`), over a window of the bars.
 Signals are computed on `bars[:last]`, so nothing after the window can reach them; those before `first` are
 dropped, so the bars before it warm indicators, correlations and average true ranges and trade nothing. Equal
-sets are run once, and work that two sets have in common is done once (`optimize.sharing`).
+sets are run once, and work that two sets have in common is done once (`optimize.evaluating.sharing`).
 
 >>> from simulator import load_bars
 >>> from strategies import strategy_class
@@ -15,41 +15,41 @@ sets are run once, and work that two sets have in common is done once (`optimize
 
 from __future__ import annotations
 
-import inspect
-import os
+import itertools
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from optimize.sharing import SignalCache
-from simulator.commands import no_commands
+from optimize.evaluating.making import key_of, maker_of
+from optimize.evaluating.sharing import SignalCache
 from simulator.conventions import Conventions
 from simulator.costs import Costs
-from simulator.engine import DEFAULT_RISK, backtest, prepare, signals_of
+from simulator.engine import DEFAULT_RISK, backtest
 from simulator.errors import ConfigError, StrategyError
-from simulator.kernel._jit import kernel_jit, self_healing
 from simulator.kernel.dtypes import ACCOUNT, METRICS
-from simulator.kernel.loops import LANES, run_lanes
-from simulator.kernel.state import allocate_logs
-from simulator.kernel.views import lanes_of, view_of
 from simulator.results.metrics import metrics_from_accumulators
-from simulator.setup import check_bars, market_view_of, params_of, room_for, state_of
 from simulator.signals import Signals
+from simulator.sweeps import Lanes, run_lanes_over
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simulator.bars import Bars
+    from simulator.results import Result
     from simulator.risk_limits import RiskLimits
 
 __all__ = ["Evaluator", "Rules", "evaluate", "window_of"]
 
-_KEPT_METRICS: Final = 200_000
-"""Rows of metrics an `Evaluator` remembers, about 60 MB; what is beyond is computed again."""
+_KEPT_METRICS: Final = 100_000
+"""Lanes an `Evaluator` remembers, about 90 MB; what is beyond is computed again."""
+
+_WORST: Final = frozenset(
+    {"max_drawdown", "longest_drawdown", "longest_win", "longest_loss", "streak", "peak_session"}
+)
+"""Accumulators that are the largest of several parts; the others are sums."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,15 +127,29 @@ class Evaluator:
 
     A study uses one for all its batches: a set that a sampler proposes twice is run once, and signals are
     computed once per window's end.
+
+    Parameters
+    ----------
+    bars, strategy, rules
+        As in `evaluate`.
+    without
+        Stretches of rows (first, last + 1) that figures must not see, such as what a cross-validation tests.
+        A window is then what remains of it: each part is run by itself, from cash, and what is open at its
+        end is marked at its last close. Sums and counts of the parts are added, returns follow each other,
+        falls and streaks are the worst of a part.
     """
 
-    def __init__(self, bars: Bars, strategy: Any, rules: Rules) -> None:
+    def __init__(
+        self, bars: Bars, strategy: Any, rules: Rules, *, without: Sequence[tuple[int, int]] = ()
+    ) -> None:
         self.bars = bars
         self.rules = rules
         self.strategy = strategy
-        self._make = _maker(strategy)
+        self.without = sorted(window_of(bars, first, last) for first, last in without)
+        self._make = maker_of(strategy)
         self._caches: dict[int, SignalCache] = {}
-        self._known: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self._cut: dict[int, Bars] = {}
+        self._known: dict[tuple[Any, ...], Lanes] = {}
         self.lanes_run = 0
 
     def accepts(self, parameters: Mapping[str, Any]) -> StrategyError | None:
@@ -167,44 +181,115 @@ class Evaluator:
         self, sets: Sequence[Mapping[str, Any]], *, first: int | None = None, last: int | None = None
     ) -> list[dict[str, Any]]:
         """Return the metrics of sets over a window, one dictionary each, in order."""
-        begin, end = window_of(self.bars, first, last)
+        return self.metrics_over(sets, self.parts(first, last))
+
+    def metrics_over(
+        self, sets: Sequence[Mapping[str, Any]], parts: Sequence[tuple[int, int]]
+    ) -> list[dict[str, Any]]:
+        """Return the metrics of sets over several windows together, as over what `without` leaves of one."""
+        if not len(sets):
+            return []
         made = [self._make(parameters) for parameters in sets]
-        keys = [(begin, end, _key(one, parameters)) for one, parameters in zip(made, sets, strict=True)]
-        found = {key: self._known[key] for key in keys if key in self._known}
-        fresh = {key: one for key, one in zip(keys, made, strict=True) if key not in found}
-        if fresh:
-            cache = self._caches.get(end)
-            if cache is None:
-                cache = self._caches[end] = SignalCache(
-                    self.bars if end == len(self.bars) else self.bars[:end]
-                )
-            signals = [cache.signals(one) for one in fresh.values()]
-            rows = _run(self.bars, signals, begin, end, self.rules)
-            self.lanes_run += len(rows)
-            found |= dict(zip(fresh, rows, strict=True))
-            if len(self._known) + len(rows) <= _KEPT_METRICS:
-                self._known |= dict(zip(fresh, rows, strict=True))
-        return [dict(found[key]) for key in keys]
+        keys = [key_of(one, parameters) for one, parameters in zip(made, sets, strict=True)]
+        joined = _joined([self._lanes(dict(zip(keys, made, strict=True)), *part) for part in parts])
+        place = {key: index for index, key in enumerate(dict.fromkeys(keys))}
+        columns = metrics_from_accumulators(joined.metrics, joined.account, self.bars.sessions_per_year)
+        lists = {name: values.tolist() for name, values in columns.items()}
+        return [{name: values[place[key]] for name, values in lists.items()} for key in keys]
 
     def returns(
         self, parameters: Mapping[str, Any], *, first: int | None = None, last: int | None = None
     ) -> npt.NDArray[np.float64]:
         """Return the session returns of one set over a window, shape (sessions,)."""
-        begin, end = window_of(self.bars, first, last)
-        bars = self.bars if end == len(self.bars) else self.bars[:end]
-        signals = signals_of(self._make(parameters), bars)
-        inside = signals.aligned(bars)["row"] >= begin
-        kept = Signals(
-            signals.records[inside], signals.symbols, tags=signals.tags, strategies=signals.strategies,
-            sectors=signals.sectors, packages=signals.packages, legs=signals.legs,
-        )  # fmt: skip
+        found = []
+        for begin, end in self.parts(first, last):
+            result = self.result([(parameters, begin, end)])
+            # sessions before the window earned nothing, because nothing was held
+            before = int(self.bars.session_no[begin] - self.bars.session_no[0])
+            found.append(np.asarray(result.returns.to_numpy(), np.float64)[before:])
+        return np.concatenate(found)
+
+    def result(self, parts: Sequence[tuple[Mapping[str, Any], int, int]]) -> Result:
+        """Return one backtest in which sets take turns: each gives the signals of its own window.
+
+        Parameters
+        ----------
+        parts
+            (parameters, first, last) in order of time, without overlap. Positions stay open from one window
+            to the next, as they would for who changes parameters while trading. The signals of a window are
+            computed on `bars[:last]`.
+
+        Returns
+        -------
+        Result
+            Over `bars[:last of the last part]`; before the first window nothing is traded.
+        """
+        windows = [window_of(self.bars, first, last) for _, first, last in parts]
+        if not windows or any(end > after for (_, end), (after, _) in itertools.pairwise(windows)):
+            raise ConfigError(
+                f"the windows {windows} cannot take turns; they are one or more, in order, without overlap",
+                code="OPTIMIZE_WINDOW",
+            )
+        bars = self._until(windows[-1][1])
+        found = []
+        for (parameters, _, _), (begin, end) in zip(parts, windows, strict=True):
+            signals = self._cache(end).signals(self._make(parameters))
+            rows = signals.aligned(self._until(end))["row"]
+            found.append(_chosen(signals, (rows >= begin) & (rows < end)))
+        together = found[0] if len(found) == 1 else Signals.concat(found)
         rules = self.rules
-        result = backtest(
-            bars, kept, cash=rules.cash, risk=rules.risk, costs=rules.costs, conventions=rules.conventions
+        return backtest(
+            bars, together, cash=rules.cash, risk=rules.risk, costs=rules.costs, conventions=rules.conventions
         )
-        before = int(bars.session_no[begin] - bars.session_no[0])
-        # sessions before the window earned nothing, because nothing was held
-        return np.asarray(result.returns.to_numpy(), np.float64)[before:]
+
+    def parts(self, first: int | None = None, last: int | None = None) -> list[tuple[int, int]]:
+        """Return what remains of a window after `without`, in order; OPTIMIZE_WINDOW where nothing does."""
+        begin, end = window_of(self.bars, first, last)
+        found, at = [], begin
+        for low, high in [*self.without, (end, end)]:
+            if at < min(low, end):
+                found.append((at, min(low, end)))
+            at = max(at, high)
+        if not found:
+            raise ConfigError(
+                f"nothing remains of rows {begin} to {end} without {self.without}", code="OPTIMIZE_WINDOW"
+            )
+        return found
+
+    def _lanes(self, wanted: Mapping[Any, Any], begin: int, end: int) -> Lanes:
+        """Return the final records of strategies by key, over a window, in order."""
+        fresh = {key: made for key, made in wanted.items() if (begin, end, key) not in self._known}
+        found = {key: self._known[begin, end, key] for key in wanted if key not in fresh}
+        if fresh:
+            cache = self._cache(end)
+            rules = self.rules
+            ran = run_lanes_over(
+                self.bars, [cache.signals(made) for made in fresh.values()], cash=rules.cash,
+                risks=[rules.risk], costs=[Costs.of(rules.costs)],
+                conventions=[Conventions.of(rules.conventions)], threads=rules.threads, begin=begin, end=end,
+            )  # fmt: skip
+            self.lanes_run += len(fresh)
+            for index, key in enumerate(fresh):
+                row = slice(index, index + 1)
+                found[key] = Lanes(ran.metrics[row], ran.account[row])
+            if len(self._known) + len(fresh) <= _KEPT_METRICS:
+                self._known |= {(begin, end, key): found[key] for key in fresh}
+        return Lanes(
+            np.concatenate([found[key].metrics for key in wanted]),
+            np.concatenate([found[key].account for key in wanted]),
+        )
+
+    def _cache(self, end: int) -> SignalCache:
+        if end not in self._caches:
+            self._caches[end] = SignalCache(self._until(end))
+        return self._caches[end]
+
+    def _until(self, end: int) -> Bars:
+        if end == len(self.bars):
+            return self.bars
+        if end not in self._cut:
+            self._cut[end] = self.bars[:end]
+        return self._cut[end]
 
 
 def window_of(bars: Bars, first: int | None, last: int | None) -> tuple[int, int]:
@@ -221,97 +306,26 @@ def window_of(bars: Bars, first: int | None, last: int | None) -> tuple[int, int
     return int(begin), int(end)
 
 
-def _run(bars: Bars, signals: Sequence[Signals], begin: int, end: int, rules: Rules) -> list[dict[str, Any]]:
-    # The lanes of `simulator.sweep`, over a part of the bars: what comes before `begin` stays in view of
-    # correlations and average true ranges, and the loop passes over its signals.
-    market = market_view_of(check_bars(bars))
-    count = len(signals)
-    once: dict[int, Any] = {}
-    for part in signals:
-        if id(part) not in once:
-            once[id(part)] = part.lane(prepare(part, bars, rules.risk))
-    # `given` must outlive the run: lanes hold addresses
-    given = [once[id(part)] for part in signals]
-    lanes = lanes_of(given)
-    params = params_of(
-        rules.cash, rules.risk, Costs.of(rules.costs), Conventions.of(rules.conventions), raw=bars.raw
-    )
-    commands, command_start = no_commands(len(bars))
-    metrics, account = np.zeros(count, METRICS), np.zeros(count, ACCOUNT)
-    capacity = room_for(rules.risk, len(bars.symbols))
-
-    def work(start: int, stop: int) -> None:
-        state = state_of(capacity, bars)
-        logs = allocate_logs(0, 0, 0, 0, 0)
-        run_lanes(
-            view_of(state), view_of(logs), market, params, lanes, commands, command_start,
-            metrics, account, start, stop, begin, end, LANES,
-        )  # fmt: skip
-
-    _spread(work, count, rules.threads, lambda: self_healing(kernel_jit, lambda: work(0, 1)), run_lanes)
-    columns = metrics_from_accumulators(metrics, account, bars.sessions_per_year)
-    lists = {name: values.tolist() for name, values in columns.items()}
-    return [{name: values[lane] for name, values in lists.items()} for lane in range(count)]
+def _joined(parts: Sequence[Lanes]) -> Lanes:
+    """Return the records of lanes over several parts as if they were one run."""
+    if len(parts) == 1:
+        return parts[0]
+    metrics, account = parts[-1].metrics.copy(), parts[-1].account.copy()
+    for name in metrics.dtype.names or ():
+        values = np.stack([part.metrics[name] for part in parts])
+        metrics[name] = values.max(axis=0) if name in _WORST else values.sum(axis=0)
+    for name in ("fees", "halted_sessions"):
+        account[name] = np.sum([part.account[name] for part in parts], axis=0)
+    growth = [part.account["equity"] / part.account["initial_cash"] for part in parts]
+    account["equity"] = account["initial_cash"] * np.prod(growth, axis=0)
+    return Lanes(metrics, account)
 
 
-def _spread(work: Any, count: int, threads: int | None, compile_once: Any, entry: Any) -> None:
-    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-        raise ConfigError(f"threads is {threads!r}; it is a whole number, at least 1", code="CONFIG_THREADS")
-    if not getattr(entry, "signatures", True):
-        compile_once()
-    workers = min(threads or os.cpu_count() or 1, count)
-    if workers == 1:
-        work(0, count)
-        return
-    # several shares per thread: lanes differ in how much they trade
-    edges = np.unique(np.linspace(0, count, min(count, 4 * workers) + 1).astype(int)).tolist()
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(work, edges[:-1], edges[1:]))
-
-
-def _maker(strategy: Any) -> Any:
-    """Return a function from a parameter set to a strategy, or to a function of the bars."""
-    if isinstance(strategy, type) and hasattr(strategy, "signals"):
-        return lambda parameters: strategy(**parameters)
-    if hasattr(strategy, "signals"):
-        fixed = strategy.parameters() if hasattr(strategy, "parameters") else {}
-        return lambda parameters: type(strategy)(**{**fixed, **parameters})
-    if callable(strategy):
-        return lambda parameters: _Bound(strategy, dict(parameters))
-    raise ConfigError(
-        f"{strategy!r} cannot be scored; give a strategy with signals(bars), or a function from bars and "
-        "parameters to Signals",
-        code="CONFIG_SWEEP",
-    )
-
-
-class _Bound:
-    """A function of bars with its parameters given."""
-
-    def __init__(self, function: Any, parameters: dict[str, Any]) -> None:
-        try:
-            inspect.signature(function).bind(None, **parameters)
-        except TypeError as error:
-            name = getattr(function, "__name__", "the function")
-            raise StrategyError(f"{name}: {error}", code="STRATEGY_PARAM_UNKNOWN") from None
-        self._function, self._parameters = function, parameters
-
-    def __call__(self, bars: Bars) -> Any:
-        return self._function(bars, **self._parameters)
-
-
-def _key(made: Any, parameters: Mapping[str, Any]) -> Any:
-    # parameters as the strategy holds them: 5 and 5.0 are the same length, True and 1 are not
-    values = made.parameters() if hasattr(made, "parameters") else parameters
-    return tuple(sorted((name, type(value).__name__, _frozen(value)) for name, value in values.items()))
-
-
-def _frozen(value: Any) -> Any:
-    try:
-        hash(value)
-    except TypeError:
-        return repr(value)
-    return value
+def _chosen(signals: Signals, kept: npt.NDArray[np.bool_]) -> Signals:
+    return Signals(
+        signals.records[kept], signals.symbols, tags=signals.tags, strategies=signals.strategies,
+        sectors=signals.sectors, packages=signals.packages, legs=signals.legs,
+    )  # fmt: skip
 
 
 def _metric_names() -> list[str]:

@@ -46,8 +46,8 @@ from journal.storage import postgres, sqlite
 from journal.storage.faults import translate
 from journal.storage.files import located
 from journal.storage.lock import Lock
-from optimize.ledger_summary import HypothesisRecord, summarise
-from optimize.ledger_tables import (
+from optimize.counting.summary import HypothesisRecord, summarise
+from optimize.counting.tables import (
     begin_file,
     begin_on_server,
     check_version,
@@ -56,8 +56,8 @@ from optimize.ledger_tables import (
     row_of,
     trials_table,
 )
-from optimize.trials import Trial
 from simulator.errors import ConfigError, JournalError
+from simulator.trials import Trial
 
 if TYPE_CHECKING:
     import pandas as pd

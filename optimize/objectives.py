@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -74,7 +75,12 @@ class Objective:
 
 
 def _column(name: str) -> Callable[[pd.DataFrame], Any]:
-    return lambda table: table[name].to_numpy(np.float64)
+    # no lambda: objectives travel to other processes
+    return partial(_values, name)
+
+
+def _values(name: str, table: pd.DataFrame) -> Floats:
+    return table[name].to_numpy(np.float64)
 
 
 def _per_margin_day(table: pd.DataFrame) -> Floats:

@@ -15,31 +15,30 @@ What a study reports was found by looking: `optimize.walk_forward` scores it on 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from optimize.evaluate import Evaluator, Rules, window_of
-from optimize.objectives import Objective, check_limits, constraints_of, objectives
+from optimize.objectives import Objective, check_limits, objectives
 from optimize.studies._optuna import quiet, the_optuna
+from optimize.studies.opening import grid_sets, open_study
+from optimize.studies.recording import Recorder
 from optimize.studies.run import Plan, run_trials
-from optimize.studies.samplers import batch_size, check_names, make_pruner, make_sampler
-from optimize.studies.space import describe_space, grid_values, read_space
-from optimize.studies.storage import open_storage
+from optimize.studies.samplers import batch_size, check_names
+from optimize.studies.space import read_space
 from optimize.studies.study import StrategyStudy, trials_table
+from optimize.workers.count import check_workers
+from optimize.workers.study import StudyWork, check_shared, helping
 from simulator.engine import DEFAULT_RISK
 from simulator.errors import ConfigError
 
 if TYPE_CHECKING:
-    from optuna import Study
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
     from optuna.storages import BaseStorage
@@ -51,9 +50,6 @@ if TYPE_CHECKING:
     from simulator.types import TrialSink
 
 __all__ = ["StrategyStudy", "tune_strategy"]
-
-_DEFINITION: Final = "twinstep"
-"""Attribute of a study in its storage that says what its figures were measured on."""
 
 
 def tune_strategy(
@@ -74,13 +70,15 @@ def tune_strategy(
     conventions: Conventions | str = "realistic",
     first: int | None = None,
     last: int | None = None,
+    without: Sequence[tuple[int, int]] = (),
     threads: int | None = None,
     batch: int | None = None,
     seed: int = 0,
-    worker: int = 0,
     storage: str | Path | BaseStorage | None = None,
     study: str | None = None,
     resume: bool = True,
+    workers: int = 1,
+    scheduler: Any = None,
     progress: bool | Callable[[int, int, float], None] = True,
     sink: TrialSink | None = None,
 ) -> StrategyStudy:
@@ -108,64 +106,78 @@ def tune_strategy(
         Constraints; what breaks one is never the best.
     cash, risk, costs, conventions, threads, first, last
         As in `optimize.evaluate.evaluate`.
+    without
+        Stretches of rows (first, last + 1) inside the window that the search must not see; see `Evaluator`.
     batch
         Trials proposed and run at a time; by default 10 for TPE, 256 (32 in a
         storage) where nothing is learned between trials.
-    seed, worker
-        The same seed, sampler and batch give the same study. Processes that share a study take different
-        workers, or they propose the same sets.
+    seed
+        The same seed, sampler and batch give the same study.
     storage, study, resume
         Where it is kept (None: memory; a path: SQLite; a URL), under which name (by default made of what is
         measured), and whether a study of that name goes on or is an error.
+    workers, scheduler
+        Processes of this machine that run trials, or the address of a Dask scheduler, all of whose workers
+        help this process; they share the study through its storage. See docs/machines.md.
     progress
         True: a bar on standard error where that is a terminal. A function: called with finished trials,
         trials in all, and the best figure so far (NaN without one).
     sink
-        Told of every set that was run over the whole window, as the trial ledger is.
+        Whoever counts trials, such as the trial ledger: told of every set that was run over the whole window.
+        Where it cannot store that, a warning says so (OPTIMIZE_NOT_COUNTED), and the study goes on.
 
     Raises
     ------
     ConfigError
         OPTIMIZE_SPACE_EMPTY, OPTIMIZE_SPACE, OPTIMIZE_OBJECTIVE, OPTIMIZE_CONSTRAINT, OPTIMIZE_PRUNER,
-        OPTIMIZE_BATCH, OPTIMIZE_COUNT, OPTIMIZE_WINDOW, OPTIMIZE_STUDY_EXISTS, OPTIMIZE_STUDY_OTHER.
+        OPTIMIZE_BATCH, OPTIMIZE_COUNT, OPTIMIZE_WINDOW, OPTIMIZE_STUDY_EXISTS, OPTIMIZE_STUDY_OTHER,
+        OPTIMIZE_WORKERS, OPTIMIZE_WORKERS_STORAGE.
     UnknownNameError
         OPTIMIZE_OBJECTIVE_NAME, OPTIMIZE_SAMPLER, OPTIMIZE_PRUNER: with the nearest name.
     JournalError
-        OPTIMIZE_STORAGE: the storage cannot be opened.
+        OPTIMIZE_STORAGE: the storage cannot be opened. OPTIMIZE_STORAGE_LOST: it stopped answering.
     EngineError
-        OPTIMIZE_STUDY_GONE: the study was deleted while it ran.
+        OPTIMIZE_STUDY_GONE: the study was deleted while it ran. OPTIMIZE_SCHEDULER: no cluster there.
     MissingExtraError
-        OPTIMIZE_EXTRA: optuna, or what a sampler needs, is not installed.
+        OPTIMIZE_EXTRA: optuna, or what a sampler needs, is not installed. OPTIMIZE_EXTRA_CLUSTER: dask or
+        psycopg is not.
     """
     the_optuna()
     goals = objectives(objective)
     check_names(sampler, pruner, len(goals))
+    check_shared(storage, check_workers(workers), scheduler)
     limits = check_limits(min_trades=min_trades, max_drawdown_pct=max_drawdown_pct)
     begin, end = window_of(bars, first, last)
     chosen = strategy() if isinstance(strategy, type) else strategy
     searched = read_space(chosen, space)
     rules = Rules(cash=cash, risk=risk, costs=costs, conventions=conventions, threads=threads)
+    wanted, seed = _count("trials", trials, 1), _count("seed", seed, 0)
+    listed = grid_sets(searched, wanted, seed) if sampler == "grid" else ()
     plan = Plan(
-        space=searched, objectives=goals, limits=limits, trials=_count("trials", trials, 1),
+        space=searched, objectives=goals, limits=limits, trials=len(listed) or wanted, sets=listed,
         sampler=sampler, pruner=pruner, prune_at=_parts(prune_at),
-        batch=batch_size(sampler, batch, stored=storage is not None),
-        seed=_count("seed", seed, 0), worker=_count("worker", worker, 0), first=begin, last=end,
+        batch=batch_size(sampler, batch, stored=storage is not None), seed=seed, first=begin, last=end,
     )  # fmt: skip
-    evaluator = Evaluator(bars, chosen, rules)
+    evaluator = Evaluator(bars, chosen, rules, without=without)
     with quiet():
-        opened = _open(plan, chosen, bars, rules, storage, study, resume=resume)
-        if sampler == "grid":
-            plan = _queue_grid(opened, plan)
+        opened = open_study(plan, evaluator, storage, study, resume=resume)
         default = evaluator.metrics([{}], first=begin, last=end)[0]
-        best = _BestSoFar(opened, plan)
-        with _shown(progress) as show:
-            timing = run_trials(
-                opened,
-                evaluator,
-                plan,
-                told=lambda done: show(done, plan.trials, best.value),
-                scored=_recorder(sink, best, bars, chosen, plan, rules, opened.study_name),
-            )
+        recorder = Recorder(sink, opened, plan, evaluator)
+        work = StudyWork(
+            bars=bars, strategy=chosen, rules=rules, without=tuple(evaluator.without), plan=plan,
+            storage=storage, name=opened.study_name, sink=sink,
+        )  # fmt: skip
+
+        def told(done: int) -> None:
+            if storage is not None:
+                recorder.look()
+            show(done, plan.trials, recorder.best)
+
+        with _shown(progress) as show, helping(work, workers=workers, scheduler=scheduler):
+            timing = run_trials(opened, evaluator, plan, told=told, scored=recorder.batch)
+        if storage is not None:
+            recorder.others(list(default))
+        recorder.finish()
         table = trials_table(opened, searched, goals, limits)
     good = table[table["feasible"]]
     found, value = None, math.nan
@@ -178,144 +190,6 @@ def tune_strategy(
         best=found, best_value=value, default=default, timing=timing, window=(begin, end), optuna=opened,
         evaluator=evaluator,
     )  # fmt: skip
-
-
-def _open(
-    plan: Plan,
-    strategy: Any,
-    bars: Bars,
-    rules: Rules,
-    storage: str | Path | BaseStorage | None,
-    name: str | None,
-    *,
-    resume: bool,
-) -> Study:
-    """Create the study, or take up the one of that name if it measures the same."""
-    optuna = the_optuna()
-    kept = open_storage(storage)
-    definition = _definition(plan, strategy, bars, rules)
-    if name is None:
-        how = [definition, str(plan.sampler), str(plan.pruner), plan.seed, plan.batch]
-        digest = hashlib.sha256(json.dumps(how, sort_keys=True).encode()).hexdigest()
-        name = f"{definition['strategy']}-{digest[:12]}"
-    study: Study = optuna.create_study(
-        storage=kept,
-        study_name=name,
-        directions=["maximize"] * len(plan.objectives),
-        sampler=make_sampler(plan.sampler, seed=plan.seed, behind=0, worker=plan.worker),
-        pruner=make_pruner(plan.pruner),
-        load_if_exists=True,
-    )
-    # in this order: another process that has just created it signs it before it asks for a trial
-    used = bool(study.get_trials(deepcopy=False))
-    before = study.user_attrs.get(_DEFINITION)
-    if before is None and not used:
-        study.set_user_attr(_DEFINITION, definition)
-        return study
-    if not resume:
-        raise ConfigError(
-            f"there is a study {name!r} in the storage already; resume it, delete it, or choose another name",
-            code="OPTIMIZE_STUDY_EXISTS",
-        )
-    for key, value in definition.items():
-        if (before or {}).get(key) != value:
-            raise ConfigError(
-                f"the study {name!r} cannot be resumed: its {key} was {(before or {}).get(key)!r} and is now "
-                f"{value!r}; figures would not be comparable. Choose another study name",
-                code="OPTIMIZE_STUDY_OTHER",
-            )
-    return study
-
-
-def _definition(plan: Plan, strategy: Any, bars: Bars, rules: Rules) -> dict[str, Any]:
-    """Return what the figures of a study depend on, in terms of JSON."""
-    fixed = strategy.parameters() if hasattr(strategy, "parameters") else {}
-    return {
-        "strategy": str(getattr(strategy, "name", getattr(strategy, "__name__", type(strategy).__name__))),
-        "data": bars.fingerprint,
-        "window": [plan.first, plan.last],
-        "objectives": [one.name for one in plan.objectives],
-        "limits": plan.limits,
-        "space": describe_space(plan.space),
-        "fixed": {key: repr(value) for key, value in fixed.items() if key not in plan.space},
-        "rules": _words(rules),
-    }
-
-
-def _words(rules: Rules) -> dict[str, str]:
-    return {name: repr(getattr(rules, name)) for name in ("cash", "risk", "costs", "conventions")}
-
-
-def _queue_grid(study: Study, plan: Plan) -> Plan:
-    """Queue the combinations of the steps that the study lacks; no more than the trials asked for."""
-    values = grid_values(plan.space)
-    names, sizes = list(values), [len(one) for one in values.values()]
-    total = math.prod(sizes)
-    trials = min(plan.trials, total)
-    order = np.random.default_rng(plan.seed)
-    # without replacement from a range: no list of all combinations is needed
-    picked = order.permutation(total)[:trials] if total <= 1_000_000 else order.choice(total, trials, False)
-    known = len(study.get_trials(deepcopy=False))
-    for flat in picked.tolist()[known:]:
-        point = np.unravel_index(flat, sizes)
-        study.enqueue_trial(
-            {name: values[name][int(index)] for name, index in zip(names, point, strict=True)}
-        )
-    return Plan(**{**plan.__dict__, "trials": trials})
-
-
-class _BestSoFar:
-    """The best feasible figure of the first objective, kept while batches run."""
-
-    def __init__(self, study: Study, plan: Plan) -> None:
-        self._plan = plan
-        states = the_optuna().trial.TrialState
-        done = study.get_trials(deepcopy=False, states=(states.COMPLETE,))
-        values = [
-            trial.values[0] for trial in done if all(value <= 0.0 for value in trial.constraints.values())
-        ]
-        self.value = max(values, default=math.nan)
-
-    def see(self, metrics: list[dict[str, Any]]) -> None:
-        if not metrics:
-            return
-        table = pd.DataFrame(metrics)
-        values = self._plan.objectives[0].of(table)
-        for excess in constraints_of(table, **self._plan.limits).values():
-            values = np.where(excess > 0, np.nan, values)
-        self.value = float(np.fmax.reduce(values, initial=self.value))
-
-
-def _recorder(
-    sink: TrialSink | None, best: _BestSoFar, bars: Bars, strategy: Any, plan: Plan, rules: Rules, run: str
-) -> Callable[[list[dict[str, Any]], list[dict[str, Any]]], None]:
-    name = str(getattr(strategy, "name", getattr(strategy, "__name__", "")))
-    fixed = strategy.parameters() if hasattr(strategy, "parameters") else {}
-    window = bars[plan.first : plan.last] if sink is not None else bars
-
-    def record(sets: list[dict[str, Any]], metrics: list[dict[str, Any]]) -> None:
-        best.see(metrics)
-        if sink is None or not sets:
-            return
-        from optimize.trials import hypothesis_of, trials_of_table
-
-        full = [{**fixed, **one} for one in sets]
-        measured = [{key: value for key, value in one.items() if key not in full[0]} for one in metrics]
-        table = pd.concat([pd.DataFrame(full), pd.DataFrame(measured)], axis=1)
-        sink.record(
-            trials_of_table(
-                table,
-                window,
-                strategy=name,
-                parameters=list(full[0]),
-                source="study",
-                hypothesis=hypothesis_of(name, bars.fingerprint),
-                rules=json.dumps(_words(rules), sort_keys=True),
-                run=run,
-            )
-        )
-
-    return record
 
 
 @contextmanager

@@ -32,12 +32,13 @@ from simulator.kernel.views import lanes_of
 from simulator.risk_limits import RiskLimits
 from simulator.setup import check_bars, market_of, market_view_of, params_of, slots_of, state_of
 from simulator.signals import Signals
+from simulator.trials import tell, trial_of_run
 
 if TYPE_CHECKING:
     from simulator.approval import Approval
     from simulator.bars import Bars
     from simulator.results import Result
-    from simulator.types import OnBarStrategy, Strategy
+    from simulator.types import OnBarStrategy, Strategy, TrialSink
 
     Tradable = Strategy | OnBarStrategy | Signals | Callable[[Bars], Signals] | Sequence[Strategy]
 
@@ -62,6 +63,7 @@ def backtest(
     capacity: int | None = None,
     log: bool = True,
     approval: Approval | None = None,
+    sink: TrialSink | None = None,
 ) -> Result:
     """Run a strategy, or signals, over bars.
 
@@ -91,6 +93,9 @@ def backtest(
     approval
         A person who is asked before a signal reaches the account; see `simulator.approval`. What was said is
         in `result.reviewed`.
+    sink
+        Whoever counts trials, such as `optimize.TrialLedger`: told of this run. Where it cannot store that,
+        a warning says so (OPTIMIZE_NOT_COUNTED), and the result is not lost.
 
     Returns
     -------
@@ -115,21 +120,26 @@ def backtest(
     if hasattr(strategy, "on_bar") and not isinstance(strategy, type) and not hasattr(strategy, "signals"):
         from simulator.context import run_on_bar
 
-        return run_on_bar(
+        result = run_on_bar(
             bars, cast("OnBarStrategy", strategy), cash=cash, risk=risk, costs=costs, conventions=conventions,
             commands=commands, capacity=capacity,
         )  # fmt: skip
-    signals = signals_of(strategy, bars)
-    reviewed = None if approval is None else approval.review(signals, bars)
-    run = Run(
-        bars, signals if reviewed is None else reviewed.signals, cash=cash, risk=risk, costs=costs,
-        conventions=conventions, commands=commands, capacity=capacity, log=log,
-    )  # fmt: skip
-    stride = chunk or _STRIDE
-    for begin in range(0, len(bars), stride):
-        run.advance(min(begin + stride, len(bars)))
-    result = run.result()
-    result.reviewed = reviewed
+    else:
+        signals = signals_of(strategy, bars)
+        reviewed = None if approval is None else approval.review(signals, bars)
+        run = Run(
+            bars, signals if reviewed is None else reviewed.signals, cash=cash, risk=risk, costs=costs,
+            conventions=conventions, commands=commands, capacity=capacity, log=log,
+        )  # fmt: skip
+        stride = chunk or _STRIDE
+        for begin in range(0, len(bars), stride):
+            run.advance(min(begin + stride, len(bars)))
+        result = run.result()
+        result.reviewed = reviewed
+    if sink is not None:
+        given = list(commands or ()) or None
+        trial = trial_of_run(result, strategy, approval=approval, commands=given, capacity=capacity)
+        tell(sink, [trial])
     return result
 
 

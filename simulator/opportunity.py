@@ -17,13 +17,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from simulator.types import TradingSignal
 
 __all__ = [
     "Opportunity",
     "OptionLeg",
     "ParameterSource",
     "PastPerformance",
+    "Quality",
+    "QualitySource",
     "Sizing",
     "TrackRecord",
     "describe_legs",
@@ -138,12 +143,62 @@ class TrackRecord:
         return f"{self.trades} trades, {self.win_rate:.0f}% won, average {self.average_pnl:+,.2f}"
 
 
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What closed trades with a similar snapshot came to, beside what all of them came to.
+
+    Attributes
+    ----------
+    probability, base_rate
+        Of a profit after fees, 0 to 1, for this trade and for any; None where no model may say so.
+    expected_r, mean_r
+        Profit after fees in R, for this trade and for any; None where no model may say so.
+    trades
+        Closed trades that it rests on.
+    notes
+        What a reader should know, such as a measure outside of what was traded.
+    """
+
+    probability: float | None
+    base_rate: float | None
+    expected_r: float | None
+    mean_r: float | None
+    trades: int
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Return it in words.
+
+        >>> str(Quality(0.71, 0.62, None, None, 240))
+        'P(success) 71% (all 62%), 240 trades'
+        """
+        parts = []
+        if self.probability is not None and self.base_rate is not None:
+            parts.append(f"P(success) {self.probability:.0%} (all {self.base_rate:.0%})")
+        if self.expected_r is not None and self.mean_r is not None:
+            parts.append(f"{self.expected_r:+.2f}R (all {self.mean_r:+.2f}R)")
+        return ", ".join([*parts, f"{self.trades:,} trades", *self.notes])
+
+
 @runtime_checkable
 class PastPerformance(Protocol):
     """Whoever remembers closed trades: the journal."""
 
     def past_performance(self, symbol: str) -> TrackRecord | None:
         """Return the record of the closed trades in a symbol, None where there are none."""
+        ...
+
+
+@runtime_checkable
+class QualitySource(Protocol):
+    """Whoever has a model of trade quality: `optimize.JournalQuality`."""
+
+    def quality_of(self, proposal: Opportunity | TradingSignal) -> Quality | None:
+        """Return what to expect of a proposal, None where no model may say so."""
+        ...
+
+    def quality_note(self, kind: str) -> str:
+        """Return in one sentence what is known of "option" or "stock" trades, or why nothing is shown."""
         ...
 
 
@@ -209,6 +264,8 @@ class Opportunity:
         "quoted" or "modelled".
     past
         Closed trades in this symbol, None where no journal was asked or knows any.
+    quality
+        What a model of closed trades expects of it, None where there is none or it may say nothing.
     multiplier
         Units of the underlying per contract.
     notes
@@ -251,6 +308,7 @@ class Opportunity:
     rate: float = 0.0
     dividend_yield: float = 0.0
     style: str = "european"
+    quality: Quality | None = None
 
     @property
     def strikes(self) -> tuple[float, ...]:
@@ -295,7 +353,8 @@ class Opportunity:
             f"{brings}, max loss {loss}, P(profit) {self.probability_of_profit:.0%}, "
             f"IV rank {rank}, score {self.score:.0f} [{self.grade}]"
         )
-        return text if self.past is None else f"{text} (past: {self.past})"
+        text = text if self.past is None else f"{text} (past: {self.past})"
+        return text if self.quality is None else f"{text} (quality: {self.quality})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,8 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -31,14 +32,17 @@ from simulator.kernel.dtypes import ACCOUNT, METRICS
 from simulator.kernel.loops import LANES, run_lanes
 from simulator.kernel.state import Lane, allocate_logs
 from simulator.kernel.views import lanes_of, view_of
+from simulator.ran import ran_of, rules_of
 from simulator.setup import check_bars, market_view_of, params_of, room_for, state_of
 from simulator.signals import Signals
+from simulator.trials import tell, trials_of_metrics
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simulator.bars import Bars
     from simulator.risk_limits import RiskLimits
+    from simulator.types import TrialSink
 
 __all__ = ["Lanes", "expand_grid", "run_lanes_over", "sweep"]
 
@@ -57,6 +61,7 @@ def sweep(
     conventions: str | Conventions = "realistic",
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    sink: TrialSink | None = None,
 ) -> pd.DataFrame:
     """Run every parameter set and return one row each: the parameters, then the metrics.
 
@@ -73,6 +78,8 @@ def sweep(
         Threads to use; by default one per processor. The answer does not depend on it.
     progress
         Called with lanes done and lanes in all.
+    sink
+        Whoever counts trials: told of every lane, as `backtest` does.
     """
     import pandas as pd
 
@@ -80,19 +87,24 @@ def sweep(
 
     if isinstance(strategy, (list, tuple)) and grid is None:
         sets: list[dict[str, Any]] = [{"lane": index} for index in range(len(strategy))]
-        signals = list(strategy)
-        for index, part in enumerate(signals):
+        made: list[Any] = list(strategy)
+        for index, part in enumerate(made):
             if not isinstance(part, Signals):
                 raise ConfigError(f"lane {index} is {type(part).__name__}, not Signals", code="CONFIG_SWEEP")
+        signals: list[Signals] = made
     else:
         sets = expand_grid(grid or {})
         make = _maker(strategy)
-        signals = [signals_of(make(parameters), bars) for parameters in sets]
+        made = [make(parameters) for parameters in sets]
+        signals = [signals_of(one, bars) for one in made]
     lanes = run_lanes_over(
         bars, signals, cash=cash, risks=[risk], costs=[Costs.of(costs)],
         conventions=[Conventions.of(conventions)], threads=threads, progress=progress,
     )  # fmt: skip
     table = metrics_from_accumulators(lanes.metrics, lanes.account, bars.sessions_per_year)
+    if sink is not None:
+        rules = rules_of(cash=cash, risk=risk, costs=costs, conventions=conventions)
+        tell(sink, trials_of_metrics([ran_of(one) for one in made], table, bars, rules=rules))
     given: dict[str, Any] = {name: [parameters.get(name) for parameters in sets] for name in _names(sets)}
     if given.keys().isdisjoint(table):
         return pd.DataFrame({**given, **table})
@@ -117,9 +129,16 @@ def run_lanes_over(
     conventions: Sequence[Conventions],
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    begin: int = 0,
+    end: int | None = None,
 ) -> Lanes:
-    """Run lanes; `risks`, `costs` and `conventions` have one value for all lanes, or one per lane."""
+    """Run lanes over rows `begin` to, not including, `end`; by default over all bars.
+
+    `risks`, `costs` and `conventions` have one value for all lanes, or one per lane. Bars before `begin` stay
+    in view of correlations and average true ranges; their signals are passed over.
+    """
     count = len(signals)
+    stop = len(bars) if end is None else end
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
         raise ConfigError(f"threads is {threads!r}; it is a whole number, at least 1", code="CONFIG_THREADS")
     market_view = market_view_of(check_bars(bars))
@@ -153,7 +172,7 @@ def run_lanes_over(
         logs = allocate_logs(0, 0, 0, 0, 0)
         run_lanes(
             view_of(state), view_of(logs), market_view, params, lanes, commands, command_start,
-            metrics, account, first, last, 0, len(bars), LANES,
+            metrics, account, first, last, begin, stop, LANES,
         )  # fmt: skip
 
     if count:
@@ -168,8 +187,9 @@ def _spread(
     workers: int,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    # Without a progress bar each thread gets one share; with one, batches.
-    size = _BATCH if progress or count > 64 * _BATCH else -(-count // workers)
+    # Several shares per thread, since lanes differ in how much they trade; with a progress bar, batches.
+    shares = 4 * workers if workers > 1 else 1
+    size = _BATCH if progress or count > 64 * _BATCH else -(-count // shares)
     parts = [(first, min(first + size, count)) for first in range(0, count, size)]
     if not getattr(run_lanes, "signatures", True):
         # the first lane alone compiles, or loads, the code once for all threads
@@ -234,7 +254,7 @@ def _maker(strategy: Any) -> Callable[[dict[str, Any]], Any]:
             except TypeError as error:
                 name = getattr(strategy, "__name__", "the function")
                 raise StrategyError(f"{name}: {error}", code="STRATEGY_PARAM_UNKNOWN") from None
-            return lambda bars: cast("Signals", strategy(bars, **parameters))
+            return partial(strategy, **parameters)
 
         return bound
     raise ConfigError(

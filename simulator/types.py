@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from simulator.context import Context
     from simulator.results import Result
     from simulator.signals import Signals
+    from simulator.trials import Trial
 
 __all__ = [
     "ActionKind",
@@ -399,6 +400,6 @@ class ResultSink(Protocol):
 class TrialSink(Protocol):
     """Whoever counts trials, so that the best of many is judged as that: `optimize.TrialLedger`."""
 
-    def record(self, trials: Sequence[Any]) -> int:
+    def record(self, trials: Sequence[Trial]) -> int:
         """Store trials, each once however often it is told, and return how many were new."""
         ...

@@ -21,13 +21,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.costs import Costs
 from simulator.errors import ConfigError, DataError, UnknownNameError, did_you_mean, warn
-from simulator.opportunity import Opportunity, ParameterSource, PastPerformance, TrackRecord
+from simulator.opportunity import Opportunity, ParameterSource, PastPerformance, QualitySource, TrackRecord
 from strategies.scanner_settings import ScanSettings
 
 if TYPE_CHECKING:
@@ -68,6 +68,9 @@ class OptionsScanner:
     parameters
         Who has learned settings; they replace defaults, and what is given here goes before both. Learned
         favourites come first among symbols whose own record says nothing.
+    quality
+        Who has a model of trade quality (`optimize.JournalQuality`), shown beside each opportunity; the order
+        does not depend on it.
     blacklist
         Symbols to leave out.
     earnings
@@ -95,6 +98,7 @@ class OptionsScanner:
         target_dte: int | None = None,
         journal: PastPerformance | None = None,
         parameters: ParameterSource | None = None,
+        quality: QualitySource | None = None,
         blacklist: Iterable[str] = (),
         earnings: Earnings | None = None,
         costs: Costs | str | None = None,
@@ -110,6 +114,7 @@ class OptionsScanner:
         self.learned = {name: value for name, value in learned.items() if name in known - set(settings)}
         self.settings = ScanSettings(**{**self.learned, **settings})
         self.journal = journal
+        self.quality = quality
         self.earnings = _earnings(earnings)
         self.costs = Costs.of(costs)
         self.markets = _markets(source)
@@ -190,6 +195,9 @@ class OptionsScanner:
                 tuple(leg.expiry for leg in opp.legs),
             )
         )
+        if self.quality is not None and found:
+            notes.append(self.quality.quality_note("option"))
+            found = [replace(opp, quality=self.quality.quality_of(opp)) for opp in found]
         self._candidates, self._found, self.notes = candidates, found, tuple(dict.fromkeys(notes))
         return list(found)
 

@@ -202,6 +202,9 @@ def check_terms(strategy: ScanStrategy, opp: Opportunity, limits: ScanSettings) 
             "expected_value", opp.expected_value, least,
             f"the expected value {opp.expected_value:+.2f} is below {least:g}",
         )  # fmt: skip
+    least = limits.min_score
+    if least is not None and not opp.score >= least:
+        raise Refusal("score", opp.score, least, f"the score {opp.score:.1f} is below {least:g}")
 
 
 def open_interest(strip: Strip, leg: OptionLeg) -> float:

@@ -23,7 +23,13 @@ WIDTH_TOLERANCE: Final = 0.5
 
 
 def leg_for(
-    rule: LegRule, strip: Strip, legs: Sequence[OptionLeg], *, width: float | None, exact: bool
+    rule: LegRule,
+    strip: Strip,
+    legs: Sequence[OptionLeg],
+    *,
+    width: float | None,
+    exact: bool,
+    deltas: tuple[float, float] = (0.0, 1.0),
 ) -> OptionLeg:
     """Return the listed contract that a rule asks for.
 
@@ -37,6 +43,8 @@ def leg_for(
         Of spreads, in currency; None for strategies without wings.
     exact
         Whether the width was asked for in currency, and must be met by half.
+    deltas
+        Least and most absolute delta of options that are sold by delta, beside those of the rule.
 
     Raises
     ------
@@ -48,7 +56,7 @@ def leg_for(
         return OptionLeg(rule.side, "shares", 0.0, expiry, rule.ratio, strip.spot, strip.spot, math.nan, 1.0)
     rows = np.flatnonzero(strip.kind == (CALL if rule.kind == "call" else PUT))
     if rule.delta is not None:
-        at = _by_delta(rule, strip, rows)
+        at = _by_delta(rule, strip, rows, deltas if rule.side < 0 else (0.0, 1.0))
     elif rule.same is not None:
         at = _at_strike(rule, strip, rows, legs[rule.same].strike)
     else:
@@ -66,9 +74,11 @@ def session_date(day: int) -> dt.date:
     return dt.date(1970, 1, 1) + dt.timedelta(days=day)
 
 
-def _by_delta(rule: LegRule, strip: Strip, rows: Ints) -> int:
+def _by_delta(rule: LegRule, strip: Strip, rows: Ints, limits: tuple[float, float]) -> int:
     assert rule.delta is not None  # noqa: S101 - the caller has looked
     least, target, most = rule.delta
+    least, most = max(least, limits[0]), min(most, limits[1])
+    target = min(max(target, least), most)
     deltas = abs(strip.delta[rows])
     away = abs(deltas - target)
     if not np.isfinite(away).any():

@@ -128,9 +128,9 @@ class _Search:
             if strategy.calendar:
                 back = check_back(back, strip, self.snapshot, self.settings)
             books = tuple(back if rule.back and back is not None else strip for rule in strategy.legs)
-            exact = self.settings.widths is not None
+            exact, deltas = self.settings.widths is not None, self.settings.delta_bounds
             for rule, book in zip(strategy.legs, books, strict=True):
-                legs.append(leg_for(rule, book, legs, width=width, exact=exact))
+                legs.append(leg_for(rule, book, legs, width=width, exact=exact, deltas=deltas))
             key = tuple(leg.strike for leg in legs)
             if seen is not None and key in seen:  # two widths that the same listed strike is nearest to
                 return None

@@ -30,6 +30,7 @@ FILTERS: Final = {
     "buying_power": "a package ties up too much",
     "probability": "the probability of profit is too low",
     "expected_value": "the expected value is too low",
+    "score": "the score is too low",
 }
 """Filters by name, in the order in which they are asked; the first that rejects is logged."""
 
@@ -47,6 +48,9 @@ _RANGES: Final[dict[str, tuple[float, float]]] = {
     "max_spread_share": (0.0, math.inf),
     "min_probability": (0.0, 1.0),
     "min_expected_value": (-math.inf, math.inf),
+    "min_score": (0.0, 100.0),
+    "min_delta": (0.0, 1.0),
+    "max_delta": (0.0, 1.0),
     "max_buying_power": (0.0, math.inf),
     "min_back_days": (1.0, 1500.0),
     "max_back_days": (1.0, 1500.0),
@@ -97,6 +101,10 @@ class ScanSettings:
         Least expected value per package in currency.
     max_buying_power
         Most buying power of one package in currency.
+    min_score
+        Least score, 0 to 100.
+    min_delta, max_delta
+        Least and most absolute delta of options sold by delta, within those of each strategy.
     earnings_buffer_days
         Days after expiry that must be free of earnings too.
     earnings_shift_days
@@ -129,6 +137,9 @@ class ScanSettings:
     min_probability: float = 0.50
     min_expected_value: float | None = None
     max_buying_power: float | None = None
+    min_score: float | None = None
+    min_delta: float | None = None
+    max_delta: float | None = None
     earnings_buffer_days: int = 0
     earnings_shift_days: int = SHIFT_DAYS
     min_track_trades: int = 2
@@ -146,6 +157,9 @@ class ScanSettings:
             raise _wrong(f"unknown_iv_rank is {self.unknown_iv_rank!r}; use 'reject' or 'allow'")
         if not self.dte_bounds[0] <= self.target_dte <= self.dte_bounds[1]:
             raise _wrong(f"target_dte {self.target_dte} is outside min_dte and max_dte, {self.dte_bounds}")
+        low, high = self.delta_bounds
+        if low > high:
+            raise _wrong(f"min_delta {low:g} is above max_delta {high:g}")
         if self.min_back_days > self.max_back_days:
             raise _wrong(f"min_back_days {self.min_back_days} is above max_back_days {self.max_back_days}")
         for name in ("widths", "widths_pct"):
@@ -169,6 +183,14 @@ class ScanSettings:
         low = max(1, self.target_dte - _MONTH_SIDE) if self.min_dte is None else self.min_dte
         high = self.target_dte + _MONTH_SIDE if self.max_dte is None else self.max_dte
         return int(low), int(high)
+
+    @property
+    def delta_bounds(self) -> tuple[float, float]:
+        """Least and most absolute delta of options sold by delta, 0 and 1 where there is no limit."""
+        return (
+            0.0 if self.min_delta is None else float(self.min_delta),
+            1.0 if self.max_delta is None else float(self.max_delta),
+        )
 
     @property
     def chosen(self) -> tuple[ScanStrategy, ...]:

@@ -38,6 +38,9 @@ def opportunities_table(opportunities: Sequence[Opportunity]) -> rich.table.Tabl
     for name in ("credit", "max loss", "buying power", "P(profit)", "EV", "IV rank", "score"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("past")
+    judged = any(opp.quality is not None for opp in opportunities)
+    if judged:
+        table.add_column("quality")
     table.add_column("grade", no_wrap=True)
     for opp in opportunities:
         table.add_row(
@@ -53,6 +56,7 @@ def opportunities_table(opportunities: Sequence[Opportunity]) -> rich.table.Tabl
             "?" if opp.iv_rank is None else f"{opp.iv_rank:.0f}",
             f"{opp.score:.0f}",
             "" if opp.past is None else str(opp.past),
+            *(["" if opp.quality is None else str(opp.quality)] if judged else []),
             opp.grade,
         )
     return table

@@ -171,7 +171,7 @@ def _rows_below(text: str, heading: str) -> list[list[str]]:
 def test_codes_follow_one_pattern() -> None:
     areas = {
         "ALERT", "CLI", "CONFIG", "COST", "DATA", "ENGINE", "EXCHANGE", "FEED", "FETCH", "JOURNAL", "LIVE",
-        "NAME", "OPTIMIZE", "PAPER", "SIGNAL", "STRATEGY", "SURFACE", "VENUE",
+        "NAME", "OPTIMIZE", "PAPER", "SIGNAL", "STRATEGY", "SURFACE", "TUNING", "VENUE",
     }  # fmt: skip
     assert {code.partition("_")[0] for code in codes_in_source()["fixed"]} == areas
 

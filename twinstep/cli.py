@@ -37,9 +37,11 @@ from twinstep.commands import (
     lookahead,
     optimize,
     paper,
+    parameters,
     scan,
     strategies,
     sweep,
+    trials,
 )
 from twinstep.console import EXIT_INPUT, EXIT_INTERRUPTED, EXIT_UNFORESEEN, note, one_line_warnings
 
@@ -84,6 +86,7 @@ app.command("backtest", epilog=backtest.EXAMPLES, rich_help_panel=RUN)(backtest.
 app.command("sweep", epilog=sweep.EXAMPLES, rich_help_panel=RUN)(sweep.sweep)
 app.command("compare", epilog=compare.EXAMPLES, rich_help_panel=RUN)(compare.compare)
 app.add_typer(optimize.app, name="optimize", rich_help_panel=RUN)
+app.command("trials", epilog=trials.EXAMPLES, rich_help_panel=RUN)(trials.trials)
 app.command("lookahead", epilog=lookahead.EXAMPLES, rich_help_panel=LOOK)(lookahead.lookahead)
 app.command("paper", epilog=paper.PAPER_EXAMPLES, rich_help_panel=TRADE)(paper.paper)
 app.command("parity", epilog=paper.PARITY_EXAMPLES, rich_help_panel=TRADE)(paper.parity)
@@ -104,6 +107,7 @@ app.command("scan", epilog=scan.EXAMPLES, rich_help_panel=LOOK)(scan.scan)
 app.command("iv", epilog=iv.EXAMPLES, rich_help_panel=LOOK)(iv.iv)
 app.add_typer(chain.app, name="chain", rich_help_panel=LOOK)
 app.add_typer(journal.app, name="journal", rich_help_panel=REMEMBER)
+app.add_typer(parameters.app, name="parameters", rich_help_panel=REMEMBER)
 app.command("learn", epilog=learn.LEARN_EXAMPLES, rich_help_panel=REMEMBER)(learn.learn)
 app.command("counterfactuals", epilog=counterfactuals.EXAMPLES, rich_help_panel=REMEMBER)(
     counterfactuals.counterfactuals

@@ -7,7 +7,7 @@ Documents have the names of the journal's columns, except that times are times: 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +16,7 @@ from twinstep.console import emit, table
 if TYPE_CHECKING:
     from journal.performance_tracker import TradeRecord
     from journal.records import Fill, Leg, Recommendation, Trade
+    from simulator.opportunity import Quality
 
 __all__ = ["document", "recommendation_table", "show_recommendation", "show_trade", "trade_table"]
 
@@ -54,11 +55,14 @@ def trade_table(trades: Sequence[Trade], title: str) -> None:
     )
 
 
-def recommendation_table(found: Sequence[Recommendation], title: str) -> None:
-    """Write a line per recommendation."""
-    names = ("rec", "status", "symbol", "strategy", "legs", "size", "at", "IV rank", "score", "until")
+def recommendation_table(
+    found: Sequence[Recommendation], title: str, qualities: Mapping[int, Quality]
+) -> None:
+    """Write a line per recommendation, with what a model of trade quality says where it says something."""
+    names = ["rec", "status", "symbol", "strategy", "legs", "size", "at", "IV rank", "score", "until"]
+    judged = any(one.id in qualities for one in found)
     table(
-        names,
+        [*names, *(["quality"] if judged else [])],
         [
             (
                 one.id,
@@ -71,6 +75,7 @@ def recommendation_table(found: Sequence[Recommendation], title: str) -> None:
                 _one(one.iv_rank),
                 _one(one.score),
                 _minute(one.expires_time),
+                *([qualities.get(one.id)] if judged else []),
             )
             for one in found
         ],
@@ -78,7 +83,7 @@ def recommendation_table(found: Sequence[Recommendation], title: str) -> None:
     )
 
 
-def show_recommendation(one: Recommendation) -> None:
+def show_recommendation(one: Recommendation, quality: Quality | None) -> None:
     """Write one recommendation with everything that is known of it."""
     emit(f"recommendation {one.id}: {one.symbol} {one.strategy}, {one.status} ({one.source})")
     _list(
@@ -98,6 +103,7 @@ def show_recommendation(one: Recommendation) -> None:
         ("P(profit)", one.probability),
         ("IV rank", one.iv_rank),
         ("score", one.score),
+        ("quality", quality),
         ("quotes", one.grade),
         ("parameter set", one.parameter_set_id),
     )

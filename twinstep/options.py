@@ -20,8 +20,10 @@ __all__ = [
     "CostsName",
     "End",
     "Force",
+    "Hypothesis",
     "Json",
     "NoRisk",
+    "NoTrials",
     "Param",
     "Set",
     "Source",
@@ -143,6 +145,24 @@ Set = Annotated[
 Json = Annotated[
     bool,
     typer.Option("--json", help="Write one JSON document instead of tables.", rich_help_panel=OUTPUT),
+]
+NoTrials = Annotated[
+    bool,
+    typer.Option(
+        "--no-trials",
+        help="Do not count this run in trials.db beside the journal.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Hypothesis = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="What is searched for: runs under one name are judged together. Without it, the strategy on its "
+        "data.",
+        rich_help_panel=OUTPUT,
+        show_default=False,
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 

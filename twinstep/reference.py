@@ -77,7 +77,8 @@ def _walk(command: Any, path: str) -> Iterator[tuple[str, Any]]:
         yield path, command
         return
     for name, child in children.items():
-        yield from _walk(child, f"{path} {name}")
+        if not child.hidden:  # a former name
+            yield from _walk(child, f"{path} {name}")
 
 
 def _section(path: str, command: Any) -> str:

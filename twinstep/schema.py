@@ -142,7 +142,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journal:
-    """The journal that `twinstep journal`, `learn` and `report` open.
+    """The journal that `twinstep journal`, `learn` and `report` open, and the ledger of trials beside it.
 
     Parameters
     ----------
@@ -150,10 +150,13 @@ class Journal:
         File, or the address of a PostgreSQL database.
     source
         Which trades they log and look at: "live", "paper" or "backtest".
+    trials
+        Whether every backtest, sweep and study is counted in `trials.db` beside the journal.
     """
 
     path: str = "trade_journal.db"
     source: str = "live"
+    trials: bool = True
 
     def __post_init__(self) -> None:
         _one_of("source", self.source, TRADE_SOURCES, code="CONFIG_JOURNAL_SOURCE")

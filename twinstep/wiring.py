@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from simulator.bars.panel import GuardPolicy
     from simulator.conventions import Conventions
     from simulator.results import Result
+    from simulator.types import TrialSink
 
 __all__ = [
     "describe_bars",
@@ -88,6 +89,7 @@ def simulate(
     *,
     conventions: Conventions | None = None,
     approval: Approval | None = None,
+    sink: TrialSink | None = None,
 ) -> Result:
     """Backtest a strategy under the settings, or under other conventions, or with a person in the loop."""
     from simulator import backtest
@@ -101,6 +103,7 @@ def simulate(
             costs=settings.costs,
             conventions=conventions or settings.conventions,
             approval=approval,
+            sink=sink,
         )
 
 

@@ -15,7 +15,7 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from simulator.errors import DataError
-from simulator.opportunity import Opportunity, OptionLeg, Sizing, TrackRecord
+from simulator.opportunity import Opportunity, OptionLeg, Quality, Sizing, TrackRecord
 from simulator.types import SignalStrength, TradingSignal
 
 __all__ = ["COMMANDS", "pack", "unpack"]
@@ -30,7 +30,7 @@ COMMANDS: Final = frozenset(
 """Methods of `TradeJournal` that may be queued."""
 
 _RECORDS: Final = {
-    kind.__name__: kind for kind in (Opportunity, OptionLeg, Sizing, TrackRecord, TradingSignal)
+    kind.__name__: kind for kind in (Opportunity, OptionLeg, Quality, Sizing, TrackRecord, TradingSignal)
 }
 _TUPLES: Final = frozenset({"legs", "break_evens", "notes", "reasons"})
 

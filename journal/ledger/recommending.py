@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -230,6 +231,8 @@ def _option_values(opp: Opportunity, sizing: Sizing | None) -> dict[str, Any]:
         details["past"] = {
             "trades": past.trades, "win_rate": past.win_rate, "average_pnl": past.average_pnl
         }  # fmt: skip
+    if opp.quality is not None:
+        details["quality"] = asdict(opp.quality)
     return values | {"details": as_json("details", details)}
 
 

@@ -3,13 +3,16 @@
 A batch goes through the parts of the history one after another: all its sets on the first part, what the
 pruner leaves on the next, the survivors on the whole. What a strategy refuses (a fast average slower than the
 slow one) and what has no figure (it never traded) has been tried: it counts as a trial, as pruned.
+
+Any number of processes may run the loop on one stored study, and any of them may die or lose its connection;
+`slots` and `storage` say why every trial is finished once all the same.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,22 +22,26 @@ import pandas as pd
 from optimize.evaluate import Evaluator
 from optimize.objectives import Objective, constraints_of
 from optimize.studies._optuna import the_optuna
-from optimize.studies.samplers import make_sampler
+from optimize.studies.samplers import make_pruner, make_sampler
+from optimize.studies.slots import RETRY, Slots
 from optimize.studies.space import distributions, values_of
-from optimize.studies.storage import heartbeats, owner, release, rescue
-from simulator.errors import EngineError
+from optimize.studies.storage import drop, heartbeats, owner, release, rescue, tidy
+from simulator.errors import EngineError, JournalError
 from strategies.space import Space
 
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna.distributions import BaseDistribution
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
     from optuna.trial import Trial
 
 __all__ = ["Plan", "Timing", "run_trials"]
 
-_POLL_SECONDS: Final = 1.0
+_POLL_SECONDS: Final = 0.25
 """How often a process without work looks whether others have finished theirs."""
+PATIENCE_SECONDS: Final = 90.0
+"""How long a storage that does not answer is waited for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +57,10 @@ class Plan:
     prune_at: tuple[float, ...]
     batch: int
     seed: int
-    worker: int
     first: int
     last: int
+    sets: tuple[dict[str, Any], ...] = ()
+    """What the sampler "grid" runs through."""
 
 
 @dataclass
@@ -96,6 +104,23 @@ class _Asked:
     why_not: str = ""
 
 
+@dataclass
+class _Loop:
+    """What a process keeps from batch to batch."""
+
+    study: Study
+    evaluator: Evaluator
+    plan: Plan
+    timing: Timing
+    scored: Callable[[list[dict[str, Any]], list[dict[str, Any]]], None] | None
+    spaces: dict[str, BaseDistribution]
+    slots: Slots = field(default_factory=Slots)
+    seen: dict[int, float] | None = None
+    orphans: list[int] = field(default_factory=list)
+    """Trials to give back, which could not be while the storage did not answer."""
+    stored: bool = False
+
+
 def run_trials(
     study: Study,
     evaluator: Evaluator,
@@ -112,69 +137,133 @@ def run_trials(
         Called after each batch with the trials finished so far.
     scored
         Called with the parameter sets and metrics of each batch that ran over the whole window.
+
+    Raises
+    ------
+    EngineError
+        OPTIMIZE_STUDY_GONE: the study was deleted while it ran.
+    JournalError
+        OPTIMIZE_STORAGE_LOST: the storage did not answer for `PATIENCE_SECONDS`.
     """
+    optuna = the_optuna()
     timing = Timing()
+    loop = _Loop(study, evaluator, plan, timing, scored, distributions(plan.space))
+    loop.stored = not isinstance(study._storage, optuna.storages.InMemoryStorage)
+    engine = getattr(getattr(study._storage, "_backend", None), "engine", None)
+    if engine is not None and engine.dialect.name != "sqlite":
+        loop.seen = {}
+    study.sampler = make_sampler(
+        plan.sampler, seed=plan.seed, spaces=loop.spaces, slots=loop.slots, sets=plan.sets
+    )
+    study.pruner = make_pruner(plan.pruner)
+    silent_since: float | None = None
     with timing.of("total"):
-        try:
-            while True:
-                rescue(study)
-                finished, running = _counts(study)
-                if told is not None:
-                    told(finished)
-                room = plan.trials - finished - running
-                if finished >= plan.trials:
+        while True:
+            try:
+                if _step(loop, told):
                     return timing
-                if room <= 0:
-                    # others still run theirs; if they die, theirs come back
-                    with timing.of("waiting"):
-                        time.sleep(_POLL_SECONDS)
-                    continue
-                # to the next multiple of the batch: an interrupted study falls into step again
-                size = min(room, plan.batch - finished % plan.batch)
-                _batch(study, evaluator, plan, size, finished + running, timing, scored)
-        except KeyError as error:
-            if not _exists(study):
-                raise EngineError(
-                    f"the study {study.study_name!r} was deleted from its storage while it ran; what had "
-                    "been tried is lost, and nothing more is written",
-                    code="OPTIMIZE_STUDY_GONE",
-                ) from error
-            raise
+                silent_since = None
+            except optuna.exceptions.StorageInternalError as error:
+                # a server that restarts, a network that is away: what this process had is given back later
+                silent_since = silent_since or time.monotonic()
+                if time.monotonic() - silent_since > PATIENCE_SECONDS:
+                    raise JournalError(
+                        f"the storage of the study {study.study_name!r} has not answered for "
+                        f"{PATIENCE_SECONDS:g} s ({' '.join(str(error.__cause__ or error).split())[:200]}); "
+                        "what was finished is kept. Run the same command again when it is back",
+                        code="OPTIMIZE_STORAGE_LOST",
+                    ) from error
+                with timing.of("waiting"):
+                    time.sleep(_POLL_SECONDS)
+            except KeyError as error:
+                if not _exists(study):
+                    raise EngineError(
+                        f"the study {study.study_name!r} was deleted from its storage while it ran; what had "
+                        "been tried is lost, and nothing more is written",
+                        code="OPTIMIZE_STUDY_GONE",
+                    ) from error
+                raise
 
 
-def _batch(
-    study: Study,
-    evaluator: Evaluator,
-    plan: Plan,
-    size: int,
-    behind: int,
-    timing: Timing,
-    scored: Callable[[list[dict[str, Any]], list[dict[str, Any]]], None] | None,
-) -> None:
+def _step(loop: _Loop, told: Callable[[int], None] | None) -> bool:
+    """Run a batch, or wait for others; True when the study is finished."""
+    study, plan = loop.study, loop.plan
+    if loop.orphans:
+        release(study, loop.orphans)
+        loop.orphans.clear()
+    rescue(study, loop.seen)
+    stock = loop.slots.stock(study, plan.trials)
+    if stock.lost or stock.needless:
+        tidy(study, stock)
+    if told is not None:
+        told(stock.finished)
+    if stock.finished >= plan.trials:
+        return True
+    # to the next multiple of the batch: an interrupted study falls into step again
+    room = min(plan.trials - stock.finished - stock.running, plan.batch - stock.finished % plan.batch)
+    if room <= 0 or not _batch(loop, room):
+        # others still run theirs; if they die, theirs come back
+        with loop.timing.of("waiting"):
+            time.sleep(_POLL_SECONDS)
+    return False
+
+
+def _batch(loop: _Loop, size: int) -> bool:
+    """Ask for trials, run them and tell what came of it; False where others had them all."""
+    study, timing = loop.study, loop.timing
     asked: list[_Asked] = []
+    ids: list[int] = []
     try:
         with timing.of("sampler"):
-            study.sampler = make_sampler(plan.sampler, seed=plan.seed, behind=behind, worker=plan.worker)
-            spaces, mine = distributions(plan.space), owner()
-            persistent = not isinstance(study._storage, the_optuna().storages.InMemoryStorage)
             for _ in range(size):
-                trial = study.ask(spaces)
-                asked.append(_Asked(trial, values_of(plan.space, trial.params)))
-                if persistent:
-                    trial.set_user_attr("owner", mine)
+                trial = _ask(loop, ids)
+                if trial is not None:
+                    asked.append(_Asked(trial, values_of(loop.plan.space, trial.params)))
         with heartbeats(study._storage, [one.trial._trial_id for one in asked]):
-            _score(asked, evaluator, plan, timing)
-            if scored is not None:
+            _score(asked, loop.evaluator, loop.plan, timing)
+            if loop.scored is not None:
                 whole = [one for one in asked if one.metrics]
-                scored([one.parameters for one in whole], [one.metrics for one in whole])
+                loop.scored([one.parameters for one in whole], [one.metrics for one in whole])
             with timing.of("sampler"):
                 for one in asked:
                     _tell(study, one)
-        timing.batches += 1
+        timing.batches += bool(asked)
+        return bool(asked)
     except BaseException:
-        # a fault or an interrupt: what was proposed goes back, for the next run of the study
-        release(study, [one.trial._trial_id for one in asked])
+        # a fault or an interrupt: what was proposed goes back, now or when the storage answers again
+        loop.orphans.extend(ids)
+        with suppress(the_optuna().exceptions.StorageInternalError):
+            release(study, loop.orphans)
+            loop.orphans.clear()
         raise
+
+
+def _ask(loop: _Loop, ids: list[int]) -> Trial | None:
+    """Ask for one trial and sign it; None for one that another process has or needs no longer.
+
+    `ids` gets it before it is signed, so that it is given back whatever happens.
+    """
+    optuna = the_optuna()
+    study, plan = loop.study, loop.plan
+    trial: Trial = study.ask(loop.spaces)
+    ids.append(trial._trial_id)
+    if not loop.stored:
+        return trial
+    # attributes of a trial as it was created: no question to the storage
+    retried = RETRY in trial._cached_frozen_trial.user_attrs
+    if loop.slots.of(study, trial.number) >= plan.trials:
+        drop(study, trial._trial_id, "the study has its trials")
+    elif retried and loop.slots.taken(study, trial.number):
+        drop(study, trial._trial_id, "another trial has its slot")
+    else:
+        try:
+            trial.set_user_attr("owner", owner())
+        except optuna.exceptions.UpdateFinishedTrialError:
+            pass  # taken for dead before it was signed
+        else:
+            return trial
+    ids.pop()
+    return None
 
 
 def _score(asked: Sequence[_Asked], evaluator: Evaluator, plan: Plan, timing: Timing) -> None:
@@ -192,11 +281,10 @@ def _score(asked: Sequence[_Asked], evaluator: Evaluator, plan: Plan, timing: Ti
         figures = plan.objectives[0].of(table)
         with timing.of("sampler"):
             # all report before any is judged: the order inside a batch does not matter
-            for one, figure in zip(alive, figures.tolist(), strict=True):
-                if not np.isnan(figure):
-                    one.trial.report(figure, step)
+            judged = zip(alive, figures.tolist(), strict=True)
+            told = [(one, figure) for one, figure in judged if _report(one, figure, step)]
             kept = []
-            for one, figure in zip(alive, figures.tolist(), strict=True):
+            for one, figure in told:
                 # without a figure, as before the first trade, there is nothing to judge by
                 if not np.isnan(figure) and one.trial.should_prune():
                     one.why_not = f"pruned after {(last - plan.first):,} bars"
@@ -217,6 +305,16 @@ def _score(asked: Sequence[_Asked], evaluator: Evaluator, plan: Plan, timing: Ti
         ]
         if lacking:
             one.why_not = f"no {lacking[0]}: {_reason(rows[index])}"
+
+
+def _report(one: _Asked, figure: float, step: int) -> bool:
+    """Tell the figure on a part of the history; False for a trial that was taken away."""
+    try:
+        if not np.isnan(figure):
+            one.trial.report(figure, step)
+    except the_optuna().exceptions.UpdateFinishedTrialError:
+        return False
+    return True
 
 
 def _run(
@@ -260,14 +358,6 @@ def _parts(plan: Plan) -> list[int]:
 
 def _reason(metrics: dict[str, Any]) -> str:
     return "it never traded" if not metrics.get("trades") else "nothing varied, or it is not defined"
-
-
-def _counts(study: Study) -> tuple[int, int]:
-    """Finished and running trials; failed ones are not counted, queued ones are still to come."""
-    states = the_optuna().trial.TrialState
-    trials = study.get_trials(deepcopy=False)
-    finished = sum(1 for trial in trials if trial.state in (states.COMPLETE, states.PRUNED))
-    return finished, sum(1 for trial in trials if trial.state == states.RUNNING)
 
 
 def _exists(study: Study) -> bool:

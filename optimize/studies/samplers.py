@@ -1,19 +1,22 @@
 """Samplers and pruners by name, and how many trials they propose at a time.
 
-A sampler is made anew for every batch, with a seed from the study's seed, the worker and the trials behind
-it. So a study that is interrupted between batches and resumed proposes what it would have proposed.
+Each trial is drawn by a sampler made for it, with a seed from the study's seed and the trial's slot
+(`slots`). So a study that is interrupted, or shared by processes, proposes what it would have proposed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from optimize.studies._optuna import the_optuna
+from optimize.studies.slots import Slots
 from simulator.errors import ConfigError, MissingExtraError, UnknownNameError, did_you_mean
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
 
@@ -90,31 +93,52 @@ def batch_size(sampler: str | BaseSampler, given: int | None, *, stored: bool = 
     return 10
 
 
-def make_sampler(sampler: str | BaseSampler, *, seed: int, behind: int, worker: int) -> BaseSampler:
-    """Return a sampler for the batch after `behind` trials."""
+def make_sampler(
+    sampler: str | BaseSampler,
+    *,
+    seed: int,
+    spaces: Mapping[str, BaseDistribution],
+    slots: Slots | None = None,
+    sets: Sequence[Mapping[str, Any]] = (),
+) -> BaseSampler:
+    """Return the sampler of a study: each trial is drawn by the study's seed and its slot.
+
+    Parameters
+    ----------
+    spaces
+        What every trial draws from.
+    slots
+        Of the study; new ones by default.
+    sets
+        What "grid" runs through.
+    """
     if not isinstance(sampler, str):
         return sampler
+    from optimize.studies._slotted import Listed, QuasiRandom, SlotSampler
+
+    if sampler == "grid":
+        return SlotSampler(Listed(sets).at, slots or Slots())
+    if sampler == "qmc":
+        return SlotSampler(QuasiRandom(seed, spaces).at, slots or Slots())
+    return SlotSampler(lambda slot: _fresh(sampler, seed, slot), slots or Slots())
+
+
+def _fresh(sampler: str, seed: int, slot: int) -> BaseSampler:
     kinds: Any = the_optuna().samplers
-    fresh = int(np.random.SeedSequence([seed, worker, behind]).generate_state(1)[0])
+    own = int(np.random.SeedSequence([seed, slot]).generate_state(1)[0])
     found: BaseSampler
     if sampler == "tpe":
-        found = kinds.TPESampler(seed=fresh)
-    elif sampler == "qmc":
-        # one sequence for the whole study: its place is kept with the study
-        found = kinds.QMCSampler(
-            scramble=True, seed=seed, warn_asynchronous_seeding=False, warn_independent_sampling=False
-        )
+        found = kinds.TPESampler(seed=own)
     elif sampler == "gp":
-        found = kinds.GPSampler(seed=fresh, deterministic_objective=True)
+        found = kinds.GPSampler(seed=own, deterministic_objective=True)
     elif sampler == "cmaes":
-        found = kinds.CmaEsSampler(seed=fresh, warn_independent_sampling=False)
+        found = kinds.CmaEsSampler(seed=own, warn_independent_sampling=False)
     elif sampler == "nsga2":
-        found = kinds.NSGAIISampler(seed=fresh, population_size=_POPULATION)
+        found = kinds.NSGAIISampler(seed=own, population_size=_POPULATION)
     elif sampler == "nsga3":
-        found = kinds.NSGAIIISampler(seed=fresh, population_size=_POPULATION)
+        found = kinds.NSGAIIISampler(seed=own, population_size=_POPULATION)
     else:
-        # a grid's sets are queued beforehand
-        found = kinds.RandomSampler(seed=fresh)
+        found = kinds.RandomSampler(seed=own)
     return found
 
 

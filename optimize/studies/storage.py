@@ -1,20 +1,21 @@
 """Where a study lives, and what becomes of trials whose process died.
 
 Without storage a study lives in memory. A path is an SQLite file, by custom `studies.db` beside the journal
-(not the ledger's `trials.db` nor the journal itself: Optuna's tables would get in their way); a URL is any
-database that SQLAlchemy reaches. Every trial that runs has an owner and a heartbeat. A trial whose
-owner is dead (a process of this machine that is gone, or a heartbeat older than `GRACE_SECONDS`) is failed,
-and its parameters are queued once for whoever asks next. Failing is one atomic change of state, so that of
-two processes only one queues them; a process that comes back late finds its trial failed, and its result is
+(not the ledger's `trials.db` nor the journal itself: Optuna's tables would get in their way); for several
+machines it is the address of a PostgreSQL server. Every trial that runs has an owner and a heartbeat. A trial
+whose owner is dead (a process of this machine that is gone, or a heartbeat older than `GRACE_SECONDS`) is
+failed, and its slot (`slots`) is queued for whoever asks next. Failing is one atomic change of state, so that
+of two processes only one queues it; a process that comes back late finds its trial failed, and its result is
 dropped. So nothing is lost, and nothing counts twice.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -22,14 +23,26 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Final
 
 from optimize.studies._optuna import quiet, the_optuna
-from simulator.errors import ConfigError, JournalError
+from optimize.studies.slots import RETRY, Stock
+from simulator.errors import ConfigError, JournalError, MissingExtraError
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-__all__ = ["GRACE_SECONDS", "HEARTBEAT_SECONDS", "heartbeats", "open_storage", "owner", "release", "rescue"]
+__all__ = [
+    "GRACE_SECONDS",
+    "HEARTBEAT_SECONDS",
+    "drop",
+    "heartbeats",
+    "on_server",
+    "open_storage",
+    "owner",
+    "release",
+    "rescue",
+    "tidy",
+]
 
 HEARTBEAT_SECONDS: Final = 10
 GRACE_SECONDS: Final = 60
@@ -41,6 +54,12 @@ _SQLITE: Final = "sqlite:///"
 _HEADER_BYTES: Final = 100
 _APPLICATION_ID: Final = slice(68, 72)
 _CREATE_PAUSES: Final = (0.1, 0.3, 1.0)
+_POSTGRES: Final = ("postgresql", "postgres", "postgresql+psycopg")
+# Seconds after which a server that does not answer is given up, also when its machine vanished silently.
+_SERVER: Final = {
+    "connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}  # fmt: skip
 
 
 def open_storage(given: str | Path | BaseStorage | None) -> BaseStorage:
@@ -50,6 +69,8 @@ def open_storage(given: str | Path | BaseStorage | None) -> BaseStorage:
     ------
     JournalError
         OPTIMIZE_STORAGE: it cannot be opened, with the reason.
+    MissingExtraError
+        OPTIMIZE_EXTRA_CLUSTER: a PostgreSQL address without psycopg.
     """
     storages = the_optuna().storages
     if given is None:
@@ -60,10 +81,15 @@ def open_storage(given: str | Path | BaseStorage | None) -> BaseStorage:
     if not text:
         raise ConfigError("storage is empty; give a path or a URL", code="OPTIMIZE_STORAGE")
     local = "://" not in text
-    url = f"sqlite:///{Path(text).expanduser().resolve()}" if local else text
+    url = f"sqlite:///{Path(text).expanduser().resolve()}" if local else _address(text)
     if url.startswith(_SQLITE):
         _refuse_others(Path(url.removeprefix(_SQLITE)))
-    arguments = {"connect_args": {"timeout": _SQLITE_WAIT_SECONDS}} if url.startswith("sqlite") else {}
+    arguments: dict[str, Any] = {}
+    if url.startswith("sqlite"):
+        arguments = {"connect_args": {"timeout": _SQLITE_WAIT_SECONDS}}
+    elif on_server(url):
+        # a connection that broke while nothing ran is replaced without a word
+        arguments = {"connect_args": _SERVER, "pool_pre_ping": True}
 
     def connect() -> Any:
         return storages.RDBStorage(
@@ -89,27 +115,37 @@ def open_storage(given: str | Path | BaseStorage | None) -> BaseStorage:
     return storage  # type: ignore[no-any-return]
 
 
+def on_server(storage: object) -> bool:
+    """Whether a storage is the address of a database that other machines reach too."""
+    return isinstance(storage, str) and storage.partition("://")[0] in _POSTGRES
+
+
 def owner() -> str:
     """Return who runs a trial: host, process and when that process began, as "host:pid:start"."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_began(os.getpid())}"
+    return f"{_host()}:{os.getpid()}:{_began(os.getpid())}"
 
 
-def rescue(study: Study) -> int:
-    """Fail the trials whose process died, queue their parameters again, and return how many."""
+def rescue(study: Study, seen: MutableMapping[int, float] | None = None) -> int:
+    """Fail the trials whose process died, queue their slots again, and return how many.
+
+    Parameters
+    ----------
+    seen
+        Since when this process knows trials without owner, by id, kept from call to call: what was killed
+        between asking and signing. Clocks of different machines cannot be compared. Without it their age by
+        the clock decides.
+    """
     optuna = the_optuna()
     running = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
     if not running:
         return 0
-    now = datetime.now()  # noqa: DTZ005  # Optuna stores naive local times
     dead = []
     for trial in running:
         who = trial.user_attrs.get("owner")
-        if who is None:
-            # killed between asking and signing
-            age = (now - trial.datetime_start).total_seconds() if trial.datetime_start else 0.0
-            if age > GRACE_SECONDS:
+        if who is not None:
+            if _gone(str(who)):
                 dead.append(trial)
-        elif _gone(str(who)):
+        elif _silent_seconds(trial, seen) > GRACE_SECONDS:
             dead.append(trial)
     count = release(study, [trial._trial_id for trial in dead])
     with quiet():
@@ -118,19 +154,31 @@ def rescue(study: Study) -> int:
 
 
 def release(study: Study, trial_ids: Iterable[int]) -> int:
-    """Fail trials that are not finished and queue their parameters again; returns how many it was."""
-    optuna = the_optuna()
-    storage = study._storage
+    """Fail trials that are not finished and queue their slots again; returns how many it was."""
     count = 0
     for trial_id in trial_ids:
-        try:
-            mine = storage.set_trial_state_values(trial_id, state=optuna.trial.TrialState.FAIL)
-        except (optuna.exceptions.UpdateFinishedTrialError, KeyError):
-            continue  # another process was first, or the study is gone
-        if mine:
-            _queue_again(study, storage.get_trial(trial_id))
+        if _fail(study, trial_id):
+            _queue_again(study, study._storage.get_trial(trial_id))
             count += 1
     return count
+
+
+def drop(study: Study, trial_id: int, why: str) -> None:
+    """Fail a trial that is not needed; nothing is queued in its place."""
+    optuna = the_optuna()
+    try:
+        study._storage.set_trial_user_attr(trial_id, "dropped", why)
+    except (optuna.exceptions.UpdateFinishedTrialError, KeyError):
+        return
+    _fail(study, trial_id)
+
+
+def tidy(study: Study, stock: Stock) -> None:
+    """Queue the slots that nobody has any more, and drop what waits in vain."""
+    for trial_id in stock.needless:
+        drop(study, trial_id, "nobody waits for it")
+    for trial in stock.lost:
+        _queue_again(study, trial)
 
 
 @contextmanager
@@ -149,7 +197,7 @@ def heartbeats(storage: BaseStorage, trial_ids: Sequence[int]) -> Iterator[None]
             try:
                 storage.record_heartbeat(trial_id)
             except (optuna.exceptions.OptunaError, KeyError):
-                return  # the study itself will run into it
+                return  # the study itself will run into it, or the server comes back until the next
 
     def keep() -> None:
         while not done.wait(HEARTBEAT_SECONDS):
@@ -206,16 +254,48 @@ def _write_ahead(engine: Any) -> None:
     engine.dispose()
 
 
+def _fail(study: Study, trial_id: int) -> bool:
+    """Fail a trial; False where another process was first, or the study is gone."""
+    optuna = the_optuna()
+    try:
+        return bool(study._storage.set_trial_state_values(trial_id, state=optuna.trial.TrialState.FAIL))
+    except (optuna.exceptions.UpdateFinishedTrialError, KeyError):
+        return False
+
+
 def _queue_again(study: Study, trial: FrozenTrial) -> None:
-    if trial.params:
-        study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number})
+    # who signed has drawn all parameters; else they are drawn again, by the same slot
+    drawn = trial.params if "owner" in trial.user_attrs else {}
+    study.enqueue_trial(drawn, user_attrs={RETRY: trial.number})
+
+
+def _silent_seconds(trial: FrozenTrial, seen: MutableMapping[int, float] | None) -> float:
+    """Return for how long a trial has had no owner."""
+    if seen is not None:
+        return time.monotonic() - seen.setdefault(trial._trial_id, time.monotonic())
+    now = datetime.now()  # noqa: DTZ005 - Optuna stores naive local times
+    return (now - trial.datetime_start).total_seconds() if trial.datetime_start else 0.0
+
+
+def _address(text: str) -> str:
+    """Return the URL with the driver that this project uses; psycopg 3 for PostgreSQL."""
+    if not on_server(text):
+        return text
+    from importlib.util import find_spec
+
+    if find_spec("psycopg") is None:
+        raise MissingExtraError(
+            "a study on PostgreSQL needs psycopg 3; install it with: pip install 'twinstep[cluster]'",
+            code="OPTIMIZE_EXTRA_CLUSTER",
+        )
+    return "postgresql+psycopg://" + text.partition("://")[2]
 
 
 def _gone(who: str) -> bool:
     """Whether an owner is a process of this machine that has ended."""
     host, _, process = who.rpartition(":")[0].rpartition(":")
     began = who.rpartition(":")[2]
-    if host != socket.gethostname() or not process.isdigit():
+    if host != _host() or not process.isdigit():
         return False
     pid = int(process)
     try:
@@ -226,6 +306,20 @@ def _gone(who: str) -> bool:
         return False
     # a process of that number lives, but is it the same?
     return began != "0" and _began(pid) != began
+
+
+@functools.cache
+def _host() -> str:
+    """Return what tells the processes of this machine: its name, its start, and its space of process numbers.
+
+    Containers may share name and start, machines the name, and each counts its processes by itself.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        space = os.readlink("/proc/self/ns/pid").strip("pid:[]")
+    except OSError:
+        return socket.gethostname()
+    return f"{socket.gethostname()}/{boot[:8]}/{space}"
 
 
 def _began(pid: int) -> str:

@@ -11,6 +11,7 @@ import functools
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -18,7 +19,7 @@ import pandas as pd
 
 from optimize.evaluate import Evaluator
 from optimize.objectives import Objective
-from optimize.sharpe import deflated_sharpe, expected_max_sharpe, sharpe_sample
+from optimize.statistics.sharpe import deflated_sharpe, expected_max_sharpe, sharpe_sample
 from optimize.studies._optuna import quiet, the_optuna
 from optimize.studies.run import Timing
 from optimize.studies.space import values_of
@@ -187,6 +188,12 @@ class StrategyStudy:
             return None
         row = front.iloc[int(front["sharpe"].to_numpy(np.float64).argmax())]
         return {name: _plain(row[name]) for name in self.space}
+
+    def report(self, path: str | Path, *, title: str | None = None) -> Path:
+        """Write the study as one HTML file and return its path; see `optimize.report`."""
+        from optimize.report import write_report
+
+        return write_report(self, path, title=title)
 
     def sentence(self) -> str:
         """Return in words what the best figure is worth."""

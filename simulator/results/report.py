@@ -7,20 +7,17 @@ everything, the script sets text and never HTML, and a content security policy a
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import hashlib
 import math
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from simulator.results.export import output_error
 from simulator.results.interval import NO_BOUND
 from simulator.results.metrics import METRIC_DEFINITIONS, format_metric
+from simulator.results.onepage import render_page, write_page
 from simulator.results.packages import BUCKETS
 from simulator.results.pagedata import histogram_of, page_data
 from simulator.results.summary import head_of
@@ -87,34 +84,20 @@ _FULL_HEAT: Final = 0.10
 
 def write_report(result: Result, path: Path, *, title: str | None = None) -> Path:
     """Write the report, making its folder, and return the path; see `Result.report`."""
-    text = render_report(result, title=title)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise output_error(path, error) from error
-    return path
+    return write_page(render_report(result, title=title), path)
 
 
 def render_report(result: Result, *, title: str | None = None) -> str:
     """Return the report as HTML."""
-    from jinja2 import Environment, StrictUndefined
-
-    folder = files("simulator.results")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(folder.joinpath("report.html.j2").read_text(encoding="utf-8"))
-    script = folder.joinpath("report.js").read_text(encoding="utf-8")
     head = head_of(result)
-    return template.render(
+    return render_page(
+        "simulator.results",
+        "report.html.j2",
+        scripts=["report.js"],
         title=title or head["strategies"] or "Backtest",
         head=head,
         origin=result.raw.bars.origin,
         option_grade=result.option_grade,
-        style=folder.joinpath("report.css").read_text(encoding="utf-8"),
-        script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         data=page_data(result),
         greeks=_greeks(result),
         tiles=[_metric(result, name) for name in TILES],

@@ -9,7 +9,12 @@ from arch.bootstrap import optimal_block_length as of_arch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimize.bootstrap import block_indices, bootstrap_bars, bootstrap_returns, optimal_block_length
+from optimize.statistics.bootstrap import (
+    block_indices,
+    bootstrap_bars,
+    bootstrap_returns,
+    optimal_block_length,
+)
 from simulator import Bars, load_bars
 from simulator.bars.arrays import DAY
 from simulator.errors import ConfigError

@@ -18,8 +18,8 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from optimize.ledger import TrialLedger
-from optimize.returns import effective_trials
-from optimize.sharpe import deflated_sharpe
+from optimize.statistics.returns import effective_trials
+from optimize.statistics.sharpe import deflated_sharpe
 from optimize.trials import Trial
 from simulator.errors import ConfigError, JournalError
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimize.null import random_entries, random_entry_null
+from optimize.statistics.null import random_entries, random_entry_null
 from simulator import Bars, Signals, load_bars
 from simulator.errors import ConfigError
 from strategies import SmaCross

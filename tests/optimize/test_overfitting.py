@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from optimize.overfitting import probability_of_backtest_overfitting
-from optimize.superiority import reality_check, spa
+from optimize.statistics.overfitting import probability_of_backtest_overfitting
+from optimize.statistics.superiority import reality_check, spa
 from simulator.errors import ConfigError
 
 Floats = npt.NDArray[np.float64]

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from optimize.deflation import deflate
-from optimize.returns import effective_trials
-from optimize.sharpe import (
+from optimize.statistics.deflation import deflate
+from optimize.statistics.returns import effective_trials
+from optimize.statistics.sharpe import (
     deflated_sharpe,
     expected_max_sharpe,
     min_backtest_length,

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from optimize.evaluate import evaluate
-from optimize.sharpe import deflated_sharpe, sharpe_sample
+from optimize.statistics.sharpe import deflated_sharpe, sharpe_sample
 from optimize.strategy import StrategyStudy, tune_strategy
 from simulator import Bars, Signals, backtest, load_bars
 from simulator.errors import EngineError, JournalError, TwinstepError

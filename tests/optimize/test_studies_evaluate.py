@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimize.evaluate import Evaluator, Rules, evaluate
-from optimize.sharing import SignalCache
+from optimize.evaluating.sharing import SignalCache
 from simulator import Bars, Signals, backtest, load_bars, sweep
 from simulator.errors import ConfigError, StrategyError
 from simulator.options import OptionMarket

@@ -99,14 +99,13 @@ def slowly(*given):
     time.sleep(slow)
 run._score = slowly
 tune_strategy(load_bars("synthetic:1x200?seed=3"), strategy_class("donchian-breakout")(), sampler="random",
-              trials=int(sys.argv[3]), storage=sys.argv[1], study="mine", batch=5, progress=False,
-              worker=int(sys.argv[4]))
+              trials=int(sys.argv[3]), storage=sys.argv[1], study="mine", batch=5, progress=False)
 """
 
 
-def child(storage: Path, slow: float, trials: int, worker: int = 0) -> subprocess.Popen[str]:
+def child(storage: Path, slow: float, trials: int) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(storage), str(slow), str(trials), str(worker)],
+        [sys.executable, "-c", CHILD, str(storage), str(slow), str(trials)],
         cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
 
@@ -139,8 +138,8 @@ def test_a_killed_process_loses_nothing_and_nothing_counts_twice(bars: Bars, tmp
 @pytest.mark.slow
 def test_two_processes_share_a_study_and_one_may_die(bars: Bars, tmp_path: Path) -> None:
     storage = tmp_path / "trials.db"
-    first = child(storage, 0.3, 30, 1)
-    second = child(storage, 30.0, 30, 2)
+    first = child(storage, 0.3, 30)
+    second = child(storage, 30.0, 30)
     assert second.stdout is not None
     assert second.stdout.readline() == "scored\n"
     second.kill()

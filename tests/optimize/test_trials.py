@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimize.sharpe import sharpe_sample
+from optimize.statistics.sharpe import sharpe_sample
 from optimize.trials import Trial, hypothesis_of, trial_of_result, trials_of_table
 from simulator import backtest, load_bars, sweep
 from simulator.errors import ConfigError

@@ -235,7 +235,32 @@ REJECTED: dict[str, tuple[pd.DataFrame | None, dict[str, Any], tuple[float, floa
     "buying_power": (None, {"max_buying_power": 391.0}, (392.0, 391.0)),
     "probability": (None, {"min_probability": 0.9}, (1 - below(93.92), 0.9)),
     "expected_value": (None, {"min_expected_value": 5.0}, (0.0, 5.0)),
+    "score": (None, {"min_score": 90.0}, (24.0 + 30.0 * (1 - below(93.92)) + 20.0 + 10.0 * 2 / 3, 90.0)),
 }
+
+
+def test_bounds_on_delta_narrow_those_of_each_strategy() -> None:
+    # the put at 95 has 0.274, that at 90 0.118; the strategy sells from 0.20 to 0.40
+    assert only(strategies="short-put", max_delta=0.28).strikes == (95.0,)
+    refused = scanner(strategies=("short-put",), max_delta=0.25)
+    assert refused.scan_for_opportunities() == []
+    row = refused.candidates.iloc[0]
+    assert (row["filter"], row["limit"]) == ("delta", 0.25)
+    assert row["measure"] == pytest.approx(0.274, abs=0.003)
+    assert scanner(strategies=("short-put",), min_delta=0.30).scan_for_opportunities() == []
+    # what is bought as a wing is no option sold by delta
+    assert only(strategies="short-put-spread", min_delta=0.20).strikes == (90.0, 95.0)
+
+
+def test_the_target_moves_to_the_bound_on_delta() -> None:
+    # puts at 100 and 95 lie within 0.25 to 0.50, with 0.48 and 0.27; the target of 0.30 moves up to 0.45
+    wide = ScanStrategy(
+        name="wide-put", legs=(LegRule(side=-1, kind="put", delta=(0.25, 0.30, 0.50)),), naked=True
+    )
+    assert only(strategies=[wide]).strikes == (95.0,)
+    assert only(strategies=[wide], min_delta=0.45).strikes == (100.0,)
+    with pytest.raises(ConfigError, match=r"min_delta 0\.5 is above max_delta 0\.3"):
+        ScanSettings(min_delta=0.5, max_delta=0.3)
 
 
 def test_every_filter_has_an_example() -> None:

@@ -8,29 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from simulator.errors import ConfigError
+from twinstep.bundles import Account, Market, bundled, settings_of
 from twinstep.console import emit, emit_json, note, working
 from twinstep.journals import StoreIn, check_journal, store_result, stored_words
-from twinstep.option_market import Iv, RatePct, SurfaceName, with_options
-from twinstep.options import (
-    OUTPUT,
-    Cash,
-    ConfigFile,
-    ConventionsName,
-    CostsName,
-    End,
-    Json,
-    NoRisk,
-    Param,
-    Set,
-    Source,
-    Spec,
-    Start,
-    Symbols,
-    Timeframe,
-    settings_from,
-)
+from twinstep.options import OUTPUT, Hypothesis, Json, NoTrials, Param, Spec
 from twinstep.parameters import parse_parameters
-from twinstep.wiring import describe_bars, find_strategy, read_bars, read_benchmark, simulate, write_outputs
+from twinstep.trials import counting
+from twinstep.wiring import describe_bars, find_strategy, read_benchmark, simulate, write_outputs
 
 if TYPE_CHECKING:
     from simulator.approval import Approval
@@ -55,17 +39,12 @@ EXAMPLES: Final = (
 PERSON: Final = "Person in the loop"
 
 
+@bundled
 def backtest(
     strategy: Spec,
+    market: Market,
+    account: Account,
     param: Param = None,
-    data: Source = None,
-    symbols: Symbols = None,
-    start: Start = None,
-    end: End = None,
-    timeframe: Timeframe = None,
-    iv: Iv = None,
-    surface: SurfaceName = "index",
-    rate_pct: RatePct = 0.0,
     benchmark: Annotated[
         str | None,
         typer.Option(
@@ -75,12 +54,6 @@ def backtest(
             show_default=False,
         ),
     ] = None,
-    cash: Cash = None,
-    config: ConfigFile = None,
-    conventions: ConventionsName = None,
-    costs: CostsName = None,
-    no_risk: NoRisk = False,
-    changes: Set = None,
     approval: Annotated[
         str | None,
         typer.Option(
@@ -138,21 +111,14 @@ def backtest(
     open_report: Annotated[
         bool, typer.Option("--open", help="Open the report in a browser.", rich_help_panel=OUTPUT)
     ] = False,
+    no_trials: NoTrials = False,
+    hypothesis: Hypothesis = None,
     as_json: Json = False,
 ) -> None:
     """Backtest a strategy under the risk manager."""
-    settings = settings_from(
-        config,
-        changes,
-        source=data,
-        symbols=symbols,
-        start=start,
-        end=end,
-        timeframe=timeframe,
-        cash=cash,
-        conventions=conventions,
-        costs=costs,
-        no_risk=no_risk,
+    settings = settings_of(
+        market,
+        account,
         report__path=None if report is None else str(report),
         report__export=None if export is None else str(export),
         report__export_format=export_format,
@@ -166,10 +132,11 @@ def backtest(
     person = None if approval is None else _person(approval)
     check_journal(journal)
     chosen = find_strategy(strategy, parse_parameters(param or ()))
-    bars = with_options(read_bars(settings), iv, surface, rate_pct, settings)
+    bars = market.bars(settings)
     head = describe_bars(bars)
     benchmark_bars = read_benchmark(bars, settings)
-    result = simulate(bars, chosen, settings, approval=person).with_benchmark(benchmark_bars)
+    with counting(settings, journal=journal, off=no_trials, hypothesis=hypothesis) as sink:
+        result = simulate(bars, chosen, settings, approval=person, sink=sink).with_benchmark(benchmark_bars)
     study = None
     if person is not None and approval_seeds is not None:
         study = _study(bars, chosen, person, approval_seeds, settings)

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from simulator.errors import ConfigError
+from twinstep.bundles import Account, Market, bundled, settings_of
 from twinstep.console import emit, emit_json, table, working
-from twinstep.option_market import Iv, RatePct, SurfaceName, with_options
-from twinstep.options import (
-    Cash,
-    ConfigFile,
-    ConventionsName,
-    CostsName,
-    End,
-    Json,
-    NoRisk,
-    Set,
-    Source,
-    Start,
-    Symbols,
-    Timeframe,
-    settings_from,
-)
-from twinstep.wiring import describe_bars, find_strategy, read_bars, read_benchmark, simulate, title
+from twinstep.options import Hypothesis, Json, NoTrials
+from twinstep.trials import counting
+from twinstep.wiring import describe_bars, find_strategy, read_benchmark, simulate, title
 
 if TYPE_CHECKING:
     from simulator.results import Result
@@ -54,6 +42,7 @@ SHOWN: Final = (
 )
 
 
+@bundled
 def compare(
     runs: Annotated[
         list[str],
@@ -61,6 +50,8 @@ def compare(
             metavar="STRATEGY…", help="Two strategies or more; or one, with --profiles.", show_default=False
         ),
     ],
+    market: Market,
+    account: Account,
     profiles: Annotated[
         str | None,
         typer.Option(
@@ -69,59 +60,35 @@ def compare(
             show_default=False,
         ),
     ] = None,
-    data: Source = None,
-    symbols: Symbols = None,
-    start: Start = None,
-    end: End = None,
-    timeframe: Timeframe = None,
-    iv: Iv = None,
-    surface: SurfaceName = "index",
-    rate_pct: RatePct = 0.0,
-    cash: Cash = None,
-    config: ConfigFile = None,
-    conventions: ConventionsName = None,
-    costs: CostsName = None,
-    no_risk: NoRisk = False,
-    changes: Set = None,
+    no_trials: NoTrials = False,
+    hypothesis: Hypothesis = None,
     as_json: Json = False,
 ) -> None:
     """Compare strategies, or conventions, on the same bars."""
     names = [name.strip() for name in (profiles or "").split(",") if name.strip()]
-    if profiles is not None and conventions is not None:
+    if profiles is not None and account.conventions is not None:
         raise ConfigError("--profiles and --conventions exclude each other", code="CLI_EXCLUSIVE")
     if len(runs) * max(1, len(names)) < 2:
         raise ConfigError(
             "there is nothing to compare: name two strategies, or one with --profiles realistic,worst,best",
             code="CLI_COMPARE",
         )
-    settings = settings_from(
-        config,
-        changes,
-        source=data,
-        symbols=symbols,
-        start=start,
-        end=end,
-        timeframe=timeframe,
-        cash=cash,
-        conventions=conventions,
-        costs=costs,
-        no_risk=no_risk,
-    )
+    settings = settings_of(market, account)
     from simulator.conventions import Conventions
 
     rules = [Conventions.profile(name) for name in names] or [settings.conventions]
     chosen = [find_strategy(spec) for spec in runs]
-    bars = with_options(read_bars(settings), iv, surface, rate_pct, settings)
+    bars = market.bars(settings)
     head = describe_bars(bars)
     benchmark = read_benchmark(bars, settings)
     results: dict[str, Result] = {}
-    for strategy in chosen:
-        for rule in rules:
+    with counting(settings, off=no_trials, hypothesis=hypothesis) as sink:
+        for strategy, rule in itertools.product(chosen, rules):
             label = _label(strategy.name, rule.name, len(chosen) > 1, len(rules) > 1)
             while label in results:
                 label += "'"  # the same strategy named twice
             with working(label):
-                result = simulate(bars, strategy, settings, conventions=rule)
+                result = simulate(bars, strategy, settings, conventions=rule, sink=sink)
             results[label] = result.with_benchmark(benchmark)
     if as_json:
         runs_found = {

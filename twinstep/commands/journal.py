@@ -13,9 +13,9 @@ from twinstep.commands import (
     journal_data,
     journal_log,
     journal_moves,
-    journal_params,
     journal_show,
     journal_tax,
+    parameters,
 )
 
 __all__ = ["app"]
@@ -51,7 +51,8 @@ app.command("search", epilog=journal_show.SEARCH_EXAMPLES, rich_help_panel=TRADE
 app.command("tag", epilog=journal_show.TAG_EXAMPLES, rich_help_panel=LESSONS)(journal_show.tag)
 app.command("lesson", epilog=journal_show.LESSON_EXAMPLES, rich_help_panel=LESSONS)(journal_show.lesson)
 app.command("mistake", epilog=journal_show.MISTAKE_EXAMPLES, rich_help_panel=LESSONS)(journal_show.mistake)
-app.add_typer(journal_params.app, name="params", rich_help_panel=LESSONS)
+# by its former name; the documentation has one
+app.add_typer(parameters.app, name="params", hidden=True)
 app.command("import", epilog=journal_data.IMPORT_EXAMPLES, rich_help_panel=DATA)(journal_data.import_)
 app.command("export", epilog=journal_data.EXPORT_EXAMPLES, rich_help_panel=DATA)(journal_data.export)
 app.command("tax", epilog=journal_tax.EXAMPLES, rich_help_panel=DATA)(journal_tax.tax)

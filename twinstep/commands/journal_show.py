@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -243,6 +244,7 @@ def _show_recommendations(
     chosen: Place, which: str, symbol: str | None, limit: int, *, as_json: bool
 ) -> None:
     from twinstep.journal_tables import document, recommendation_table, show_recommendation
+    from twinstep.quality import qualities
 
     one = which[:1].isdecimal() or which.lower().startswith("rec_")
     with reading(chosen) as opened:
@@ -252,11 +254,19 @@ def _show_recommendations(
             found = opened.recommendations(
                 None if which == "all" else which, symbol=symbol, source=chosen.source, limit=limit
             )
+        judged, notes = qualities(opened, found)
     if as_json:
-        emit_json({"source": chosen.source, "recommendations": [document(each) for each in found]})
-    elif one:
-        show_recommendation(found[0])
+        documents = [
+            {**document(each), "quality": asdict(judged[each.id]) if each.id in judged else None}
+            for each in found
+        ]
+        emit_json({"source": chosen.source, "recommendations": documents, "quality": notes})
+        return
+    if one:
+        show_recommendation(found[0], judged.get(found[0].id))
     elif found:
-        recommendation_table(found, f"{len(found)} recommendations, {chosen.source}")
+        recommendation_table(found, f"{len(found)} recommendations, {chosen.source}", judged)
     else:
         emit(f"no such recommendations from {chosen.source}")
+    for note in notes:
+        emit(note)

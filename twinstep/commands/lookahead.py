@@ -6,23 +6,11 @@ from typing import Annotated, Final
 
 import typer
 
+from twinstep.bundles import Account, Market, bundled, settings_of
 from twinstep.console import EXIT_FOUND, emit, emit_json, progress_bar, working
-from twinstep.option_market import Iv, RatePct, SurfaceName, with_options
-from twinstep.options import (
-    ConfigFile,
-    End,
-    Json,
-    Param,
-    Set,
-    Source,
-    Spec,
-    Start,
-    Symbols,
-    Timeframe,
-    settings_from,
-)
+from twinstep.options import ConfigFile, Json, Param, Set, Spec
 from twinstep.parameters import parse_parameters
-from twinstep.wiring import describe_bars, find_strategy, read_bars
+from twinstep.wiring import describe_bars, find_strategy
 
 __all__ = ["EXAMPLES", "lookahead"]
 
@@ -36,8 +24,10 @@ DEFAULT_BARS: Final = 600
 """Bars used unless dates or --last say otherwise: the time of a proof grows with their square."""
 
 
+@bundled
 def lookahead(
     strategy: Spec,
+    market: Market,
     param: Param = None,
     every: Annotated[int, typer.Option(help="Distance of the cuts in bars; 1 proves every bar.")] = 1,
     last: Annotated[
@@ -51,14 +41,6 @@ def lookahead(
     warmup: Annotated[
         bool, typer.Option("--warmup", help="Also measure how much a longer history changes the last values.")
     ] = False,
-    data: Source = None,
-    symbols: Symbols = None,
-    start: Start = None,
-    end: End = None,
-    timeframe: Timeframe = None,
-    iv: Iv = None,
-    surface: SurfaceName = "index",
-    rate_pct: RatePct = 0.0,
     config: ConfigFile = None,
     changes: Set = None,
     as_json: Json = False,
@@ -68,11 +50,9 @@ def lookahead(
     The strategy runs on the first 1, 2, 3, … bars, and every answer is compared with the one before: signals
     that change once later bars are known look ahead. Exit code 3 if there are any.
     """
-    settings = settings_from(
-        config, changes, source=data, symbols=symbols, start=start, end=end, timeframe=timeframe
-    )
+    settings = settings_of(market, Account(config=config, changes=changes))
     chosen = find_strategy(strategy, parse_parameters(param or ()))
-    bars = with_options(read_bars(settings), iv, surface, rate_pct, settings)
+    bars = market.bars(settings)
     head = describe_bars(bars)
     if last is None and settings.data.start is None and settings.data.end is None:
         last = DEFAULT_BARS

@@ -1,7 +1,8 @@
 """`twinstep scan`: premium opportunities of a chain, best first, each with a size.
 
 With `--journal` the scan remembers: it uses the learned settings in force, shows how past trades in each
-symbol went and ranks by it, and logs what it recommends.
+symbol went and ranks by it, shows what a model of closed trades expects where it may say so, and logs what it
+recommends.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from twinstep.options import Json
 
 if TYPE_CHECKING:
     from journal.trade_journal import TradeJournal
+    from simulator.opportunity import QualitySource
 
 __all__ = ["EXAMPLES", "scan"]
 
@@ -84,8 +86,9 @@ def scan(
     market = _market(source, symbol, iv_rank)
     with nullcontext() if journal is None else writing(place(journal, trades), begin=True) as memory:
         scanner = OptionsScanner(
-            market, min_iv_rank=min_iv_rank, target_dte=target_dte, journal=memory, parameters=memory
-        )
+            market, min_iv_rank=min_iv_rank, target_dte=target_dte, journal=memory, parameters=memory,
+            quality=_quality(memory),
+        )  # fmt: skip
         found = scanner.scan_for_opportunities()
         sizer = PositionSizer(account_size=account_size)
         sizes = [sizer.calculate_position_details(opportunity) for opportunity in found]
@@ -107,6 +110,8 @@ def scan(
             emit(f"{rec}{opportunity.strategy:18} {describe_legs(opportunity.legs)}: {size}")
             if opportunity.past is not None:
                 emit(f"{'':18} past trades in {opportunity.symbol}: {opportunity.past}")
+            if opportunity.quality is not None:
+                emit(f"{'':18} quality: {opportunity.quality}")
     emit(f"{len(found)} opportunities of {len(candidates)} candidates, quotes {scanner.grade}")
     if rejected and len(refused):
         emit(refused[["symbol", "strategy", "legs", "filter", "reason"]].to_string(index=False))
@@ -129,6 +134,15 @@ def _log(journal: TradeJournal, found: list[Any], sizes: list[Any]) -> list[int 
     if queued:
         note(f"another process writes to {journal.database.name}: left {queued} commands in its inbox")
     return logged
+
+
+def _quality(journal: TradeJournal | None) -> QualitySource | None:
+    """Return who says what closed trades came to, None without a journal."""
+    if journal is None:
+        return None
+    from optimize.quality import JournalQuality
+
+    return JournalQuality(journal)
 
 
 def _market(source: str | None, symbol: str | None, iv_rank: float | None) -> Any:

@@ -8,32 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from simulator.errors import ConfigError, UnknownNameError, did_you_mean
+from twinstep.bundles import Account, Market, bundled, settings_of
 from twinstep.console import emit, emit_json, note, progress_bar, table
-from twinstep.option_market import Iv, RatePct, SurfaceName, with_options
-from twinstep.options import (
-    OUTPUT,
-    Cash,
-    ConfigFile,
-    ConventionsName,
-    CostsName,
-    End,
-    Json,
-    NoRisk,
-    Set,
-    Source,
-    Spec,
-    Start,
-    Symbols,
-    Timeframe,
-    settings_from,
-)
+from twinstep.machine_options import Scheduler, Workers
+from twinstep.options import OUTPUT, Hypothesis, Json, NoTrials, Spec
 from twinstep.parameters import Value, grid_size, parse_grid
-from twinstep.wiring import describe_bars, find_strategy, possible_sets, read_bars, title
+from twinstep.trials import counting
+from twinstep.wiring import describe_bars, find_strategy, possible_sets, title
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simulator.bars import Bars
+    from simulator.types import TrialSink
     from twinstep.config import Settings
 
 __all__ = ["EXAMPLES", "sweep"]
@@ -41,7 +28,8 @@ __all__ = ["EXAMPLES", "sweep"]
 EXAMPLES: Final = (
     "Examples:\n\n\b\n"
     "  twinstep sweep sma-cross --param fast=5:50:5 --param slow=60:200:20\n"
-    "  twinstep sweep donchian-breakout --param length=20,55 --metric calmar --top 5 --csv out/grid.csv\n\n"
+    "  twinstep sweep donchian-breakout --param length=20,55 --metric calmar --top 5 --csv out/grid.csv\n"
+    "  twinstep sweep atr-channel --param stop_atr=1:5:0.5 --workers 2\n\n"
     "A range names both ends: 5:50:5 is 5, 10, …, 50."
 )
 
@@ -51,8 +39,11 @@ SMALLER_IS_BETTER: Final = frozenset(
 )
 
 
+@bundled
 def sweep(
     strategy: Spec,
+    market: Market,
+    account: Account,
     param: Annotated[
         list[str] | None,
         typer.Option(
@@ -66,26 +57,16 @@ def sweep(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads; without it, one per core.", show_default=False)
     ] = None,
+    workers: Workers = 1,
+    scheduler: Scheduler = None,
     csv: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE", help="Write every row to a CSV file.", rich_help_panel=OUTPUT, show_default=False
         ),
     ] = None,
-    data: Source = None,
-    symbols: Symbols = None,
-    start: Start = None,
-    end: End = None,
-    timeframe: Timeframe = None,
-    iv: Iv = None,
-    surface: SurfaceName = "index",
-    rate_pct: RatePct = 0.0,
-    cash: Cash = None,
-    config: ConfigFile = None,
-    conventions: ConventionsName = None,
-    costs: CostsName = None,
-    no_risk: NoRisk = False,
-    changes: Set = None,
+    no_trials: NoTrials = False,
+    hypothesis: Hypothesis = None,
     as_json: Json = False,
 ) -> None:
     """Try every combination of parameters, and rank them.
@@ -98,23 +79,12 @@ def sweep(
             "a sweep needs at least one --param NAME=low:high:step; `twinstep strategies` lists the names",
             code="CLI_PARAM",
         )
-    settings = settings_from(
-        config,
-        changes,
-        source=data,
-        symbols=symbols,
-        start=start,
-        end=end,
-        timeframe=timeframe,
-        cash=cash,
-        conventions=conventions,
-        costs=costs,
-        no_risk=no_risk,
-    )
+    settings = settings_of(market, account)
     chosen = find_strategy(strategy)
-    bars = with_options(read_bars(settings), iv, surface, rate_pct, settings)
+    bars = market.bars(settings)
     head = describe_bars(bars)
-    rows = _run(bars, chosen, grid, settings, threads)
+    with counting(settings, off=no_trials, hypothesis=hypothesis) as sink:
+        rows = _run(bars, chosen, grid, settings, threads, sink, workers, scheduler)
     rows = _rank(rows, metric, list(grid))
     if csv is not None:
         _write(rows, csv)
@@ -148,9 +118,23 @@ def sweep(
 
 
 def _run(
-    bars: Bars, strategy: Any, grid: dict[str, list[Value]], settings: Settings, threads: int | None
+    bars: Bars,
+    strategy: Any,
+    grid: dict[str, list[Value]],
+    settings: Settings,
+    threads: int | None,
+    sink: TrialSink | None,
+    workers: int,
+    scheduler: str | None,
 ) -> pd.DataFrame:
+    from functools import partial
+
     from simulator import sweep as run_sweep
+
+    if workers > 1 or scheduler is not None:
+        from optimize.machines import sweep as spread
+
+        run_sweep = partial(spread, workers=workers, scheduler=scheduler)
 
     sets = possible_sets(strategy, grid)
     skipped = grid_size(grid) - len(sets)
@@ -167,6 +151,7 @@ def _run(
             conventions=settings.conventions,
             threads=threads,
             progress=progress,
+            sink=sink,
         )
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection, select
 
-from optimize.ledger_tables import trials_table
-from optimize.returns import mean_correlation_trials, sample_variance
-from optimize.sharpe import expected_max_sharpe, probabilistic_sharpe
+from optimize.counting.tables import trials_table
+from optimize.statistics.returns import mean_correlation_trials, sample_variance
+from optimize.statistics.sharpe import expected_max_sharpe, probabilistic_sharpe
 
 __all__ = ["HypothesisRecord", "summarise"]
 

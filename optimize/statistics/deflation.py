@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from optimize.returns import column_sharpes, effective_trials, matrix_of, sample_variance
-from optimize.sharpe import SharpeSample, expected_max_sharpe, sharpe_sample
+from optimize.statistics.returns import column_sharpes, effective_trials, matrix_of, sample_variance
+from optimize.statistics.sharpe import SharpeSample, expected_max_sharpe, sharpe_sample
 
 __all__ = ["DeflatedSharpe", "deflate"]
 

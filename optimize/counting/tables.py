@@ -26,8 +26,10 @@ from sqlalchemy import (
 )
 
 from journal.storage.columns import Big, Real, Words
-from optimize.trials import SOURCES, Trial, plain
+from optimize.statistics.sharpe import sharpe_sample
 from simulator.errors import JournalError
+from simulator.ran import plain
+from simulator.trials import SOURCES, Trial
 
 __all__ = [
     "begin_file", "begin_on_server", "check_version", "foreign", "has_schema", "row_of",
@@ -116,15 +118,18 @@ def foreign(name: str) -> JournalError:
 
 def row_of(trial: Trial, now: int) -> dict[str, Any]:
     """Return the row of a trial; `now` in UTC ns."""
-    returns = None
+    returns, skewness, kurtosis = None, trial.skewness, trial.kurtosis
     if trial.returns is not None:
         returns = np.asarray(trial.returns, "<f4").tobytes()
+        if math.isnan(skewness) and math.isnan(kurtosis):
+            sample = sharpe_sample(trial.returns)
+            skewness, kurtosis = sample.skewness, sample.kurtosis
     return {
         "id": trial.id, "hypothesis": trial.hypothesis, "strategy": trial.strategy, "data": trial.data,
         "parameters": json.dumps(plain(trial.parameters), sort_keys=True),
         "first_ts": int(trial.first_ts), "last_ts": int(trial.last_ts),
         "sharpe": _known(trial.sharpe), "sessions": int(trial.sessions),
-        "skewness": _known(trial.skewness), "kurtosis": _known(trial.kurtosis),
+        "skewness": _known(skewness), "kurtosis": _known(kurtosis),
         "metrics": json.dumps(plain(trial.metrics), sort_keys=True),
         "rules": trial.rules, "version": trial.version, "run": trial.run, "source": trial.source,
         "returns": returns, "recorded_ts": now,

@@ -26,7 +26,7 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from optimize.returns import known_rows, matrix_of
+from optimize.statistics.returns import known_rows, matrix_of
 from simulator.errors import ConfigError
 
 __all__ = [

@@ -21,8 +21,8 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from optimize.bootstrap import optimal_block_length
-from optimize.returns import known_rows, matrix_of
+from optimize.statistics.bootstrap import optimal_block_length
+from optimize.statistics.returns import known_rows, matrix_of
 from simulator.errors import ConfigError
 
 __all__ = ["SuperiorityTest", "reality_check", "spa"]

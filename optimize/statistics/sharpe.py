@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from optimize.returns import column_sharpes, effective_trials, matrix_of, sample_variance
+from optimize.statistics.returns import column_sharpes, effective_trials, matrix_of, sample_variance
 from simulator.errors import ConfigError
 
 __all__ = [

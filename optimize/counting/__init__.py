@@ -1,0 +1,1 @@
+"""What the trial ledger is made of: its tables, and what a hypothesis comes to."""

@@ -1,0 +1,1 @@
+"""Tuning from a journal: cases, the search over them, and the rule by which a change is adopted."""

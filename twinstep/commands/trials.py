@@ -1,0 +1,161 @@
+"""`twinstep trials`: what has been tried, and what the best of it is worth after so many."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from simulator.errors import UnknownNameError, did_you_mean
+from twinstep.console import emit, emit_json, table
+from twinstep.journals import JournalPath, place
+from twinstep.options import OUTPUT, Json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from optimize.ledger import HypothesisRecord, TrialLedger
+
+__all__ = ["EXAMPLES", "trials"]
+
+EXAMPLES: Final = (
+    "Examples:\n\n\b\n"
+    "  twinstep trials\n"
+    "  twinstep trials sma-cross --top 20\n"
+    "  twinstep trials 'sma-cross on 3f2a90c1d4e5' --json"
+)
+
+
+def trials(
+    hypothesis: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="HYPOTHESIS",
+            help="Show this one; a part of its name will do. Without it, all are listed.",
+            show_default=False,
+        ),
+    ] = None,
+    top: Annotated[
+        int, typer.Option(min=0, help="Trials to show of one, best first; 0: all.", rich_help_panel=OUTPUT)
+    ] = 10,
+    journal: JournalPath = None,
+    as_json: Json = False,
+) -> None:
+    """Show what has been tried, and what the best of it is worth.
+
+    Backtests, sweeps, comparisons and studies are counted in trials.db beside the journal. Deflated is the
+    probability that the best Sharpe ratio is above what the best of so many would show by luck.
+    """
+    from optimize.ledger import TrialLedger
+
+    ledger = TrialLedger.beside(place(journal, None).where)
+    if hypothesis is None:
+        _list(ledger, as_json=as_json)
+    else:
+        _show(ledger, _named(hypothesis, ledger.hypotheses()), top, as_json=as_json)
+
+
+def _list(ledger: TrialLedger, *, as_json: bool) -> None:
+    found = [ledger.summary(name) for name in ledger.hypotheses()]
+    if as_json:
+        emit_json(
+            {
+                "ledger": ledger.name,
+                "trials": sum(one.trials for one in found),
+                "hypotheses": [dataclasses.asdict(one) for one in found],
+            }
+        )
+        return
+    if not found:
+        emit(f"no trials are counted in {ledger.name} yet")
+        return
+    columns = ("hypothesis", "trials", "independent", "best Sharpe", "by luck", "deflated")
+    table(
+        columns,
+        [
+            (
+                one.hypothesis, f"{one.trials:,}", f"{one.effective:.1f}", _figure(one.best_sharpe),
+                _figure(one.expected_max), _figure(one.deflated, 3),
+            )
+            for one in found
+        ],
+    )  # fmt: skip
+    emit(f"trials in {ledger.name}: {sum(one.trials for one in found):,}; Sharpe ratios are per session")
+
+
+def _show(ledger: TrialLedger, hypothesis: str, top: int, *, as_json: bool) -> None:
+    record, frame = ledger.summary(hypothesis), ledger.frame(hypothesis)
+    sources = {str(name): int(count) for name, count in frame["source"].value_counts().items()}
+    ranked = frame.sort_values("sharpe", ascending=False, kind="stable", na_position="last")
+    shown = ranked.head(top) if top else ranked
+    if as_json:
+        rows = [_row(row) for row in shown.to_dict("records")]
+        emit_json({"ledger": ledger.name, **dataclasses.asdict(record), "sources": sources, "rows": rows})
+        return
+    emit(str(record))
+    counts = ", ".join(f"{count:,} by {name.replace('_', '-')}" for name, count in sources.items())
+    emit(f"run {counts}{_normal(record)}")
+    _print(shown)
+
+
+def _print(shown: pd.DataFrame) -> None:
+    rows = shown.to_dict("records")
+    # what all have in common says nothing about the best
+    names = [name for name in _names(rows) if len({repr(row["parameters"].get(name)) for row in rows}) > 1]
+    table(
+        ["Sharpe", "return", "trades", *names, "source", "sessions"],
+        [
+            (
+                _figure(row["sharpe"]), _figure(row["metrics"].get("total_return"), 3),
+                _figure(row["metrics"].get("trades"), 0),
+                *(_word(row["parameters"].get(name)) for name in names),
+                row["source"], row["sessions"],
+            )
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
+def _row(row: Mapping[Any, Any]) -> dict[str, Any]:
+    import pandas as pd
+
+    left_out = ("hypothesis", "recorded_ts", "first_ts", "last_ts")
+    times = {
+        name: pd.Timestamp(int(row[f"{name}_ts"]), tz="UTC").isoformat()
+        for name in ("recorded", "first", "last")
+    }
+    return {**{key: value for key, value in row.items() if key not in left_out}, **times}
+
+
+def _named(given: str, known: Sequence[str]) -> str:
+    if given in known:
+        return given
+    holding = [name for name in known if given in name]
+    if len(holding) == 1:
+        return holding[0]
+    if holding:
+        shown = ", ".join(repr(name) for name in holding[:5]) + (", …" if len(holding) > 5 else "")
+        hint = f" {len(holding)} hold it: {shown}"
+    else:
+        hint = did_you_mean(given, known)
+    raise UnknownNameError(f"no hypothesis {given!r}.{hint}", code="NAME_HYPOTHESIS")
+
+
+def _normal(record: HypothesisRecord) -> str:
+    if not record.assumed_normal:
+        return ""
+    return "; of the best the shape of the returns is not known, and is taken as normal"
+
+
+def _names(rows: Sequence[Mapping[Any, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row["parameters"]))
+
+
+def _word(value: object) -> object:
+    return "" if value is None else value
+
+
+def _figure(value: float | None, digits: int = 4) -> str:
+    return "-" if value is None or value != value else f"{value:,.{digits}f}"
