@@ -33,7 +33,7 @@ __all__ = ["KINDS", "AlertKind", "Alerts", "Target"]
 
 AlertKind = Literal[
     "profit_half", "stop_hit", "kill_switch", "daily_loss_half", "daily_loss_full", "approval_waiting",
-    "feed_stale", "reconcile_difference", "test",
+    "feed_stale", "reconcile_difference", "slippage_drift", "test",
 ]  # fmt: skip
 KINDS: Final[tuple[AlertKind, ...]] = get_args(AlertKind)
 

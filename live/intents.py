@@ -22,6 +22,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from live.brokers.interface import BrokerOrder, Leg, OrderPurpose, OrderRequest, Outcome, Submitted
+from live.brokers.secrets import scrub, scrubbed
 from live.intent_store import JournalRows, MemoryRows, Row, Rows
 from simulator.types import OrderState
 
@@ -168,8 +169,10 @@ class IntentLog:
     ) -> bool:
         """Add an event; returns False, and adds nothing, where one with the same `key` is there."""
         return self._rows.add(
-            {"ts": at, "kind": kind, "key": key, "client_order_id": order, "symbol": symbol, "data": data}
-        )
+            {"ts": at, "kind": kind, "key": key, "client_order_id": order, "symbol": symbol,
+             # what brokers say may quote what they were sent, keys included
+             "data": scrubbed(data)}
+        )  # fmt: skip
 
     def has(self, key: str) -> bool:
         """Whether an event with this key is there."""
@@ -232,7 +235,7 @@ def _row(sent: Sent) -> Row:
         "review": sent.review,
         "outcome": outcome,
         "code": sent.submitted.code,
-        "message": sent.submitted.message,
+        "message": scrub(sent.submitted.message),
         "absent": sent.absent,
         "broker_order": "" if order is None else order.order_id,
         "state": None if order is None else order.state.label,

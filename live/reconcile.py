@@ -196,6 +196,10 @@ class Reconciler:
 
     def _one(self, name: str, broker: BrokerInterface, opened: list[Difference]) -> BrokerRun:
         manager = self.manager
+        unnamed = self._unnamed(name, broker)
+        if unnamed:
+            manager.unreconciled[name] = unnamed
+            return BrokerRun(answered=False, problem=unnamed)
         try:
             ledger = self.ledger(name)
             # before the broker is asked, so that what it says is what an acceptance has brought about
@@ -219,6 +223,16 @@ class Reconciler:
         manager.unreconciled.pop(name, None)
         return BrokerRun(answered=True, fills=fills, moving=tuple(sorted(waiting)))
 
+    def _unnamed(self, name: str, broker: BrokerInterface) -> str:
+        """Return in words why a broker does not say which account it is, "" where it does."""
+        if name in self._ledgers:
+            return ""
+        try:
+            _ = broker.account  # adapters may have to ask the broker for it
+        except Exception as error:  # as in `_asked`
+            return self._unanswered(name, error)
+        return ""
+
     def _asked(self, name: str, broker: BrokerInterface, ledger: FillLedger) -> Snapshot | str:
         """Return what a broker says, or in words why it does not."""
         newest = max((one.time for one in ledger.fills.values()), default=None)
@@ -228,10 +242,13 @@ class Reconciler:
             orders = list(broker.get_orders(open_only=False))
             executions = list(broker.executions(None if newest is None else newest - LOOK_BACK))
         except Exception as error:  # whatever an adapter's library raises, the question was not answered
-            if isinstance(error, AccessRefused):
-                self.manager.access_refused(name, error)
-            return f"{type(error).__name__}: {error}"
+            return self._unanswered(name, error)
         return Snapshot(orders, positions, executions)
+
+    def _unanswered(self, name: str, error: Exception) -> str:
+        if isinstance(error, AccessRefused):
+            self.manager.access_refused(name, error)
+        return f"{type(error).__name__}: {error}"
 
     def _compared(
         self, name: str, ledger: FillLedger, said: Snapshot

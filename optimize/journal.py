@@ -16,7 +16,6 @@ Not enough evidence: about 240 more trades. ...
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
@@ -27,7 +26,8 @@ from typing import TYPE_CHECKING, Any, Final
 from journal.learning.data import sources_of
 from journal.learning.votes import SCANNER
 from journal.learning_system import analyse
-from journal.parameters import AUTOMATIC, ParameterSet, ParameterStore, in_force
+from journal.parameters import ParameterSet, ParameterStore, in_force
+from journal.storage.files import located
 from journal.trade_journal import TradeJournal
 from journal.values import nanoseconds
 from optimize.tuning.adoption import MIN_TRADES
@@ -40,6 +40,7 @@ from optimize.tuning.components import (
     used_settings,
 )
 from optimize.tuning.reading import Reading, read_cases
+from optimize.tuning.storing import in_force_then, store_set
 from simulator.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -53,9 +54,6 @@ __all__ = ["Tuning", "tune_journal"]
 
 ATTEMPTS: Final = 3
 """How often the question is asked where the set in force is changed by others meanwhile."""
-
-AGAIN: Final = 1.5
-"""Times the cases that a set was turned down on, from which on it is proposed again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +181,8 @@ def tune_journal(
     run
         Which stored backtests, where the source is "backtest"; the one stored last by default.
     as_of
-        Only what had ended by this aware time.
+        Only what had ended by this aware time, measured against the set that was in force then, as far as the
+        journal tells. Nothing is stored where that time is over.
     confidence, min_trades, max_step, trials, seed
         As in `optimize.tuning.adoption.propose`: of the lower bound, counting the search; independent trades
         that a set must admit; how far one adoption may go; combinations drawn where there are many.
@@ -202,7 +201,7 @@ def tune_journal(
     UnknownNameError
         OPTIMIZE_COMPONENT, NAME_RUN.
     JournalError
-        What opening or writing a journal raises.
+        JOURNAL_MISSING for a path where no journal is, and what else opening or writing a journal raises.
     """
     kind_of(component)
     check_space(component, space)
@@ -234,6 +233,11 @@ class _Question:
     as_of: datetime | int | None
     how: Mapping[str, Any]
 
+    @property
+    def past(self) -> bool:
+        """Whether it is asked as of a time that is over."""
+        return self.as_of is not None and nanoseconds(self.as_of, "as_of") < self.journal.now()
+
     def answer(self, notes: Sequence[str]) -> Tuning:
         """Read everything in one snapshot of the journal, and ask once."""
         from optimize.tuning import adoption
@@ -253,6 +257,9 @@ class _Question:
                 until=until,
                 run=self.run if isinstance(self.run, int) else None,
             )
+        if self.past:
+            history = ParameterStore(self.journal).history(self.component)
+            before, seen = (in_force_then(history, until or 0, source=where) for where in ("", self.source))
         learned = {} if seen is None else dict(seen.settings)
         used = used_settings(self.component, learned)
         prior = prior_of(self.component, used, rules)
@@ -273,6 +280,12 @@ def _tune(question: _Question, *, store: bool, apply: bool | None) -> Tuning:
     """Ask, and store the answer if what it was measured against is still in force."""
     notes: list[str] = []
     component = question.component
+    if question.past:
+        if store:
+            notes.append(
+                "asked as of a time that is over: measured against what was in force then, not stored"
+            )
+        return question.answer(notes)
     for _ in range(ATTEMPTS):
         found = question.answer(notes)
         if not store or found.answer != "adopt":
@@ -293,35 +306,18 @@ def _tune(question: _Question, *, store: bool, apply: bool | None) -> Tuning:
 
 def _stored(journal: TradeJournal, found: Tuning, *, apply: bool | None) -> Tuning:
     """Store the proposed set, and put it in force where no person needs to; inside a write."""
-    settings = stored_settings(found.component, found.learned, found.used, found.proposal.settings)
-    store = ParameterStore(journal, source=found.source)
-    alike = [
-        one
-        for one in store.history(found.component)
-        if one.source == found.source and dict(one.settings) == settings
-    ]
-    waiting = [one for one in alike if one.status == "proposed"]
-    down = [one for one in alike if one.status in ("rejected", "rolled_back")]
-    if down and not waiting:
-        last = down[-1]
-        enough = math.ceil(AGAIN * int(last.evidence.get("trades", 0)))
-        if len(found.cases) < enough:
-            word = last.status.replace("_", " ")
-            note = (
-                f"version {last.version} had these settings and was {word} by {last.decided_by}: it is not "
-                f"proposed again before there are {enough:,} cases"
-            )
-            return replace(found, notes=(note, *found.notes))
-    if waiting:  # proposed before, and nobody has decided yet
-        kept = waiting[-1]
-    else:
-        kept = store.propose(
-            found.component, settings, evidence=_evidence(found), reason=found.proposal.sentence
-        )
-    by_person = any(one is not None and one.decided_by != AUTOMATIC for one in (found.before, *down[-1:]))
-    if apply or (apply is None and found.source == "paper" and not by_person):
-        kept = store.approve(kept.id, reason="tuned from the journal")
-    return replace(found, stored=kept)
+    kept, why = store_set(
+        journal,
+        component=found.component,
+        source=found.source,
+        settings=stored_settings(found.component, found.learned, found.used, found.proposal.settings),
+        learned=found.learned,
+        before=found.before,
+        evidence=_evidence(found),
+        reason=found.proposal.sentence,
+        apply=apply,
+    )
+    return replace(found, stored=kept, notes=(why, *found.notes) if why else found.notes)
 
 
 def _evidence(found: Tuning) -> dict[str, Any]:
@@ -334,7 +330,11 @@ def _opened(journal: TradeJournal | str | os.PathLike[str] | None, *, store: boo
     if isinstance(journal, TradeJournal):
         yield journal
         return
-    with TradeJournal("trade_journal.db" if journal is None else journal, read_only=not store) as opened:
+    where = "trade_journal.db" if journal is None else journal
+    if store and "://" not in os.fspath(where) and not located(os.fspath(where)).exists():
+        with TradeJournal(where, read_only=True):  # says what is missing
+            pass
+    with TradeJournal(where, read_only=not store) as opened:
         yield opened
 
 

@@ -2,7 +2,8 @@
 
 It lies in `trials.db` beside the journal, or on a PostgreSQL server, and answers what the best of all trials
 of a hypothesis is worth: the more was tried, the less. Trials are only ever added. A trial that is delivered
-twice, by a retry or by two workers, counts once, and what was stored first stays.
+twice, by a retry or by two workers, counts once, and what was stored first stays; only a trial that was
+stopped early gets its figures when it is run to its end.
 
 Any number of processes may record at once. On SQLite (WAL, `synchronous=FULL`) each `record` is one
 `BEGIN IMMEDIATE` transaction on a connection of its own, under a file lock that is held just as long; on a
@@ -53,6 +54,7 @@ from optimize.counting.tables import (
     check_version,
     foreign,
     has_schema,
+    recording,
     row_of,
     trials_table,
 )
@@ -127,9 +129,10 @@ class TrialLedger:
         # in the order of their ids, so that two writers on a server cannot wait for each other
         rows = sorted({trial.id: row_of(trial, now) for trial in trials}.values(), key=lambda row: row["id"])
         dialect: Any = sqlite_dialect if self.path else postgresql_dialect
-        statement = dialect.insert(trials_table).on_conflict_do_nothing().returning(trials_table.c.id)
+        statement = recording(dialect)
         with self._writing() as connection:
-            return len(connection.execute(statement, rows).all())
+            stored = connection.execute(statement, rows).scalars().all()
+            return sum(recorded == now for recorded in stored)
 
     # Reading
 

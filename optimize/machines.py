@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from optimize.workers.count import check_workers
 from optimize.workers.dask import on_cluster
+from optimize.workers.kept import KeptTrials
 from optimize.workers.local import in_processes
 from simulator.conventions import Conventions
 from simulator.costs import Costs
@@ -176,16 +177,5 @@ def sweep(
 def _part(
     bars: Bars, strategy: Any, rules: dict[str, Any], counted: bool, sets: list[dict[str, Any]]
 ) -> tuple[pd.DataFrame, list[Trial]]:
-    kept = _Kept()
+    kept = KeptTrials()
     return sweep_here(bars, strategy, sets, **rules, sink=kept if counted else None), kept.trials
-
-
-class _Kept:
-    """A sink that keeps trials, for the process that may write them."""
-
-    def __init__(self) -> None:
-        self.trials: list[Trial] = []
-
-    def record(self, trials: Sequence[Trial]) -> int:
-        self.trials.extend(trials)
-        return len(trials)

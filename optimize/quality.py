@@ -19,8 +19,9 @@ Source of the scores: Gneiting and Raftery, "Strictly proper scoring rules, pred
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -33,6 +34,7 @@ from journal.ledger.lookup import chosen
 from journal.schema import KINDS
 from journal.values import nanoseconds
 from optimize.quality_model import keeping
+from optimize.quality_model.encoding import LEAST_KNOWN
 from optimize.quality_model.fitting import HEADS, Cases, Fitted, need_sklearn
 from optimize.quality_model.judging import Judged, cannot, judge
 from optimize.quality_model.reading import History, read_history
@@ -77,6 +79,10 @@ class TradeQuality:
         Name of exactly these trades.
     modelled
         How many of the trades had modelled option prices.
+    strategies
+        Trades by strategy; nothing is said of a strategy that was never traded.
+    elsewhere
+        Closed trades of the other sources of the journal, where the chosen ones have none.
     """
 
     kind: str
@@ -88,6 +94,8 @@ class TradeQuality:
     notes: tuple[str, ...]
     digest: str
     modelled: int = 0
+    strategies: Mapping[str, int] = field(default_factory=dict)
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def speaks(self) -> bool:
@@ -95,13 +103,21 @@ class TradeQuality:
         return bool(self.models)
 
     def quality_of(self, proposal: Proposal) -> Quality | None:
-        """Return what to expect of a proposal, None where no model may speak or it is of another kind."""
+        """Return what to expect of a proposal.
+
+        None where no model may speak, it is of another kind, or its strategy was never traded.
+        """
         if not self.models or kind_of(proposal) != self.kind:
             return None
         measures, strategy = snapshot_of(proposal)
+        traded = self.strategies.get(strategy, 0)
+        if not traded:
+            return None
         values = np.array([measures], dtype=np.float64)
         told: dict[str, float | None] = {head: None for head in HEADS}
         beyond = [f"{self.modelled:,} of them modelled"] if self.modelled else []
+        if traded < min(LEAST_KNOWN, self.trades):
+            beyond.append(f"only {traded:,} of them {strategy}")
         for head, model in self.models.items():
             told[head] = float(model.say(values, [strategy])[0])
             beyond += model.encoding.outside(measures, MEASURES[self.kind])
@@ -129,6 +145,8 @@ class TradeQuality:
             "sources": list(self.sources),
             "trades": self.trades,
             "modelled": self.modelled,
+            "strategies": dict(self.strategies),
+            "elsewhere": dict(self.elsewhere),
             "speaks": self.speaks,
             "sentence": self.sentence(),
             "probability": self.probability.plain(),
@@ -287,6 +305,8 @@ def judged_history(
         notes=history.notes,
         digest=digest,
         modelled=history.modelled,
+        strategies=dict(Counter(history.strategies).most_common()),
+        elsewhere=dict(history.elsewhere),
     )
 
 

@@ -32,7 +32,7 @@ from optimize.studies.recording import Recorder
 from optimize.studies.run import Plan, run_trials
 from optimize.studies.samplers import batch_size, check_names
 from optimize.studies.space import read_space
-from optimize.studies.study import StrategyStudy, trials_table
+from optimize.studies.study import StrategyStudy, set_of, trials_table
 from optimize.workers.count import check_workers
 from optimize.workers.study import StudyWork, check_shared, helping
 from simulator.engine import DEFAULT_RISK
@@ -109,8 +109,8 @@ def tune_strategy(
     without
         Stretches of rows (first, last + 1) inside the window that the search must not see; see `Evaluator`.
     batch
-        Trials proposed and run at a time; by default 10 for TPE, 256 (32 in a
-        storage) where nothing is learned between trials.
+        Trials proposed and run at a time; by default 10 for TPE and with a pruner that judges by completed
+        trials, 256 (32 in a storage) where nothing is learned between trials.
     seed
         The same seed, sampler and batch give the same study.
     storage, study, resume
@@ -123,8 +123,9 @@ def tune_strategy(
         True: a bar on standard error where that is a terminal. A function: called with finished trials,
         trials in all, and the best figure so far (NaN without one).
     sink
-        Whoever counts trials, such as the trial ledger: told of every set that was run over the whole window.
-        Where it cannot store that, a warning says so (OPTIMIZE_NOT_COUNTED), and the study goes on.
+        Whoever counts trials, such as the trial ledger: told of every set that was run, also of pruned ones
+        and of the strategy as given. Where it cannot store that, a warning says so (OPTIMIZE_NOT_COUNTED),
+        and the study goes on.
 
     Raises
     ------
@@ -156,13 +157,14 @@ def tune_strategy(
     plan = Plan(
         space=searched, objectives=goals, limits=limits, trials=len(listed) or wanted, sets=listed,
         sampler=sampler, pruner=pruner, prune_at=_parts(prune_at),
-        batch=batch_size(sampler, batch, stored=storage is not None), seed=seed, first=begin, last=end,
+        batch=batch_size(sampler, batch, stored=storage is not None, pruner=pruner), seed=seed,
+        first=begin, last=end,
     )  # fmt: skip
     evaluator = Evaluator(bars, chosen, rules, without=without)
     with quiet():
         opened = open_study(plan, evaluator, storage, study, resume=resume)
-        default = evaluator.metrics([{}], first=begin, last=end)[0]
         recorder = Recorder(sink, opened, plan, evaluator)
+        default = evaluator.metrics([{}], first=begin, last=end)[0]
         work = StudyWork(
             bars=bars, strategy=chosen, rules=rules, without=tuple(evaluator.without), plan=plan,
             storage=storage, name=opened.study_name, sink=sink,
@@ -173,17 +175,21 @@ def tune_strategy(
                 recorder.look()
             show(done, plan.trials, recorder.best)
 
-        with _shown(progress) as show, helping(work, workers=workers, scheduler=scheduler):
-            timing = run_trials(opened, evaluator, plan, told=told, scored=recorder.batch)
-        if storage is not None:
-            recorder.others(list(default))
-        recorder.finish()
+        try:
+            recorder.default(default)
+            with _shown(progress) as show, helping(work, workers=workers, scheduler=scheduler):
+                timing = run_trials(opened, evaluator, plan, told=told, scored=recorder.batch)
+            if storage is not None:
+                recorder.others(list(default))
+        finally:
+            # also where the study was interrupted: what ran has been looked at
+            recorder.finish()
         table = trials_table(opened, searched, goals, limits)
     good = table[table["feasible"]]
     found, value = None, math.nan
     if len(goals) == 1 and len(good):
         row = good.iloc[int(good[goals[0].name].to_numpy(np.float64).argmax())]
-        found = {name: _plain(row[name]) for name in searched}
+        found = set_of(row, searched)
         value = float(row[goals[0].name])
     return StrategyStudy(
         name=opened.study_name, strategy=chosen, objectives=goals, limits=limits, space=searched, table=table,
@@ -232,7 +238,3 @@ def _count(name: str, given: int, least: int) -> int:
             f"{name} is {given!r}; it is a whole number, at least {least}", code="OPTIMIZE_COUNT"
         )
     return int(given)
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value

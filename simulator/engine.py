@@ -29,6 +29,7 @@ from simulator.kernel._jit import ENGINE_HASH, kernel_jit, self_healing
 from simulator.kernel.history import average_true_range
 from simulator.kernel.state import LOG_NAMES, State
 from simulator.kernel.views import lanes_of
+from simulator.ran import ran_of
 from simulator.risk_limits import RiskLimits
 from simulator.setup import check_bars, market_of, market_view_of, params_of, slots_of, state_of
 from simulator.signals import Signals
@@ -117,6 +118,8 @@ def backtest(
         from simulator.approval import refuse_on_bar
 
         refuse_on_bar(strategy)
+    # before it runs: some keep what they have seen
+    ran = None if sink is None else ran_of(strategy)
     if hasattr(strategy, "on_bar") and not isinstance(strategy, type) and not hasattr(strategy, "signals"):
         from simulator.context import run_on_bar
 
@@ -138,8 +141,9 @@ def backtest(
         result.reviewed = reviewed
     if sink is not None:
         given = list(commands or ()) or None
-        trial = trial_of_run(result, strategy, approval=approval, commands=given, capacity=capacity)
-        tell(sink, [trial])
+        # more slots than a run needs change nothing
+        short = capacity if capacity and capacity < slots_of(None, risk, len(bars.symbols)) else None
+        tell(sink, [trial_of_run(result, ran, approval=approval, commands=given, capacity=short)])
     return result
 
 

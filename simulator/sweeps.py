@@ -92,19 +92,36 @@ def sweep(
             if not isinstance(part, Signals):
                 raise ConfigError(f"lane {index} is {type(part).__name__}, not Signals", code="CONFIG_SWEEP")
         signals: list[Signals] = made
+        ran = [ran_of(one) for one in made] if sink is not None else []
     else:
         sets = expand_grid(grid or {})
         make = _maker(strategy)
         made = [make(parameters) for parameters in sets]
+        # before they make signals: some keep what they have seen
+        ran = [ran_of(one) for one in made] if sink is not None else []
         signals = [signals_of(one, bars) for one in made]
-    lanes = run_lanes_over(
-        bars, signals, cash=cash, risks=[risk], costs=[Costs.of(costs)],
-        conventions=[Conventions.of(conventions)], threads=threads, progress=progress,
-    )  # fmt: skip
+    lanes = Lanes(np.zeros(len(signals), METRICS), np.zeros(len(signals), ACCOUNT))
+    try:
+        run_lanes_over(
+            bars, signals, cash=cash, risks=[risk], costs=[Costs.of(costs)],
+            conventions=[Conventions.of(conventions)], threads=threads, progress=progress, into=lanes,
+        )  # fmt: skip
+    finally:
+        # what has run when a sweep is interrupted has been looked at
+        ended = np.flatnonzero(lanes.ended)
+        if sink is not None and ended.size:
+            found = metrics_from_accumulators(
+                lanes.metrics[ended], lanes.account[ended], bars.sessions_per_year
+            )
+            rules = rules_of(cash=cash, risk=risk, costs=costs, conventions=conventions)
+            tell(
+                sink,
+                trials_of_metrics(
+                    [ran[lane] for lane in ended], found, bars, rules=rules,
+                    signals=[signals[lane] for lane in ended],
+                ),
+            )  # fmt: skip
     table = metrics_from_accumulators(lanes.metrics, lanes.account, bars.sessions_per_year)
-    if sink is not None:
-        rules = rules_of(cash=cash, risk=risk, costs=costs, conventions=conventions)
-        tell(sink, trials_of_metrics([ran_of(one) for one in made], table, bars, rules=rules))
     given: dict[str, Any] = {name: [parameters.get(name) for parameters in sets] for name in _names(sets)}
     if given.keys().isdisjoint(table):
         return pd.DataFrame({**given, **table})
@@ -112,11 +129,12 @@ def sweep(
 
 
 class Lanes:
-    """Final records of every lane: `metrics` and `account`, shape (lanes,)."""
+    """Final records of every lane: `metrics` and `account`, and whether it has `ended`, shape (lanes,)."""
 
     def __init__(self, metrics: npt.NDArray[np.void], account: npt.NDArray[np.void]) -> None:
         self.metrics = metrics
         self.account = account
+        self.ended = np.zeros(len(metrics), np.bool_)
 
 
 def run_lanes_over(
@@ -131,11 +149,13 @@ def run_lanes_over(
     progress: Callable[[int, int], None] | None = None,
     begin: int = 0,
     end: int | None = None,
+    into: Lanes | None = None,
 ) -> Lanes:
     """Run lanes over rows `begin` to, not including, `end`; by default over all bars.
 
     `risks`, `costs` and `conventions` have one value for all lanes, or one per lane. Bars before `begin` stay
-    in view of correlations and average true ranges; their signals are passed over.
+    in view of correlations and average true ranges; their signals are passed over. `into` takes the records,
+    also of a run that is interrupted.
     """
     count = len(signals)
     stop = len(bars) if end is None else end
@@ -163,8 +183,7 @@ def run_lanes_over(
         ]
     )
     commands, command_start = no_commands(len(bars))
-    metrics = np.zeros(count, METRICS)
-    account = np.zeros(count, ACCOUNT)
+    found = Lanes(np.zeros(count, METRICS), np.zeros(count, ACCOUNT)) if into is None else into
     capacity = max(room_for(risk, len(bars.symbols)) for risk in risks)
 
     def work(first: int, last: int) -> None:
@@ -172,13 +191,14 @@ def run_lanes_over(
         logs = allocate_logs(0, 0, 0, 0, 0)
         run_lanes(
             view_of(state), view_of(logs), market_view, params, lanes, commands, command_start,
-            metrics, account, first, last, begin, stop, LANES,
+            found.metrics, found.account, first, last, begin, stop, LANES,
         )  # fmt: skip
+        found.ended[first:last] = True
 
     if count:
         workers = min(threads or os.cpu_count() or 1, count)
         _spread(work, count, workers, progress)
-    return Lanes(metrics, account)
+    return found
 
 
 def _spread(

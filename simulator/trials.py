@@ -26,13 +26,14 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.errors import ConfigError, did_you_mean, warn
-from simulator.ran import Ran, plain, ran_of, rules_of
+from simulator.ran import Ran, plain, ran_of, rules_of, settled
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simulator.bars import Bars
     from simulator.results import Result
+    from simulator.signals import Signals
     from simulator.types import TrialSink
 
 __all__ = [
@@ -137,11 +138,14 @@ def trial_of_run(
 
     Parameters
     ----------
+    strategy
+        What ran, or what `ran_of` said of it before it did.
     others
         What else decided the outcome; see `rules_of`.
     """
     raw = result.raw
-    ran = ran_of(strategy)
+    # a strategy that looks at every bar leaves no signals
+    (ran,) = settled([ran_of(strategy)], [raw.signals] if len(raw.signals) else None)
     metrics = result.metrics
     returns = np.asarray(result.returns.to_numpy(), np.float64) if len(raw.equity_runs) else None
     return Trial(
@@ -163,6 +167,7 @@ def trials_of_metrics(
     source: Source = "sweep",
     hypothesis: str = "",
     run: str = "",
+    signals: Sequence[Signals] | None = None,
 ) -> list[Trial]:
     """Return the trials of many runs over the same bars; skewness, kurtosis and returns are not known.
 
@@ -172,8 +177,11 @@ def trials_of_metrics(
         What was run, one each.
     metrics
         Columns by name, each of shape (runs,), among them `sharpe` (annual) and `sessions`.
+    signals
+        Of each run, which tell apart what its values cannot.
     """
-    columns = {name: np.asarray(metrics[name]).tolist() for name in ("sharpe", "sessions", *_KEPT)}
+    names = ("sharpe", "sessions", *(name for name in _KEPT if name in metrics))
+    columns = {name: np.asarray(metrics[name]).tolist() for name in names}
     span = range_of(bars)
     return [
         Trial(
@@ -181,7 +189,7 @@ def trials_of_metrics(
             hypothesis=hypothesis, rules=rules, version=ran.version, run=run, **span,
             **_figures({name: values[index] for name, values in columns.items()}, bars),
         )
-        for index, ran in enumerate(runs)
+        for index, ran in enumerate(settled(runs, signals))
     ]  # fmt: skip
 
 
@@ -249,7 +257,7 @@ def _figures(metrics: Mapping[str, Any], bars: Bars) -> dict[str, Any]:
     return {
         "sharpe": sharpe if math.isfinite(sharpe) else math.nan,
         "sessions": int(metrics["sessions"]),
-        "metrics": {name: float(metrics[name]) for name in _KEPT},
+        "metrics": {name: float(metrics[name]) for name in _KEPT if name in metrics},
     }
 
 

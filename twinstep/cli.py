@@ -21,6 +21,7 @@ from simulator.errors import TwinstepError
 from twinstep.commands import (
     alerts,
     backtest,
+    broker,
     chain,
     closing,
     compare,
@@ -99,6 +100,7 @@ app.command("kill", epilog=kill.KILL_EXAMPLES, rich_help_panel=TRADE)(kill.kill)
 app.command("arm", epilog=kill.ARM_EXAMPLES, rich_help_panel=TRADE)(kill.arm)
 app.command("status", epilog=kill.STATUS_EXAMPLES, rich_help_panel=TRADE)(kill.status)
 app.command("exchange", epilog=exchange.EXAMPLES, rich_help_panel=TRADE)(exchange.exchange)
+app.add_typer(broker.app, name="broker", rich_help_panel=TRADE)
 app.add_typer(alerts.app, name="alerts", rich_help_panel=TRADE)
 app.command("strategies", rich_help_panel=LOOK)(strategies.strategies)
 app.command("doctor", rich_help_panel=LOOK)(doctor.doctor)

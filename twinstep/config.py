@@ -19,6 +19,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
+from live.brokers.settings import BrokerSettings
 from simulator.conventions import Conventions
 from simulator.costs import Costs
 from simulator.errors import ConfigError, TwinstepError, did_you_mean
@@ -44,6 +45,7 @@ class Settings:
     journal: Journal
     alerts: Alerts
     live: Live
+    broker: BrokerSettings
     path: Path | None
     given: Mapping[str, Any] = field(repr=False)
     """Values that somebody gave, by dotted key, secrets included; the others are defaults."""

@@ -10,9 +10,9 @@ import json
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, TextIO
+from typing import Any, Final, Protocol, TextIO
 
 from simulator.errors import TwinstepWarning
 
@@ -40,6 +40,14 @@ EXIT_INTERRUPTED: Final = 130
 
 _PIPE_WIDTH: Final = 200
 """Columns assumed where the output is no terminal, so that a pipe loses nothing."""
+
+
+class Drawn(Protocol):
+    """Draws a bar of what is done out of all, with the best figure so far where there is one."""
+
+    def __call__(self, done: int, total: int, best: float = math.nan) -> None:
+        """Draw it anew."""
+        ...
 
 
 def emit(text: str = "") -> None:
@@ -80,19 +88,29 @@ def plain(value: Any) -> Any:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
-    """Write a table; columns whose every cell is a number stand to the right."""
+    """Write a table; columns whose every cell is a number stand to the right.
+
+    Where the terminal is too narrow to show every word and number whole, the columns follow in several
+    tables, each with the first column, which says what a row is.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     held = [[_cell(value) for value in row] for row in rows]
-    grid = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for index, name in enumerate(columns):
-        numeric = bool(held) and all(_is_number(row[index]) for row in held)
-        grid.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in held:
-        grid.add_row(*(Text(cell) for cell in row))  # Text: a bracket in a cell is no markup
-    print_table(grid)
+    least = [_least_width([name, *(row[index] for row in held)]) for index, name in enumerate(columns)]
+    for part, chosen in enumerate(_parts(least, _width())):
+        grid = Table(title=title if not part else None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        for index in chosen:
+            numeric = bool(held) and all(_is_number(row[index]) for row in held)
+            grid.add_column(
+                columns[index], justify="right" if numeric else "left", overflow="fold",
+                min_width=min(least[index], _width()),
+            )  # fmt: skip
+        for row in held:
+            # Text: a bracket in a cell is no markup
+            grid.add_row(*(Text(row[index]) for index in chosen))
+        print_table(grid)
 
 
 def print_table(grid: object) -> None:
@@ -101,6 +119,36 @@ def print_table(grid: object) -> None:
 
     console = Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
     console.print(grid)
+
+
+def _width() -> int:
+    """Return the columns of the terminal, or those that a pipe gets."""
+    from rich.console import Console
+
+    return Console().width if sys.stdout.isatty() else _PIPE_WIDTH
+
+
+_LONG_WORD: Final = 24
+"""A word that is longer, such as a path, may be broken."""
+
+_GAP: Final = 3
+"""Between columns."""
+
+
+def _least_width(cells: Sequence[str]) -> int:
+    """Return the width in which no number and no word of a column is broken."""
+    return max((min(len(word), _LONG_WORD) for cell in cells for word in cell.split()), default=1)
+
+
+def _parts(least: Sequence[int], width: int) -> list[list[int]]:
+    """Return the columns of each table, by their numbers; each begins with the first."""
+    parts: list[list[int]] = [list(range(min(1, len(least))))]
+    for index in range(1, len(least)):
+        chosen = parts[-1]
+        if len(chosen) > 1 and sum(least[one] + _GAP for one in (*chosen, index)) > width:
+            parts.append([0])
+        parts[-1].append(index)
+    return parts
 
 
 def show_progress() -> bool:
@@ -121,8 +169,8 @@ def working(text: str) -> Iterator[None]:
 
 
 @contextmanager
-def progress_bar(text: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Give a function to call with (done, in all), which draws a bar; None where nobody is watching."""
+def progress_bar(text: str) -> Iterator[Drawn | None]:
+    """Give a function that draws a bar; None where nobody is watching."""
     if not show_progress():
         yield None
         return
@@ -131,7 +179,12 @@ def progress_bar(text: str) -> Iterator[Callable[[int, int], None] | None]:
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(text, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+        def draw(done: int, total: int, best: float = math.nan) -> None:
+            words = text if math.isnan(best) else f"{text}, best so far {best:.4g}"
+            bar.update(task, completed=done, total=total, description=words)
+
+        yield draw
 
 
 @contextmanager

@@ -41,6 +41,7 @@ __all__ = [
     "When",
     "aware",
     "check_journal",
+    "closed_elsewhere",
     "day",
     "legs_of",
     "place",
@@ -187,6 +188,19 @@ def check_journal(where: str | None) -> None:
         from journal.database import Database
 
         Database(where).close()
+
+
+def closed_elsewhere(journal: TradeJournal, source: str) -> dict[str, int]:
+    """Return how many closed trades the other sources have, where this one has none; else nothing."""
+    from sqlalchemy import func, select
+
+    from journal.schema import trades
+
+    closed = select(trades.c.source, func.count()).where(trades.c.status == "closed")
+    with journal.database.read() as connection:
+        rows = connection.execute(closed.group_by(trades.c.source).order_by(trades.c.source)).all()
+    found = {str(name): int(count) for name, count in rows}
+    return {} if source in found else found
 
 
 def store_result(result: Result, where: str) -> dict[str, Any]:

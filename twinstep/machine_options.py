@@ -6,7 +6,9 @@ from typing import Annotated, Final
 
 import typer
 
-__all__ = ["MACHINES", "Scheduler", "Workers"]
+from simulator.errors import ConfigError
+
+__all__ = ["MACHINES", "Scheduler", "Workers", "check_machines"]
 
 MACHINES: Final = "More processes and machines"
 
@@ -20,3 +22,12 @@ Scheduler = Annotated[
         show_default=False,
     ),
 ]
+
+
+def check_machines(workers: int, scheduler: str | None) -> None:
+    """Refuse both at once: a cluster brings its own workers. CLI_EXCLUSIVE."""
+    if scheduler is not None and workers > 1:
+        raise ConfigError(
+            f"--scheduler {scheduler} uses all workers of that cluster; leave out --workers {workers}",
+            code="CLI_EXCLUSIVE",
+        )

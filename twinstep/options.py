@@ -154,12 +154,21 @@ NoTrials = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
+
+
+def _not_empty(value: str | None) -> str | None:
+    if value is not None and not value.strip():
+        raise typer.BadParameter("an empty name is none; leave the option out")
+    return value
+
+
 Hypothesis = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
         help="What is searched for: runs under one name are judged together. Without it, the strategy on its "
         "data.",
+        callback=_not_empty,
         rich_help_panel=OUTPUT,
         show_default=False,
     ),

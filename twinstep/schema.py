@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
+from live.brokers.settings import BrokerSettings
 from simulator.conventions import CHOICES, PROFILES, Conventions
 from simulator.costs import PRESETS, Costs
 from simulator.errors import ConfigError
@@ -210,7 +211,7 @@ class Live:
 
 ALERT_KINDS: Final = (
     "profit_half", "stop_hit", "kill_switch", "daily_loss_half", "daily_loss_full", "approval_waiting",
-    "feed_stale", "reconcile_difference",
+    "feed_stale", "reconcile_difference", "slippage_drift",
 )  # fmt: skip
 TRADE_SOURCES: Final = ("live", "paper", "backtest")
 GUARDS: Final = ("raise", "drop", "note")
@@ -400,4 +401,5 @@ SECTIONS: Final = (
     Section("journal", Journal, "The trade journal"),
     Section("alerts", Alerts, "Alerts"),
     Section("live", Live, "Real money"),
+    Section("broker", BrokerSettings, "The broker that orders go to; its keys are never in this file"),
 )

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
 
 import typer
 
 from simulator.errors import ConfigError
-from twinstep.console import working
+from twinstep.console import emit_json, note, working
 from twinstep.options import OUTPUT
 
-__all__ = ["SEARCH", "Objectives", "ReportFile", "Reported", "Search", "names_of", "write_report"]
+if TYPE_CHECKING:
+    from simulator.bars import Bars
+    from twinstep.config import Settings
+
+__all__ = [
+    "SEARCH",
+    "Objectives",
+    "ReportFile",
+    "Reported",
+    "Search",
+    "answer",
+    "check_report",
+    "check_storage",
+    "costs_word",
+    "names_of",
+    "objectives_of",
+]
 
 SEARCH: Final = "Search"
 
@@ -21,7 +38,7 @@ Objectives = Annotated[
     typer.Option(
         metavar="NAME",
         help="What to maximise: sharpe (the default), sortino, calmar, average_r, expectancy_r, sqn, "
-        "profit_per_margin_day or tail_penalised. Several give a Pareto front.",
+        "profit_per_margin_day or tail_penalised. Several, with commas or one by one, give a Pareto front.",
         rich_help_panel=SEARCH,
         show_default=False,
     ),
@@ -92,12 +109,105 @@ class Search:
     seed: Seed = 0
 
 
-def write_report(found: Reported, path: Path | None) -> Path | None:
-    """Write the report that was asked for, and return its path."""
+def check_report(path: Path | None) -> None:
+    """Refuse a report that cannot be written before a search is made for it; leaves nothing behind.
+
+    Raises
+    ------
+    ConfigError
+        CONFIG_OUTPUT.
+    """
     if path is None:
-        return None
-    with working("writing the report"):
-        return found.report(path)
+        return
+    if path.is_dir():
+        raise ConfigError(
+            f"--report {path} is a folder; name a file in it, as {path / 'report.html'}", code="CONFIG_OUTPUT"
+        )
+    made = [one for one in path.parents if not one.exists()]
+    there = path.exists()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab"):
+            pass
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise ConfigError(
+            f"--report {path} cannot be written: {error.strerror or error}. Name a file in a folder that you "
+            "may write to; nothing was run",
+            code="CONFIG_OUTPUT",
+        ) from error
+    finally:
+        for one in made:
+            if one.is_dir() and not any(one.iterdir()):
+                one.rmdir()
+
+
+def answer(
+    found: Reported,
+    path: Path | None,
+    *,
+    as_json: bool,
+    document: Callable[[], dict[str, Any]],
+    show: Callable[[], None],
+) -> None:
+    """Write the report that was asked for, and show what was found, whatever becomes of the report."""
+    written: Path | None = None
+    try:
+        if path is not None:
+            with working("writing the report"):
+                written = found.report(path)
+    finally:
+        if as_json:
+            emit_json(document() | {"report": written})
+        else:
+            show()
+    if written is not None and not as_json:
+        note(f"wrote {written}")
+
+
+def check_storage(storage: str | None, study: str | None, workers: int, scheduler: str | None) -> None:
+    """Refuse what needs a storage, and has none that will do.
+
+    Raises
+    ------
+    ConfigError
+        CLI_STORAGE, OPTIMIZE_WORKERS_STORAGE.
+    """
+    if study is not None and storage is None:
+        raise ConfigError(
+            f"--study {study!r} is the name of a study in a storage; add --storage studies.db",
+            code="CLI_STORAGE",
+        )
+    if scheduler is not None and not (storage or "").startswith(("postgresql://", "postgres://")):
+        raise ConfigError(
+            "on a Dask cluster a study is shared through a server that all machines reach; add --storage "
+            "postgresql://user@host/studies (the password belongs into ~/.pgpass or PGPASSWORD)",
+            code="OPTIMIZE_WORKERS_STORAGE",
+        )
+    if workers > 1 and storage is None:
+        raise ConfigError(
+            f"--workers {workers} share a study through its storage; add --storage studies.db",
+            code="OPTIMIZE_WORKERS_STORAGE",
+        )
+
+
+def costs_word(settings: Settings, bars: Bars) -> str:
+    """Return which costs fills have, as a run says it."""
+    from simulator.costs import Costs
+
+    name = Costs.of(settings.costs).name
+    if name != "zero":
+        return f"costs {name}"
+    return "no costs" if bars.options is None else "no fees"
+
+
+def objectives_of(given: Sequence[str] | None) -> list[str] | None:
+    """Return the names of `--objective`, which may be repeated or hold commas; None without one."""
+    names = [name.strip() for one in given or () for name in one.split(",") if name.strip()]
+    if given and not names:
+        raise ConfigError("--objective names nothing, as in --objective sharpe,calmar", code="CLI_PARAM")
+    return names or None
 
 
 def names_of(text: str | None) -> list[str] | None:

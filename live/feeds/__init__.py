@@ -1,9 +1,10 @@
 """Feeds: where a session takes its bars from.
 
 A feed says what its bars are like, and yields them as they are complete, after a given time. `ReplayFeed`
-plays stored bars at any speed; `YahooFeed` asks Yahoo again and again, `YahooStream` listens to its stream;
-`feed_of` makes one from a line of text. Live feeds say of which bars nothing may be entered (`holds`), tell
-when they go stale, and have a watch that can reduce a kill switch. Names are imported when first used.
+plays stored bars at any speed; `YahooFeed` asks Yahoo again and again, `YahooStream` listens to its stream,
+`AlpacaFeed` does both at Alpaca; `feed_of` makes one from a line of text. Live feeds say of which bars
+nothing may be entered (`holds`), tell when they go stale, and have a watch that can reduce a kill switch.
+Names are imported when first used.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from live.feeds.alpaca import AlpacaFeed
     from live.feeds.events import FeedEvent
     from live.feeds.holds import Hold, without_entries
     from live.feeds.replay import ReplayFeed
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from simulator.bars import Bars
 
 __all__ = [
+    "AlpacaFeed",
     "Feed",
     "FeedEvent",
     "Hold",
@@ -35,6 +38,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AlpacaFeed": "alpaca",
     "FeedEvent": "events",
     "Hold": "holds",
     "ReplayFeed": "replay",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["feed_of"]
 
 SCHEME: Final = "yfinance:"
+ALPACA: Final = "alpaca:"
 _SETTINGS: Final[dict[str, Callable[[str], Any]]] = {
     "interval": str, "calendar": str, "warm": int, "grace": float, "patience": float, "delay": float,
     "band": float, "stale_bars": int, "give_up": float,
@@ -48,7 +49,8 @@ def feed_of(
     ----------
     spec
         `yfinance:AAPL,MSFT?interval=1m` polls Yahoo, with `&stream=yes` it listens to Yahoo's stream; the
-        other settings are those of `YahooFeed` by name. Anything else is a source of `load_bars`, replayed.
+        other settings are those of `YahooFeed` by name. `alpaca:AAPL,MSFT?interval=5m` takes Alpaca's data,
+        with the keys of `load_credentials`. Anything else is a source of `load_bars`, replayed.
     speed, start, end
         Of a replay.
     calendar, sectors, cache_dir, warm, clock
@@ -60,7 +62,7 @@ def feed_of(
         FEED_SPEC for a setting that does not exist or cannot be read, and for a part of the past asked of a
         live feed; and what the feeds raise.
     """
-    if not spec.startswith(SCHEME):
+    if not spec.startswith((SCHEME, ALPACA)):
         from live.feeds.replay import ReplayFeed
 
         return ReplayFeed(spec, speed=speed, start=start, end=end)
@@ -70,6 +72,10 @@ def feed_of(
                 f"{name} is for replays; {spec} happens now. Stored bars, in a file, can be replayed",
                 code="FEED_SPEC",
             )
+    if spec.startswith(ALPACA):
+        from live.feeds.alpaca import alpaca_feed_of
+
+        return alpaca_feed_of(spec, calendar=calendar, sectors=sectors, warm=warm, clock=clock)
     names, _, query = spec.removeprefix(SCHEME).partition("?")
     settings: dict[str, Any] = {"calendar": calendar}
     if warm is not None:

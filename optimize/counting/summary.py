@@ -1,26 +1,64 @@
-"""What the best trial of a hypothesis is worth, read from the ledger's rows."""
+"""What the best trial of a hypothesis is worth, read from the ledger's rows.
+
+Sharpe ratios over windows of different length do not compare: short ones scatter more, so the best of all
+would come from the shortest. So each window (data, first and last bar, sessions) has its own best, judged
+against all trials of the hypothesis; the longest window speaks for it.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
-from optimize.counting.tables import trials_table
+from optimize.counting.tables import stopped_early, trials_table
 from optimize.statistics.returns import mean_correlation_trials, sample_variance
 from optimize.statistics.sharpe import expected_max_sharpe, probabilistic_sharpe
 
-__all__ = ["HypothesisRecord", "summarise"]
+__all__ = ["HypothesisRecord", "WindowRecord", "summarise"]
 
 Floats = npt.NDArray[np.float64]
 
 _READ_AT_ONCE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRecord:
+    """The best trial over one window, given all trials of the hypothesis.
+
+    Attributes
+    ----------
+    data, first_ts, last_ts, sessions
+        The window: fingerprint of the bars, labels of the first and the last in UTC ns, its sessions.
+    measured
+        Trials over it with a Sharpe ratio.
+    best_id, best_parameters, best_sharpe
+        The one with the highest Sharpe ratio per session.
+    variance
+        Of their Sharpe ratios per session (ddof 1), but not less than what the deviations within all windows
+        come to at this length; NaN where no two trials can be compared.
+    expected_max, deflated, assumed_normal
+        As in `HypothesisRecord`.
+    """
+
+    data: str
+    first_ts: int
+    last_ts: int
+    sessions: int
+    measured: int
+    best_id: str
+    best_parameters: Mapping[str, Any]
+    best_sharpe: float
+    variance: float
+    expected_max: float
+    deflated: float
+    assumed_normal: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +70,25 @@ class HypothesisRecord:
     hypothesis, trials
         Its name, and how many trials it has cost.
     measured
-        Trials with a Sharpe ratio; the others made no trade and cannot be the best by luck.
+        Trials with a Sharpe ratio. The others made no trade, and cannot be the best by luck; or they were
+        stopped early, in which case they count in `effective`.
     effective
-        Independent trials that the measured ones amount to, by the correlation of those of which the returns
-        were recorded; the others count in full. 0 without measured trials.
+        Independent trials that all amount to: the measured ones by the correlation of those of which the
+        returns were recorded, others and those stopped early in full. 0 without measured trials.
     best_id, best_parameters, best_sharpe, best_sessions
-        The trial with the highest Sharpe ratio per session; "" and NaN without one.
+        Over the longest window, the trial with the highest Sharpe ratio per session; "" and NaN without one.
     variance
-        Of the Sharpe ratios per session (ddof 1); NaN below two.
+        Of the Sharpe ratios per session over that window; see `WindowRecord`.
     expected_max
-        Sharpe ratio per session that luck alone would show as the best.
+        Sharpe ratio per session that luck alone would show as the best there of `effective` trials.
     deflated
         Deflated Sharpe ratio of the best, 0 to 1; NaN where it is not defined.
     assumed_normal
         Whether skewness and kurtosis of the best are not known and were taken as 0 and 3.
+    windows
+        The best of each window, the longest first.
+    stopped
+        Trials that were stopped early.
     """
 
     hypothesis: str
@@ -60,6 +103,8 @@ class HypothesisRecord:
     expected_max: float
     deflated: float
     assumed_normal: bool
+    windows: tuple[WindowRecord, ...] = ()
+    stopped: int = 0
 
     def __str__(self) -> str:
         counted = f"{self.hypothesis}: {self.trials} trial{'s' if self.trials != 1 else ''}"
@@ -67,6 +112,8 @@ class HypothesisRecord:
             return f"{counted}, none with a Sharpe ratio."
         counted += f" (about {self.effective:.1f} independent)"
         best = f"the best Sharpe ratio is {self.best_sharpe:.4f} per session"
+        if len(self.windows) > 1:
+            best += f" over the longest of {len(self.windows)} windows ({self.best_sessions:,} sessions)"
         if math.isnan(self.deflated):
             return f"{counted}, {best}; how much of it is luck is not known."
         return (
@@ -75,44 +122,97 @@ class HypothesisRecord:
         )
 
 
+class _Window(NamedTuple):
+    data: str
+    first_ts: int
+    last_ts: int
+    sessions: int
+
+
 def summarise(connection: Connection | None, hypothesis: str) -> HypothesisRecord:
     """Return what is known about a hypothesis; without a connection there are no trials."""
     nan = math.nan
     t = trials_table.c
     mine = t.hypothesis == hypothesis
-    total, sharpes = 0, np.zeros(0)
+    total = stopped = 0
+    sharpes: dict[_Window, list[float]] = {}
+    best: dict[_Window, tuple[float, str]] = {}
     if connection is not None:
-        found = connection.execute(select(t.sharpe).where(mine).order_by(t.id)).scalars().all()
-        total = len(found)
-        sharpes = np.array([value for value in found if value is not None], np.float64)
-    if connection is None or not sharpes.size:
-        return HypothesisRecord(hypothesis, total, 0, 0.0, "", {}, nan, 0, nan, nan, nan, False)
-    question = select(t.id, t.parameters, t.sharpe, t.sessions, t.skewness, t.kurtosis)
-    best = connection.execute(
-        question.where(mine, t.sharpe.is_not(None)).order_by(t.sharpe.desc(), t.id).limit(1)
-    ).one()
-    effective = _effective(connection, hypothesis, sharpes.size)
-    variance = sample_variance(sharpes)
+        total = connection.execute(select(func.count()).where(mine)).scalar_one()
+        stopped = connection.execute(select(func.count()).where(mine, stopped_early())).scalar_one()
+        question = select(t.id, t.sharpe, t.data, t.first_ts, t.last_ts, t.sessions)
+        for row in connection.execute(question.where(mine, t.sharpe.is_not(None)).order_by(t.id)):
+            window = _Window(row.data, row.first_ts, row.last_ts, row.sessions)
+            sharpes.setdefault(window, []).append(row.sharpe)
+            if window not in best or row.sharpe > best[window][0]:
+                best[window] = row.sharpe, row.id
+    if connection is None or not sharpes:
+        return HypothesisRecord(
+            hypothesis, total, 0, 0.0, "", {}, nan, 0, nan, nan, nan, False, stopped=stopped
+        )
+    measured = sum(map(len, sharpes.values()))
+    effective = _effective(connection, hypothesis, measured) + stopped
+    spread = _spread(sharpes)
+    order = sorted(sharpes, key=lambda one: (-one.sessions, -len(sharpes[one]), -one.last_ts, *one))
+    windows = tuple(_judged(connection, one, best[one][1], sharpes[one], effective, spread) for one in order)
+    longest = windows[0]
+    return HypothesisRecord(
+        hypothesis=hypothesis,
+        trials=total,
+        measured=measured,
+        effective=effective,
+        best_id=longest.best_id,
+        best_parameters=longest.best_parameters,
+        best_sharpe=longest.best_sharpe,
+        best_sessions=longest.sessions,
+        variance=longest.variance,
+        expected_max=longest.expected_max,
+        deflated=longest.deflated,
+        assumed_normal=longest.assumed_normal,
+        windows=windows,
+        stopped=stopped,
+    )
+
+
+def _judged(
+    connection: Connection,
+    window: _Window,
+    best_id: str,
+    sharpes: Sequence[float],
+    effective: float,
+    spread: float,
+) -> WindowRecord:
+    """Return the best of a window; `spread` is the variance of a Sharpe ratio times its sessions."""
+    t = trials_table.c
+    question = select(t.parameters, t.sharpe, t.skewness, t.kurtosis).where(t.id == best_id)
+    best = connection.execute(question).one()
+    # few trials over a window may be alike by choice, and would make it look as if luck were small
+    known = [sample_variance(np.array(sharpes)), spread / window.sessions if window.sessions else math.nan]
+    variance = float(np.fmax.reduce(known))
     luck = expected_max_sharpe(effective, variance)
     normal = best.skewness is None or best.kurtosis is None
     skewness, kurtosis = (0.0, 3.0) if normal else (best.skewness, best.kurtosis)
     deflated = probabilistic_sharpe(
-        best.sharpe, best.sessions, benchmark=luck, skewness=skewness, kurtosis=kurtosis
+        best.sharpe, window.sessions, benchmark=luck, skewness=skewness, kurtosis=kurtosis
     )
-    return HypothesisRecord(
-        hypothesis=hypothesis,
-        trials=total,
-        measured=int(sharpes.size),
-        effective=effective,
-        best_id=best.id,
-        best_parameters=json.loads(best.parameters),
-        best_sharpe=best.sharpe,
-        best_sessions=best.sessions,
-        variance=variance,
-        expected_max=luck,
-        deflated=deflated,
+    return WindowRecord(
+        *window, measured=len(sharpes), best_id=best_id, best_parameters=json.loads(best.parameters),
+        best_sharpe=best.sharpe, variance=variance, expected_max=luck, deflated=deflated,
         assumed_normal=normal,
-    )
+    )  # fmt: skip
+
+
+def _spread(sharpes: Mapping[_Window, Sequence[float]]) -> float:
+    """Return the variance of Sharpe ratios within their windows, each times its sessions.
+
+    The variance of an estimate falls with the length of its window; times the length, windows compare. Where
+    every window has one trial only, they are compared with each other.
+    """
+    scaled = [np.sqrt(one.sessions) * np.array(found, np.float64) for one, found in sharpes.items()]
+    free = sum(found.size - 1 for found in scaled)
+    if not free:
+        return sample_variance(np.concatenate(scaled))
+    return float(sum(((found - found.mean()) ** 2).sum() for found in scaled) / free)
 
 
 def _effective(connection: Connection, hypothesis: str, measured: int) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 from sqlalchemy import (
     CheckConstraint,
     Column,
+    ColumnElement,
     Connection,
     Index,
     LargeBinary,
@@ -32,11 +33,12 @@ from simulator.ran import plain
 from simulator.trials import SOURCES, Trial
 
 __all__ = [
-    "begin_file", "begin_on_server", "check_version", "foreign", "has_schema", "row_of",
-    "trials_table",
+    "begin_file", "begin_on_server", "check_version", "foreign", "has_schema", "recording",
+    "row_of", "stopped_early", "trials_table",
 ]  # fmt: skip
 
 VERSION: Final = 1
+_FIGURES: Final = ("sharpe", "sessions", "skewness", "kurtosis", "metrics", "returns", "run", "source")
 _APPLICATION_ID: Final = 0x54574C47  # "TWLG" in the header of the file
 
 _metadata: Final = MetaData()
@@ -114,6 +116,25 @@ def foreign(name: str) -> JournalError:
         "Nothing was written",
         code="OPTIMIZE_LEDGER",
     )
+
+
+def recording(dialect: Any) -> Any:
+    """Return the statement that stores rows and answers when each was recorded, the others left out.
+
+    A row that is there stays, unless its trial was stopped early and is now run to its end.
+    """
+    statement = dialect.insert(trials_table)
+    late = {name: statement.excluded[name] for name in _FIGURES}
+    return statement.on_conflict_do_update(
+        index_elements=[trials_table.c.id],
+        set_=late,
+        where=stopped_early() & (statement.excluded.sessions > 0),
+    ).returning(trials_table.c.recorded_ts)
+
+
+def stopped_early() -> ColumnElement[bool]:
+    """Return the condition of trials that were not run to their end: no Sharpe ratio, no sessions."""
+    return trials_table.c.sharpe.is_(None) & (trials_table.c.sessions == 0)
 
 
 def row_of(trial: Trial, now: int) -> dict[str, Any]:

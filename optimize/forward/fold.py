@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from optimize.forward.windows import Fold
+from optimize.workers.kept import KeptTrials
 
 if TYPE_CHECKING:
     from simulator.bars import Bars
@@ -55,7 +56,7 @@ def tune_fold(bars: Bars, strategy: Any, settings: Mapping[str, Any], counted: b
     """
     from optimize.strategy import tune_strategy
 
-    sink = _Kept() if counted else None
+    sink = KeptTrials() if counted else None
     first, last = fold.train[0][0], fold.train[-1][1]
     gaps = [(end, begin) for (_, end), (begin, _) in zip(fold.train, fold.train[1:], strict=False)]
     seed = int(np.random.SeedSequence([settings["seed"], fold.number]).generate_state(1)[0])
@@ -70,14 +71,3 @@ def tune_fold(bars: Bars, strategy: Any, settings: Mapping[str, Any], counted: b
         tried=len(study.table),
         trials=[] if sink is None else sink.trials,
     )
-
-
-@dataclass
-class _Kept:
-    """A sink that keeps trials, for the process that may write them."""
-
-    trials: list[Trial] = field(default_factory=list)
-
-    def record(self, trials: Sequence[Trial]) -> int:
-        self.trials.extend(trials)
-        return len(trials)

@@ -94,11 +94,11 @@ class WalkForward:
         """Return the verdict in words."""
         return self.verdict.sentence
 
-    def report(self, path: str | Path) -> Path:
+    def report(self, path: str | Path, *, title: str | None = None) -> Path:
         """Write one self-contained HTML page and return where it is; see `optimize.report`."""
         from optimize.report import write_report
 
-        return write_report(self, path)
+        return write_report(self, path, title=title)
 
     def __str__(self) -> str:
         """Return the outcome in a few lines, the verdict last."""

@@ -23,6 +23,7 @@ from simulator.results.curves import buy_and_hold, session_ends
 if TYPE_CHECKING:
     from simulator.bars import Bars
     from simulator.results import Result
+    from simulator.results.raw import RawRun
 
 __all__ = ["History", "carried", "market_returns", "paths_of", "sessions_between", "windowed"]
 
@@ -52,17 +53,11 @@ class History:
 
     @property
     def risk(self) -> float:
-        """Largest initial risk of a trade as a fraction of equity; 0 where one has none."""
-        largest = 0.0
-        for result in self.results:
-            log = result.raw.trades
-            if not len(log):
-                continue
-            if not (log["initial_risk"] > 0.0).all():
-                return 0.0
-            equity = result.raw.equity_at(np.maximum(log["entry_row"] - 1, 0))
-            largest = max(largest, float((log["initial_risk"] / equity).max()))
-        return largest
+        """Largest share of equity at risk at once; 0 where a trade has no known risk, or none was made."""
+        runs = [result.raw for result in self.results if len(result.raw.trades)]
+        if not all((run.trades["initial_risk"] > 0.0).all() for run in runs):
+            return 0.0
+        return max((_at_risk(run) for run in runs), default=0.0)
 
 
 def carried(evaluator: Evaluator, parts: Sequence[Part]) -> History:
@@ -109,3 +104,21 @@ def market_returns(bars: Bars, windows: Sequence[Rows]) -> Floats:
     for first, last in windows:
         kept |= (ends >= first) & (ends < last)
     return np.asarray(moves[kept], np.float64)
+
+
+def _at_risk(run: RawRun) -> float:
+    """Return the largest share of equity that all open positions of a bar could lose together.
+
+    The larger of two counts: initial risks of the trades that were open in some moment of a bar, which stops
+    that were raised later do not lessen; and heat at its close, in which are planned adds, entries that still
+    wait, and what a package can lose in spite of its stop.
+    """
+    log = run.trades
+    shares = log["initial_risk"] / run.equity_at(np.maximum(log["entry_row"] - 1, 0))
+    left = np.where(log["exit_row"] >= log["entry_row"], log["exit_row"], run.seen - 1)
+    change = np.zeros(run.seen + 1)
+    np.add.at(change, log["entry_row"], shares)
+    np.add.at(change, left + 1, -shares)
+    heat = run.equity_runs["heat"]
+    # a lost account has no share of it at risk
+    return max(float(np.cumsum(change).max()), float(heat[np.isfinite(heat)].max(initial=0.0)))

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from optimize.forward.evidence import MOST_STRETCHES, mean_p_value, mean_test, stretches
+from optimize.forward.evidence import MOST_STRETCHES, MeanTest, mean_p_value, mean_test, stretches
 
 __all__ = ["LEAST_TRADES", "Verdict", "judge"]
 
@@ -25,9 +25,6 @@ Floats = npt.NDArray[np.float64]
 
 LEAST_TRADES: Final = 20
 """Trades, and stretches, out of sample below which nothing is claimed, whatever they earned."""
-
-LEAST_WITHOUT_RISK: Final = 30
-"""The same where trades have no initial risk, so that the loss to be reckoned with is not known."""
 
 _NOISE: Final = 1e-9  # share of a return that is rounding
 _SESSIONS_EACH: Final = 2  # of a stretch at least
@@ -48,7 +45,8 @@ class Verdict:
     sentence
         All of it in words.
     p_value
-        Of "no edge": the larger of the next two. NaN where there is too little to test.
+        Of "no edge": the larger of the next two. NaN where there is too little to test. This and all below
+        but `mean` are NaN where the risk of a trade is not known.
     p_zero, p_market
         Of "the mean return is not above 0", and of the same after `beta` times the market's return is taken
         off.
@@ -106,7 +104,9 @@ def judge(
     trades
         Positions behind `returns`; outcomes that depend on each other are counted by their number.
     risk
-        Largest initial risk of a trade as a fraction of equity, above 0 where it is known.
+        Largest share of equity that was at risk at once, over all positions open together: what one stretch
+        may lose, though it was not seen. 0 where it is not known, as with a trade that has no stop; then
+        nothing is tested, because rare losses may only not have happened yet.
     folds, default_beats
         For the sentence: windows, and the share in which the strategy as given was better.
     level
@@ -123,23 +123,24 @@ def judge(
     sessions = len(mine)
     count = max(1, min(MOST_STRETCHES, trades, sessions // _SESSIONS_EACH))
     beta = _slope(mine, held)
-    zero = mean_test(stretches(mine, count), floor=-risk, confidence=1.0 - level)
+    outcomes = stretches(mine, count)
+    known = risk > 0.0
+    if known:
+        zero = mean_test(outcomes, floor=-risk, confidence=1.0 - level)
+    else:
+        zero = MeanTest(math.nan, float(outcomes.mean()), math.nan, math.nan, math.nan, count)
     alone = _without_rounding(mine - beta * held, mine)
-    beside = _p_value(stretches(alone, count), risk, nothing=1.0)
-    against = _p_value(stretches(mine - given, count), risk, nothing=math.nan)
-    least = LEAST_TRADES if risk > 0.0 else LEAST_WITHOUT_RISK
-    # who never lost, and has no stop, does not know what a loss costs
-    measured = risk > 0.0 or zero.floor < 0.0
-    enough = trades >= least and count >= LEAST_TRADES and measured
+    beside = _p_value(stretches(alone, count), risk, nothing=1.0) if known else math.nan
+    against = _p_value(stretches(mine - given, count), risk, nothing=math.nan) if known else math.nan
+    enough = known and trades >= LEAST_TRADES and count >= LEAST_TRADES
     p_value = max(zero.p_value, beside) if enough else math.nan
     claims = bool(p_value <= level)
     needed = None
-    if not enough:
+    if enough and not claims:
+        needed = _needed([outcomes, stretches(alone, count)], risk, level, trades)
+    elif not enough and (known or not trades):
         short = _SESSIONS_EACH * LEAST_TRADES / max(sessions, 1) - 1.0
-        needed = max(least - trades, math.ceil(trades * short), 1)
-    elif not claims:
-        strength = min(_strength(stretches(one, count)) for one in (mine, alone))
-        needed = _needed(strength, trades)
+        needed = max(LEAST_TRADES - trades, math.ceil(trades * short), 1)
     yearly = periods * count / max(sessions, 1)
     found = Verdict(
         claims_evidence=claims, claims_tuning=claims and bool(against <= level), sentence="",
@@ -147,7 +148,7 @@ def judge(
         mean=zero.estimate * yearly, lower=zero.lower * yearly, upper=zero.upper * yearly, beta=beta,
         trades=trades, sessions=sessions, needed_trades=needed,
     )  # fmt: skip
-    return replace(found, sentence=_sentence(found, enough, level, folds, default_beats))
+    return replace(found, sentence=_sentence(found, enough, known, level, folds, default_beats))
 
 
 # Parts
@@ -178,22 +179,34 @@ def _strength(outcomes: Floats) -> float:
     return float(outcomes.mean() / (outcomes.std(ddof=1) / math.sqrt(len(outcomes))))
 
 
-def _needed(strength: float, trades: int) -> int | None:
-    """Return about how many more trades would show an effect of this size; None for one of no size."""
-    if strength < _SEEN:
-        return None
-    return max(math.ceil(trades * ((_CLEARLY / strength) ** 2 - 1.0)), 1)
+def _needed(tested: list[Floats], risk: float, level: float, trades: int) -> int | None:
+    """Return about how many more trades would show effects of this size; None for one of no size."""
+    times = 1.0
+    for outcomes in tested:
+        strength = _strength(outcomes)
+        if strength < _SEEN:
+            return None
+        # so many outcomes of their mean size tell a loss of the floor's size from one that never comes
+        floor = max(risk, -float(outcomes.min()))
+        even = math.log(1.0 / level) / math.log1p(float(outcomes.mean()) / floor)
+        times = max(times, (_CLEARLY / strength) ** 2, even / len(outcomes))
+    return max(math.ceil(trades * (times - 1.0)), 1)
 
 
-def _sentence(found: Verdict, enough: bool, level: float, folds: int, default_beats: float) -> str:
+def _sentence(
+    found: Verdict, enough: bool, known: bool, level: float, folds: int, default_beats: float
+) -> str:
     if not found.trades:
         return "Not enough evidence: out of sample it never traded."
     seen = (
         f"out of sample it earned {found.mean:.1%} a year over {found.sessions:,} sessions and "
         f"{found.trades:,} trades"
     )
-    if not enough and found.trades >= LEAST_WITHOUT_RISK and found.sessions >= _SESSIONS_EACH * LEAST_TRADES:
-        return f"Not enough evidence: {seen} and never lost, so what a loss would cost is not known."
+    if not enough and not known:
+        return (
+            f"Not enough evidence: {seen}, but not every trade had a stop or another known risk, so nothing "
+            "says what a loss can cost; no number of trades without a loss would."
+        )
     if not enough:
         few = "sessions" if found.sessions < _SESSIONS_EACH * LEAST_TRADES else "trades"
         more = found.needed_trades or 1

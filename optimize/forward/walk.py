@@ -47,7 +47,7 @@ from simulator.engine import DEFAULT_RISK
 from simulator.errors import ConfigError
 from simulator.ran import ran_of, rules_of
 from simulator.results.curves import drawdown_of
-from simulator.trials import hypothesis_of, tell, trials_of_metrics
+from simulator.trials import Trials, hypothesis_of, trials_of_metrics
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -121,7 +121,8 @@ def walk_forward(
     workers, scheduler, progress
         Folds run as jobs; see `optimize.machines.run_jobs`. `progress` is called with folds done and in all.
     sink
-        Whoever counts trials: told of every set that was tried in a training, and of what ran out of sample.
+        Whoever counts trials: told by this process of every set that was tried in a training, as soon as its
+        fold is done, and of what ran out of sample at the end. An interruption loses the running folds'.
 
     Returns
     -------
@@ -153,14 +154,19 @@ def walk_forward(
         "cash": cash, "risk": risk, "costs": costs, "conventions": conventions,
         "threads": threads if alone else 1,
     }  # fmt: skip
-    tuned = run_jobs(
-        partial(tune_fold, bars, chosen, settings, sink is not None), parts, workers=workers,
-        scheduler=scheduler, progress=progress,
-    )  # fmt: skip
-    evaluator = Evaluator(bars, chosen, rules)
-    found = _assembled(evaluator, goals[0], mode, parts, tuned)
-    if sink is not None:
-        tell(sink, [*(one for each in tuned for one in each.trials), *_tested(evaluator, parts, tuned)])
+    told = Trials(sink)
+    try:
+        # a fold that is done stays counted, whatever becomes of the next
+        tuned = run_jobs(
+            partial(tune_fold, bars, chosen, settings, told.wanted), parts, workers=workers,
+            scheduler=scheduler, progress=progress, found=lambda _, one: told(one.trials),
+        )  # fmt: skip
+        evaluator = Evaluator(bars, chosen, rules)
+        found = _assembled(evaluator, goals[0], mode, parts, tuned)
+        if told.wanted:
+            told(_tested(evaluator, parts, tuned))
+    finally:
+        told.finish()
     return found
 
 

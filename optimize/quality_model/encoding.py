@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Encoding", "learn_encoding"]
+__all__ = ["LEAST_KNOWN", "Encoding", "learn_encoding"]
 
 Floats = NDArray[np.float64]
 

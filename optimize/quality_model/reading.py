@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -54,6 +54,8 @@ class History:
         Cases whose option prices come from a model, not from quotes.
     notes
         What a reader should know: mixed sources, mixed definitions of IV rank, what was left out.
+    elsewhere
+        Closed trades of this kind by the other sources, where the chosen ones have no case.
     """
 
     kind: str
@@ -66,6 +68,7 @@ class History:
     exit_ts: Stamps
     modelled: int = 0
     notes: tuple[str, ...] = ()
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.won)
@@ -132,6 +135,7 @@ def read_history(
         exit_ts=np.array([ended for _, _, ended in cases], dtype=np.int64),
         modelled=sum(first["grade"] == "modelled" for first, _, _ in cases),
         notes=tuple(notes),
+        elsewhere={} if cases else _elsewhere(connection, kind, sources),
     )
 
 
@@ -164,6 +168,14 @@ def _question(sources: Sequence[str], run: int | None) -> Any:
     if run is not None:
         question = question.where(or_(trades.c.source != "backtest", and_(trades.c.run_id == run)))
     return question
+
+
+def _elsewhere(connection: Connection, kind: str, sources: Sequence[str]) -> dict[str, int]:
+    closed = select(trades.c.source, func.count()).where(
+        trades.c.status == "closed", trades.c.kind == kind, trades.c.source.not_in(sources)
+    )
+    rows = connection.execute(closed.group_by(trades.c.source).order_by(trades.c.source))
+    return {source: count for source, count in rows}
 
 
 def _ended(members: Sequence[Mapping[str, Any]], until: int | None) -> bool:

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 __all__ = ["explained", "told_in_one"]
 
+_MOST_NAMED: Final = 4
+"""Strategies that the sentence names."""
+
 _VISIBLE: Final = 1e-4
 """A difference of scores below it cannot be seen in what is printed."""
 
@@ -24,10 +27,27 @@ def told_in_one(quality: TradeQuality) -> str:
     if all(one.answer == "too few" for one in both):
         needed = max(one.needed or 0 for one in both)
         independent = _independent(min(both, key=lambda one: one.effective))
-        return f"{head}: not enough evidence{independent}, about {needed:,} more trades are needed"
+        answer = f"{head}: not enough evidence{independent}, about {needed:,} more trades are needed"
+        return answer + _elsewhere(quality)
     if not quality.speaks:
         return f"{head}: none is shown. {chance}; {expected}"
-    return f"{head}: {chance}; {expected}"
+    return f"{head}: {chance}; {expected}; {_spoken_of(quality)}"
+
+
+def _elsewhere(quality: TradeQuality) -> str:
+    """Say where the trades are, if not where they were looked for."""
+    if not quality.elsewhere:
+        return ""
+    others = ", ".join(f"{count:,} {source}" for source, count in quality.elsewhere.items())
+    return f"; the journal has none of this source, but {others} ones: name the source"
+
+
+def _spoken_of(quality: TradeQuality) -> str:
+    """Say which strategies the models know, since they say nothing of others."""
+    names = list(quality.strategies)
+    left = len(names) - _MOST_NAMED
+    named = ", ".join(names[:_MOST_NAMED]) + (f" and {left} more" if left > 0 else "")
+    return f"shown for what was traded alone: {named}"
 
 
 def explained(quality: TradeQuality) -> str:

@@ -36,7 +36,7 @@ from optimize.report.blocks import (
 )  # fmt: skip
 from optimize.report.lines import curve_of, session_times
 from optimize.report.market import market_facts, market_head
-from optimize.report.surfaces import maps_of, plateau_of
+from optimize.report.surfaces import maps_of, plateau_of, plateau_words
 from optimize.studies.study import CONVINCING
 from simulator.results.metrics import METRIC_DEFINITIONS, format_metric
 from strategies.space import Choice
@@ -213,7 +213,7 @@ def _surface(study: StrategyStudy, importance: dict[str, float]) -> list[Block]:
     if not len(done):
         return [Words("No trial was completed.", style="empty")]
     plateau = plateau_of(done, list(study.space), goal.name)
-    blocks: list[Block] = [] if plateau is None else [Words(spoken(str(plateau)))]
+    blocks: list[Block] = [] if plateau is None else [Words(spoken(plateau_words(plateau, done)))]
     return blocks + maps_of(done, list(study.space), goal.name, importance)
 
 

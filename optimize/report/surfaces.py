@@ -18,7 +18,7 @@ import pandas as pd
 from optimize.report.blocks import Block, Heat, Maps, Words, figure, typeset, value_word
 from optimize.surface import Plateau, plateau_score
 
-__all__ = ["maps_of", "plateau_of"]
+__all__ = ["maps_of", "plateau_of", "plateau_words"]
 
 MOST_PAIRED: Final = 4
 """Parameters in maps of pairs: six maps."""
@@ -38,6 +38,16 @@ def plateau_of(table: pd.DataFrame, parameters: Sequence[str], metric: str) -> P
         return None
     ranges = int(np.clip(round(len(known) ** (1.0 / len(varied))), 3, CELLS))
     return plateau_score(_ranged(known, varied, ranges), varied, metric)
+
+
+def plateau_words(plateau: Plateau, table: pd.DataFrame) -> str:
+    """Return the sentence; where values were put into ranges it speaks of a cell and not of a set."""
+    told = str(plateau)
+    if all((table[name].map(str) == str(value)).any() for name, value in plateau.parameters.items()):
+        return told
+    return told.replace(
+        f"Around the best {plateau.metric} of", f"Around the best cell, with a mean {plateau.metric} of", 1
+    )
 
 
 def maps_of(

@@ -1,7 +1,8 @@
 """Opening a study: created, or taken up by whoever measures the same.
 
-What the figures of a study depend on (bars, window, rules, objectives, constraints, spaces, the other values
-of the strategy) is stored with it. A study of the same name that measured something else is refused.
+What the figures of a study depend on (bars, window, rules, objectives and their formulas, constraints,
+spaces, the strategy's code and its other values) is stored with it. A study of the same name that measured
+something else is refused.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from optimize.studies.samplers import make_pruner
 from optimize.studies.space import describe_space, grid_values
 from optimize.studies.storage import open_storage
 from simulator.errors import ConfigError
+from simulator.ran import digest_of, ran_of
 from strategies.space import Space
 
 if TYPE_CHECKING:
@@ -32,6 +34,11 @@ __all__ = ["grid_sets", "open_study"]
 
 _DEFINITION: Final = "twinstep"
 """Attribute of a study in its storage that says what its figures were measured on."""
+_WORDS: Final = {
+    "code": "the code of its strategy (a digest of it)",
+    "formulas": "the formula of an objective (a digest of each)",
+    "fixed": "what else its strategy holds",
+}
 
 
 def open_study(
@@ -77,8 +84,9 @@ def open_study(
     for key, value in definition.items():
         if (before or {}).get(key) != value:
             raise ConfigError(
-                f"the study {name!r} cannot be resumed: its {key} was {(before or {}).get(key)!r} and is now "
-                f"{value!r}; figures would not be comparable. Choose another study name",
+                f"the study {name!r} cannot be resumed: {_WORDS.get(key, f'its {key}')} was "
+                f"{(before or {}).get(key)!r} and is now {value!r}; figures would not be comparable. Choose "
+                "another study name",
                 code="OPTIMIZE_STUDY_OTHER",
             )
     return study
@@ -102,12 +110,15 @@ def grid_sets(space: Mapping[str, Space], trials: int, seed: int) -> tuple[dict[
 def _definition(plan: Plan, evaluator: Evaluator) -> dict[str, Any]:
     """Return what the figures of a study depend on, in terms of JSON."""
     strategy, bars = evaluator.strategy, evaluator.bars
-    fixed = strategy.parameters() if hasattr(strategy, "parameters") else {}
+    ran = ran_of(strategy)
+    fixed = strategy.parameters() if hasattr(strategy, "parameters") else ran.parameters
     found = {
         "strategy": str(getattr(strategy, "name", getattr(strategy, "__name__", type(strategy).__name__))),
         "data": bars.fingerprint,
         "window": [plan.first, plan.last],
+        "code": ran.version,
         "objectives": [one.name for one in plan.objectives],
+        "formulas": [digest_of(one.formula) for one in plan.objectives],
         "limits": plan.limits,
         "space": describe_space(plan.space),
         "fixed": {key: repr(value) for key, value in fixed.items() if key not in plan.space},

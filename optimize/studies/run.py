@@ -36,7 +36,14 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.trial import Trial
 
-__all__ = ["Plan", "Timing", "run_trials"]
+__all__ = ["STOPPED", "Plan", "Scored", "Timing", "run_trials"]
+
+Sets = list[dict[str, Any]]
+Scored = Callable[[Sets, Sets, Sets], None]
+"""Takes the sets of a batch that ran over the whole window, their metrics, and the sets that were pruned."""
+
+STOPPED: Final = "pruned after"
+"""How `why_not` begins for a trial that a pruner stopped."""
 
 _POLL_SECONDS: Final = 0.25
 """How often a process without work looks whether others have finished theirs."""
@@ -112,7 +119,7 @@ class _Loop:
     evaluator: Evaluator
     plan: Plan
     timing: Timing
-    scored: Callable[[list[dict[str, Any]], list[dict[str, Any]]], None] | None
+    scored: Scored | None
     spaces: dict[str, BaseDistribution]
     slots: Slots = field(default_factory=Slots)
     seen: dict[int, float] | None = None
@@ -127,7 +134,7 @@ def run_trials(
     plan: Plan,
     *,
     told: Callable[[int], None] | None = None,
-    scored: Callable[[list[dict[str, Any]], list[dict[str, Any]]], None] | None = None,
+    scored: Scored | None = None,
 ) -> Timing:
     """Run trials until `plan.trials` of the study are finished, by this process or by others.
 
@@ -136,7 +143,7 @@ def run_trials(
     told
         Called after each batch with the trials finished so far.
     scored
-        Called with the parameter sets and metrics of each batch that ran over the whole window.
+        Called after each batch; see `Scored`.
 
     Raises
     ------
@@ -223,7 +230,8 @@ def _batch(loop: _Loop, size: int) -> bool:
             _score(asked, loop.evaluator, loop.plan, timing)
             if loop.scored is not None:
                 whole = [one for one in asked if one.metrics]
-                loop.scored([one.parameters for one in whole], [one.metrics for one in whole])
+                stopped = [one.parameters for one in asked if one.why_not.startswith(STOPPED)]
+                loop.scored([one.parameters for one in whole], [one.metrics for one in whole], stopped)
             with timing.of("sampler"):
                 for one in asked:
                     _tell(study, one)
@@ -287,7 +295,7 @@ def _score(asked: Sequence[_Asked], evaluator: Evaluator, plan: Plan, timing: Ti
             for one, figure in told:
                 # without a figure, as before the first trade, there is nothing to judge by
                 if not np.isnan(figure) and one.trial.should_prune():
-                    one.why_not = f"pruned after {(last - plan.first):,} bars"
+                    one.why_not = f"{STOPPED} {(last - plan.first):,} bars"
                 else:
                     kept.append(one)
         alive = kept

@@ -46,6 +46,10 @@ _NEEDS: Final = {"gp": "torch", "cmaes": "cmaes"}
 # Adaptive samplers learn between batches; the others gain nothing by waiting.
 _BATCHES: Final = {"qmc": 256, "random": 256, "grid": 256, "gp": 4, "tpe": 10, "cmaes": 10}
 _POPULATION: Final = 50
+# The median and percentiles are those of completed trials, of which there are none in the first batch.
+_JUDGED_BATCH: Final = 10
+_WITHIN_BATCH: Final = ("halving", "hyperband")
+"""Pruners that compare the trials of a batch with each other."""
 # A database is asked for all running trials again and again: a batch costs its size squared.
 _STORED_BATCH: Final = 32
 
@@ -81,14 +85,25 @@ def check_names(sampler: str | BaseSampler, pruner: str | BasePruner | None, obj
         )
 
 
-def batch_size(sampler: str | BaseSampler, given: int | None, *, stored: bool = False) -> int:
-    """Return how many trials are proposed, and run as lanes, at a time; fewer where they are stored."""
+def batch_size(
+    sampler: str | BaseSampler,
+    given: int | None,
+    *,
+    stored: bool = False,
+    pruner: str | BasePruner | None = None,
+) -> int:
+    """Return how many trials are proposed, and run as lanes, at a time.
+
+    Fewer where they are stored, and fewer where a pruner judges by what is completed.
+    """
     if given is not None:
         if isinstance(given, bool) or not isinstance(given, int) or given < 1:
             raise ConfigError(f"batch is {given!r}; it is a whole number, at least 1", code="OPTIMIZE_BATCH")
         return given
     if isinstance(sampler, str):
         size = _BATCHES.get(sampler, _POPULATION)
+        if pruner is not None and pruner not in _WITHIN_BATCH:
+            size = min(size, _JUDGED_BATCH)
         return min(size, _STORED_BATCH) if stored else size
     return 10
 

@@ -105,10 +105,9 @@ def open_storage(given: str | Path | BaseStorage | None) -> BaseStorage:
             Path(text).expanduser().resolve().parent.mkdir(parents=True, exist_ok=True)
         storage = _created(connect)
     except Exception as error:  # drivers raise their own kinds
-        shown = text if local else url.partition("://")[0] + "://…"
+        shown = text if local else text.partition("://")[0] + "://…"
         raise JournalError(
-            f"the storage {shown} cannot be opened: {' '.join(str(error).split())[:300]}",
-            code="OPTIMIZE_STORAGE",
+            f"the storage {shown} cannot be opened: {_reason(error, url)}", code="OPTIMIZE_STORAGE"
         ) from error
     if storage.engine.dialect.name == "sqlite":
         _write_ahead(storage.engine)
@@ -239,6 +238,20 @@ def _created(connect: Callable[[], Any]) -> Any:
         except (IntegrityError, OperationalError, ProgrammingError):
             time.sleep(pause)
     return connect()
+
+
+def _reason(error: Exception, url: str) -> str:
+    """Return what the driver says, without the words of the libraries around it."""
+    kind = url.partition("://")[0]
+    if not kind.startswith(("sqlite", "postgresql")):
+        return f"studies are kept in a file or on PostgreSQL, and {kind} is not set up here"
+    inner: BaseException | None = error
+    while inner is not None:
+        said = getattr(inner, "orig", None)
+        if isinstance(said, BaseException):
+            return " ".join(str(said).split())[:300]
+        inner = inner.__cause__ or inner.__context__
+    return " ".join(str(error).partition("[SQL:")[0].partition("(Background")[0].split())[:300]
 
 
 def _write_ahead(engine: Any) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +29,7 @@ from strategies.space import Space
 if TYPE_CHECKING:
     from optuna import Study
 
-__all__ = ["Deflated", "StrategyStudy", "trials_table"]
+__all__ = ["Deflated", "StrategyStudy", "set_of", "trials_table"]
 
 _STATES: Final = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
 CONVINCING: Final = 0.95
@@ -187,7 +188,7 @@ class StrategyStudy:
         if not len(front):
             return None
         row = front.iloc[int(front["sharpe"].to_numpy(np.float64).argmax())]
-        return {name: _plain(row[name]) for name in self.space}
+        return set_of(row, self.space)
 
     def report(self, path: str | Path, *, title: str | None = None) -> Path:
         """Write the study as one HTML file and return its path; see `optimize.report`."""
@@ -272,5 +273,7 @@ def trials_table(
     return table
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+def set_of(row: pd.Series[Any], space: Iterable[str]) -> dict[str, Any]:
+    """Return the parameters of a row of the table, as Python has them."""
+    values = {name: row[name] for name in space}
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}

@@ -7,8 +7,8 @@ price is that small edges need many trades, and the answer says how many.
 A change must, all at once:
 
 - admit enough trades, five losses among them, and change the answer for enough, counted as independent ones;
-- move no further than one adoption may, refuse at most two thirds of what is admitted now, and stay inside
-  what was observed;
+- move no further than one adoption may, refuse at most two thirds of what is admitted now, in all its steps
+  together, and stay inside what was observed;
 - have a lower bound above 0 after shrinkage towards the prior and a charge for a loss not yet seen, over all
   cases and again within periods and symbols (`bounds`).
 
@@ -27,7 +27,7 @@ A change must, all at once:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -37,7 +37,7 @@ import numpy as np
 from optimize.tuning import bounds
 from optimize.tuning.cases import Cases
 from optimize.tuning.effective import blocks_of, effective_number, moments_of
-from optimize.tuning.judging import Judged, Question
+from optimize.tuning.judging import TARGET_SHARE, Judged, Question
 from optimize.tuning.proposal import ADOPT, KEEP, UNKNOWN, Answer, Proposal, in_words, plain
 from optimize.tuning.settings import admits, searchable
 from optimize.tuning.targets import PROFIT_TARGET
@@ -110,13 +110,19 @@ def propose(
                 f"max_step names {name!r}, which is not searched.{did_you_mean(name, names)}",
                 code="TUNING_SETTING",
             )
-    early = _too_little(base, min_trades)
+    level = _level(confidence, names)
+    early = _too_little(base, min_trades, bounds.least_turns(level))
     if early is not None:
         return early
     question = Question(
-        known, effective, confidence, dict(prior or in_force), space, dict(max_step or {}), min_trades,
-        trials, seed, blocks_of(known.entry_ts, known.exit_ts),
-        bounds.turns_of(moments_of(known.entry_ts, known.exit_ts), seed=seed), notes,
+        known, dict(in_force), effective, confidence, dict(prior or in_force), space,
+        dict(max_step or {}), min_trades, trials, seed, blocks_of(known.entry_ts, known.exit_ts),
+        bounds.turns_of(
+            moments_of(known.entry_ts, known.exit_ts),
+            seed=seed,
+            most=max(bounds.TURNS, bounds.least_turns(level)),
+        ),
+        notes,
     )  # fmt: skip
     first = families = question.ask(in_force, names)
     steps: list[tuple[Judged, int]] = []
@@ -194,7 +200,21 @@ def _check(confidence: float, min_trades: int, trials: int) -> None:
             raise ConfigError(f"{name} is {value!r}; it is a whole number from 1", code="OPTIMIZE_COUNT")
 
 
-def _too_little(base: _Base, min_trades: int) -> Proposal | None:
+def _level(confidence: float, names: Sequence[str]) -> float:
+    """Return the strictest level that is asked of turns or signs; OPTIMIZE_CONFIDENCE where none can tell."""
+    both = PROFIT_TARGET in names and len(names) > 1
+    strictest = TARGET_SHARE if both else 1.0
+    largest = 1.0 - 2.0 / (bounds.MOST_TURNS + 1) / strictest
+    if confidence > largest + 1e-12:
+        raise ConfigError(
+            f"confidence is {confidence!r}; chance can be told from an edge up to {largest:g} here, because "
+            f"{bounds.MOST_TURNS:,} journals without an edge are looked at",
+            code="OPTIMIZE_CONFIDENCE",
+        )
+    return (1.0 - confidence) * (1.0 - TARGET_SHARE if both else 1.0)
+
+
+def _too_little(base: _Base, min_trades: int, turns: int) -> Proposal | None:
     """Answer where no candidate can be judged at all."""
     cases, least = base.cases, min_trades + (min_trades + 1) // 2
     if base.given > len(cases):
@@ -207,10 +227,13 @@ def _too_little(base: _Base, min_trades: int) -> Proposal | None:
         seen = f"{count} cases" + (f" worth {base.effective:.0f}" if base.effective < count - 0.5 else "")
         return base.proposal(UNKNOWN, f"{_more(more)} {seen} are too few to judge by.", needed=more)
     moments = len(np.unique(moments_of(cases.entry_ts, cases.exit_ts)))
-    if 2 * moments - 1 < bounds.LEAST_TURNS:
-        least = bounds.LEAST_TURNS // 2 + 1
+    if 2 * moments - 1 < turns:
+        least = turns // 2 + 1
         more = math.ceil(count / moments * (least - moments))
-        sentence = f"{_more(more)} {count} cases were entered on {moments} days, and {least} are needed."
+        sentence = (
+            f"{_more(more)} {count} cases were entered on {moments} days, and {least:,} are needed"
+            f"{'' if turns < bounds.TURNS else f' for {100 * base.confidence:g} % confidence'}."
+        )
         return base.proposal(UNKNOWN, sentence, needed=more)
     gains = int((cases.outcome > 0.0).sum())
     if gains in (0, count):
@@ -229,7 +252,8 @@ def _answer(
     at = steps[0][1] if steps else family.best
     changes = {key: value for one, best in steps for key, value in one.changes[best].items()}
     looked = changes or family.changes[at]
-    lower = float(family.lower[at])
+    # of several steps each has a bound of its own; the smallest holds for all
+    lower = min((float(one.lower[best]) for one, best in steps), default=float(family.lower[at]))
     estimate = sum(float(one.estimate[best]) for one, best in steps) if steps else float(family.estimate[at])
     count, tried = len(base.cases), sum(len(one.changes) for one in families)
     evidence = {
@@ -250,8 +274,11 @@ def _answer(
         shadow, of = _counterfactual(base, changes)
         if shadow:
             base.notes.append(f"{shadow} of the {of} cases that only the new set admits were never taken")
+        bound = f"by {lower:+.3g} at least"
+        if len(steps) > 1:
+            bound = f"each of {len(steps)} steps {bound}"
         sentence = (
-            f"Adopt {words}: better by {estimate:+.3g} R per margin-day on {worth}, by {lower:+.3g} at least "
+            f"Adopt {words}: better by {estimate:+.3g} R per margin-day on {worth}, {bound} "
             f"with {percent} confidence after {_candidates(tried)}."
         )
         return answer(ADOPT, sentence, changes=changes)

@@ -34,7 +34,7 @@ Texts = npt.NDArray[np.str_]
 DAY: Final = 86_400_000_000_000
 """Nanoseconds of a day."""
 
-_NUMBERS: Final = ("outcome", "r", "worst", "best", "mfe_fraction")
+_NUMBERS: Final = ("outcome", "r", "worst", "best", "mfe_fraction", "gross")
 _TEXTS: Final = ("symbol", "source")
 
 
@@ -65,6 +65,9 @@ class Cases:
     mfe_fraction
         The largest profit that was open at some time, as a share of the maximum profit. A trade that took its
         profit early shows no more than that.
+    gross
+        What the outcome would be before fees and with the holding time of the mean, in the unit of `best`: a
+        profit target is a share of `best`, and is compared with this. Where it is NaN, the outcome itself.
 
     Raises
     ------
@@ -83,6 +86,7 @@ class Cases:
     worst: Floats = field(default_factory=lambda: np.asarray(np.nan))
     best: Floats = field(default_factory=lambda: np.asarray(np.nan))
     mfe_fraction: Floats = field(default_factory=lambda: np.asarray(np.nan))
+    gross: Floats = field(default_factory=lambda: np.asarray(np.nan))
 
     def __post_init__(self) -> None:
         count = np.size(self.outcome)

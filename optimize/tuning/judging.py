@@ -18,7 +18,7 @@ import numpy.typing as npt
 from optimize.tuning import bounds, shrinkage, targets
 from optimize.tuning.cases import Cases
 from optimize.tuning.proposal import plain
-from optimize.tuning.search import candidates_of
+from optimize.tuning.search import candidates_of, thinned
 from optimize.tuning.settings import admits, is_known, reach_of
 
 __all__ = ["LEAST_LOSSES", "TARGET_SHARE", "Judged", "Question"]
@@ -81,6 +81,7 @@ class Question:
     """What stays the same from step to step."""
 
     cases: Cases
+    in_force: Mapping[str, Any]
     effective: float
     confidence: float
     prior: Mapping[str, Any]
@@ -113,7 +114,7 @@ class Question:
             name = targets.PROFIT_TARGET
             goals = targets.targets_of(cases, now, space=space.get(name), step=self.max_step.get(name))
         part = 0.0 if not goals else TARGET_SHARE if reaches else 1.0
-        candidates = candidates_of(reaches, trials=self.trials)
+        candidates = candidates_of(reaches)
         found = [
             _filters(self, now, candidates, 1.0 - level * (1.0 - part)) if candidates else None,
             _targets(self, now, goals, 1.0 - level * part) if goals else None,
@@ -126,25 +127,49 @@ def _filters(
 ) -> Judged | None:
     """Judge sets that admit other cases than the one in force."""
     cases, share, least = question.cases, question.share, question.min_trades
-    old = admits(cases, now)
-    rows = []
+    old, original = admits(cases, now), admits(cases, question.in_force)
+    sizes = dict(zip(*np.unique(cases.symbol, return_counts=True), strict=True))
+    able: dict[tuple[str, bytes], tuple[float, dict[str, Any], Flags, Flags]] = {}
     for changes in candidates:
+        (name, value), *_ = changes.items()
+        if name == "blacklist":
+            moved = set(value) ^ set(now.get(name) or ())
+            if sum(sizes.get(one, 0) for one in moved) * share < least / 2:
+                continue  # among a thousand symbols, without a look at every case
         known = is_known(cases, tuple(changes))
         new, before = admits(cases, {**now, **changes}) & known, old & known
         trades, changed = int(new.sum()), int((new != before).sum())
         enough = trades * share >= least and changed * share >= least / 2
         enough = enough and _losses_seen(cases.outcome, new, before)
-        if enough and before.any() and trades >= _LEAST_KEPT * int(before.sum()):
-            rows.append((changes, new, before))
+        # of the set that is in force, not of the last step's: steps together must not refuse more
+        enough = enough and trades >= _LEAST_KEPT * int((original & known).sum())
+        if enough and before.any():
+            # of values that admit the same cases the one nearest to the set in force stands for all
+            key, far = (name, np.packbits(new).tobytes()), _distance(name, value, now)
+            if key not in able or far < able[key][0]:
+                able[key] = (far, changes, new, before)
+    rows = [(changes, new, before) for _, changes, new, before in able.values()]
     if not rows:
         return None
+    if len(rows) > question.trials:
+        kept = thinned(
+            [next(iter(changes)) for changes, *_ in rows],
+            [int((new != before).sum()) for _, new, before in rows],
+            question.trials,
+        )
+        note = f"{len(kept):,} of {len(rows):,} candidates were judged, spread over all settings"
+        if note not in question.notes:
+            question.notes.append(note)
+        rows = [rows[at] for at in kept]
     design = bounds.Design(np.stack([new for _, new, _ in rows]), np.stack([before for *_, before in rows]))
     outcomes = cases.outcome[question.turns]
     asked = [bounds.measure(design, outcomes, question.blocks)]
     # a list of symbols cannot be judged within symbols
     within = np.array(["blacklist" not in changes for changes, *_ in rows])
+    # what was refused is managed by the rules of the ledger: it is not compared with what was taken
+    taken = np.where(cases.taken, "taken", "refused")
     parts = []
-    for chosen, labels in ((within, (cases.symbol, cases.source)), (~within, (cases.source,))):
+    for chosen, labels in ((within, (taken, cases.source, cases.symbol)), (~within, (taken, cases.source))):
         frame = bounds.period_base(len(cases), *labels)
         if chosen.any() and frame is not None:
             parts.append((chosen, bounds.measure(design.of(chosen), outcomes, question.blocks, base=frame)))
@@ -164,6 +189,16 @@ def _filters(
         [changes for changes, *_ in rows], asked, shrunk, charged, confidence, count,
         (design.new != design.old).sum(axis=1),
     )  # fmt: skip
+
+
+def _distance(name: str, value: Any, now: Mapping[str, Any]) -> float:
+    """Return how far a value is from the one in force; an open bound is at its own end."""
+    if name == "blacklist":
+        return 0.0
+    start = now.get(name)
+    if start is None:
+        return float(value) if name.startswith("min_") else -float(value)
+    return abs(float(value) - float(start))
 
 
 def _losses_seen(outcome: Floats, new: Flags, before: Flags) -> bool:
@@ -221,7 +256,10 @@ def _targets(
     if known * share < question.min_trades or not len(enough):
         return None
     pairs, count = pairs[enough], np.full(len(enough), known)
-    asked = bounds.measure_pairs(pairs, targets.signs_for(blocks, seed=question.seed), blocks, known)
+    draws = max(targets.SIGN_DRAWS, bounds.least_turns(1.0 - confidence))
+    asked = bounds.measure_pairs(
+        pairs, targets.signs_for(blocks, seed=question.seed, draws=draws), blocks, known
+    )
     mean = pairs.sum(axis=1) / known
     shrunk = shrinkage.shrink(mean, count * share, np.zeros_like(mean), np.full_like(mean, np.inf), 0.0)
     charged = shrinkage.charge(mean, count.astype(np.float64), pairs.min(axis=1))

@@ -45,6 +45,8 @@ class Rates:
     outcome, worst, best
         Per trade, and the largest loss and profit that were possible when it was opened in the same unit, per
         mean day; NaN is unknown.
+    gross
+        R before fees per mean day: what a trade came to, in the unit of `best`.
     rate, days
         Of all trades with a known outcome: R per margin-day, and mean days; NaN without any.
     """
@@ -52,11 +54,12 @@ class Rates:
     outcome: Floats
     worst: Floats
     best: Floats
+    gross: Floats
     rate: float
     days: float
 
 
-def rates(r: Floats, days: Floats, *, least: Floats, most: Floats) -> Rates:
+def rates(r: Floats, days: Floats, *, least: Floats, most: Floats, fees: Floats | float = 0.0) -> Rates:
     """Return what each trade adds to R per margin-day.
 
     Parameters
@@ -67,6 +70,8 @@ def rates(r: Floats, days: Floats, *, least: Floats, most: Floats) -> Rates:
         In the trade, at least 1.
     least, most
         The least (below 0) and the most that `r` could have been when it was opened; NaN is unknown.
+    fees
+        Over margin per trade; `r` is after them.
 
     >>> found = rates(np.array([0.4, -0.2]), np.array([30.0, 10.0]), least=np.full(2, -1.0), most=np.ones(2))
     >>> round(found.rate, 6), found.outcome.round(6).tolist(), round(float(found.outcome.mean()), 6)
@@ -75,11 +80,11 @@ def rates(r: Floats, days: Floats, *, least: Floats, most: Floats) -> Rates:
     known = np.isfinite(r)
     if not known.any():
         empty = np.full(len(r), np.nan)
-        return Rates(empty, empty, empty, math.nan, math.nan)
+        return Rates(empty, empty, empty, empty, math.nan, math.nan)
     mean = float(days[known].mean())
     rate = float(r[known].sum() / days[known].sum())
     outcome = np.asarray(rate + (r - rate * days) / mean, np.float64)
-    return Rates(outcome, least / mean, most / mean, rate, mean)
+    return Rates(outcome, least / mean, most / mean, (r + fees) / mean, rate, mean)
 
 
 def days_held(entry_ts: int, exit_ts: int) -> float:

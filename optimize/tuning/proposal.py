@@ -36,8 +36,9 @@ class Proposal:
         About how many more trades would decide; None where the answer needs none or nobody can say.
     lower, estimate
         How much better the best candidate is than the set in force, in R per margin-day: at least, with the
-        confidence asked for and the search counted in, and as estimated, shrunk towards the prior. NaN where
-        no candidate could be judged.
+        confidence asked for and the search counted in, and as estimated, shrunk towards the prior. Of
+        several steps the smallest bound of one, and the sum of the estimates. NaN where no candidate could be
+        judged.
     n, n_effective
         Cases used, and how many independent ones they are worth.
     evidence

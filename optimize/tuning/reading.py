@@ -99,7 +99,9 @@ def read_cases(
     rows = closed_rows(connection, source, kind, runs, until, counts)
     rows += refused_rows(connection, source, kind, until, counts)
     r, days = _column(rows, "r_margin"), _column(rows, "days")
-    found = rates(r, days, least=_column(rows, "least"), most=_column(rows, "most"))
+    found = rates(
+        r, days, least=_column(rows, "least"), most=_column(rows, "most"), fees=_column(rows, "fees")
+    )
     counts["unmeasured"] = int(np.isnan(r).sum())
     cases = Cases(
         outcome=found.outcome,
@@ -112,6 +114,7 @@ def read_cases(
         features={name: _column(rows, name) for name in FEATURES[kind]},
         worst=found.worst,
         best=found.best,
+        gross=found.gross,
         mfe_fraction=_column(rows, "mfe_fraction"),
     )
     return Reading(cases, (*notes, *_told(counts, cases)), counts, found.rate, found.days)

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Connection, Row, func, select
 
 from journal import schema
-from optimize.tuning.outcomes import days_held, margin_of_package, margin_of_shares
-from optimize.tuning.trade_rows import dte_of, known, sold_deltas
+from optimize.tuning.outcomes import days_held, margin_of_shares
+from optimize.tuning.trade_rows import Leg, dte_of, known, legs_of, of_package, sold_deltas
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Select
 
 __all__ = ["refused_rows"]
@@ -50,11 +52,16 @@ def refused_rows(
     )
     rows = [row for row in connection.execute(query) if row.entry_ts and row.exit_ts]
     sold = sold_deltas(connection, "recommendation_id", [row.recommendation_id for row in rows])
+    naked = [row.recommendation_id for row in rows if not row.at_max_loss and not row.at_buying_power]
+    legs = legs_of(connection, "recommendation_id", naked if kind == "option" else [])
     counts["refused"] = len(rows)
-    return [_of_refusal(row, kind, sold.get(row.recommendation_id)) for row in rows]
+    return [
+        _of_refusal(row, kind, sold.get(row.recommendation_id), legs.get(row.recommendation_id, []))
+        for row in rows
+    ]
 
 
-def _of_refusal(row: Row[Any], kind: str, sold_delta: float | None) -> dict[str, Any]:
+def _of_refusal(row: Row[Any], kind: str, sold_delta: float | None, legs: Sequence[Leg]) -> dict[str, Any]:
     common = {
         "symbol": row.symbol, "entry_ts": row.entry_ts, "exit_ts": row.exit_ts, "taken": False,
         "r": known(row.r_multiple), "days": days_held(row.entry_ts, row.exit_ts),
@@ -63,26 +70,18 @@ def _of_refusal(row: Row[Any], kind: str, sold_delta: float | None) -> dict[str,
     if kind == "stock":
         margin = margin_of_shares(buying_power=None, cost=row.entry_price * size)
         least = -1.0 if row.side > 0 else math.nan
-        bounds = {"least": least, "most": math.nan, "mfe_fraction": math.nan}
+        bounds = {"least": least, "most": math.nan, "mfe_fraction": math.nan, "fees": row.fees / margin}
         return common | bounds | {"r_margin": row.pnl / margin, "pattern_score": known(row.at_score)}
 
     def whole(each: float | None) -> float | None:
         return None if each is None else each * row.quantity
 
-    margin = margin_of_package(
-        buying_power=whole(row.at_buying_power), max_loss=whole(row.at_max_loss),
-        initial_risk=whole(row.at_risk),
+    run = row.mfe_fraction  # of the entry price
+    return common | of_package(
+        size=size, side=row.side, entry_price=row.entry_price, spot=row.at_spot, legs=legs,
+        max_profit=whole(row.at_max_profit), max_loss=whole(row.at_max_loss),
+        buying_power=whole(row.at_buying_power), initial_risk=whole(row.at_risk), pnl=row.pnl, fees=row.fees,
+        mfe=None if run is None else run * row.entry_price * size, sold_delta=sold_delta, delta=row.at_delta,
+        iv_rank=row.at_iv_rank, dte=dte_of(row.at_dte, row.at_expiry, row.entry_ts),
+        probability=row.at_probability, score=row.at_score,
     )  # fmt: skip
-    best = whole(row.at_max_profit)
-    run = row.mfe_fraction
-    return common | {
-        "r_margin": row.pnl / margin,
-        "least": -((whole(row.at_max_loss) or math.nan) + row.fees) / margin,
-        "most": best / margin if best else math.nan,
-        "mfe_fraction": run * row.entry_price * size / best if run is not None and best else math.nan,
-        "iv_rank": known(row.at_iv_rank),
-        "dte": dte_of(row.at_dte, row.at_expiry, row.entry_ts),
-        "delta": known(sold_delta),
-        "probability": known(row.at_probability),
-        "score": known(row.at_score),
-    }

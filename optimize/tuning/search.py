@@ -20,27 +20,47 @@ if TYPE_CHECKING:
 
     from optimize.tuning.settings import Reach
 
-__all__ = ["candidates_of", "study_of"]
+__all__ = ["candidates_of", "study_of", "thinned"]
 
 
-def candidates_of(reaches: Sequence[Reach], *, trials: int) -> list[dict[str, Any]]:
+def candidates_of(reaches: Sequence[Reach]) -> list[dict[str, Any]]:
     """Return changes to the set in force, each a dict of the one setting that it moves.
 
     Parameters
     ----------
     reaches
         What each setting may be moved to; its first value is the one in force.
-    trials
-        Candidates at most; longer lists of values are thinned out evenly.
     """
-    every = sum(len(reach.values) - 1 for reach in reaches)
-    found = []
-    for reach in reaches:
-        values = reach.values[1:]
-        count = len(values) if every <= trials else max(1, len(values) * trials // every)
-        chosen = (round((at + 0.5) * len(values) / count - 0.5) for at in range(min(count, len(values))))
-        found += [{reach.name: values[at]} for at in chosen]
-    return found
+    return [{reach.name: value} for reach in reaches for value in reach.values[1:]]
+
+
+def thinned(names: Sequence[str], changed: Sequence[int], most: int) -> list[int]:
+    """Return the places of at most `most` candidates, or one per setting where there are more settings.
+
+    Settings share what there is: a short list of values stays whole, however long that of another is.
+
+    Parameters
+    ----------
+    names
+        The setting that each candidate moves; candidates of one setting in the order of its values.
+    changed
+        Cases that each decides otherwise than the set in force. Of symbols those with most cases stay; of
+        other settings every second, third, ... value does.
+    """
+    places: dict[str, list[int]] = {}
+    for at, name in enumerate(names):
+        places.setdefault(name, []).append(at)
+    left, kept = most, []
+    shortest = sorted(places, key=lambda name: len(places[name]))
+    for at, name in enumerate(shortest):
+        here = places[name]
+        count = min(len(here), max(1, left // (len(shortest) - at)))
+        left -= count
+        if name == "blacklist":
+            kept += sorted(here, key=lambda place: -changed[place])[:count]
+        else:
+            kept += [here[round((step + 0.5) * len(here) / count - 0.5)] for step in range(count)]
+    return sorted(kept)
 
 
 def study_of(rows: Sequence[Mapping[str, Any]], in_force: Mapping[str, Any]) -> optuna.Study:

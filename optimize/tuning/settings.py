@@ -134,7 +134,7 @@ def reach_of(
     name, in_force
         The setting, and the set that it belongs to.
     cases
-        With a known outcome.
+        With a known outcome. Observed is what those show that the other settings in force admit.
     space
         `Int`, `Float`, `Choice` or values to try; None takes a round grid over what was observed.
     step
@@ -143,7 +143,9 @@ def reach_of(
     if name == "blacklist":
         return _symbols(cases, in_force, space)
     feature = feature_of(name) or name
-    level = cases.features[feature]
+    # what the other settings refuse shows nothing of what would be admitted
+    others = {key: value for key, value in in_force.items() if feature_of(key) != feature}
+    level = cases.features[feature][admits(cases, others)]
     level = level[~np.isnan(level)]
     now = in_force.get(name)
     if not len(level):

@@ -1,10 +1,11 @@
 """Would an earlier profit target have paid? Outcomes of the same trades, compared with themselves.
 
 A trade whose open profit once reached the target would have been closed there; every other trade ends as it
-did. The comparison is in pairs, so what moved all trades falls out of it. Two limits keep it honest. A trade
-that was closed at the target in force does not show how far it would have run, so no higher target is ever
-proposed from it. And the days that an earlier exit saves are not counted, because the journal does not say
-when the profit was first reached: a lower target has to pay by the losses it avoids.
+did. The comparison is in pairs, so what moved all trades falls out of it. Both sides are before fees, because
+a trade pays its fees either way, and of the same days: where profits are equal, the difference is 0. Two
+limits keep it honest. A trade that was closed at the target in force does not show how far it would have run,
+so no higher target is ever proposed from it. And the days that an earlier exit saves are not counted, because
+the journal does not say when the profit was first reached: a lower target has to pay by the losses it avoids.
 """
 
 from __future__ import annotations
@@ -54,13 +55,14 @@ def targets_of(
 def paired_differences(cases: Cases, targets: Sequence[float]) -> Floats:
     """Return what each target would have changed, (targets, cases); 0 where it was not reached or unknown."""
     level = np.asarray(targets, np.float64)[:, None]
+    came_to = np.where(np.isnan(cases.gross), cases.outcome, cases.gross)
     with np.errstate(invalid="ignore"):
         reached = (cases.mfe_fraction >= level) & ~np.isnan(cases.best)
-    return np.where(reached, level * np.nan_to_num(cases.best) - cases.outcome, 0.0)
+    return np.where(reached, level * np.nan_to_num(cases.best) - came_to, 0.0)
 
 
-def signs_for(blocks: Indices, *, seed: int) -> Floats:
+def signs_for(blocks: Indices, *, seed: int, draws: int = SIGN_DRAWS) -> Floats:
     """Return signs, (cases, 1 + draws): the journal as it is, then blocks turned by chance."""
     count = int(blocks[-1]) + 1
-    drawn = np.random.default_rng(seed).choice((-1.0, 1.0), (count, SIGN_DRAWS))
+    drawn = np.random.default_rng(seed).choice((-1.0, 1.0), (count, draws))
     return np.asarray(np.concatenate([np.ones((count, 1)), drawn], axis=1)[blocks], np.float64)

@@ -18,7 +18,10 @@ from journal import schema
 from optimize.tuning.cases import DAY
 from optimize.tuning.outcomes import days_held, exchange_margin, margin_of_package, margin_of_shares
 
-__all__ = ["closed_rows", "dte_of", "known", "sold_deltas"]
+__all__ = ["closed_rows", "dte_of", "known", "legs_of", "of_package", "sold_deltas"]
+
+Leg = tuple[int, str, float | None, float]
+"""Side, kind, strike and ratio."""
 
 _MARKED: Final = "end_of_data"
 _ASSIGNED: Final = "assignment"
@@ -52,7 +55,7 @@ def closed_rows(
     mine = [row for row in everything if row.kind == kind and row.status == "closed" and row.id not in shares]
     sold = sold_deltas(connection, "trade_id", [row.id for row in mine]) if kind == "option" else {}
     naked = [row.id for row in mine if row.kind == "option" and not row.max_loss and not row.buying_power]
-    legs = _legs(connection, naked)
+    legs = legs_of(connection, "trade_id", naked)
     found: list[dict[str, Any]] = []
     seen: set[tuple[Any, ...]] = set()
     for row in mine:
@@ -73,7 +76,8 @@ def closed_rows(
             continue
         seen.add(same)
         pnl = math.fsum([row.pnl, *(part.pnl for part in parts)])
-        found.append(_of_trade(row, pnl, exit_ts, sold.get(row.id), legs.get(row.id, [])))
+        fees = math.fsum([row.fees, *(part.fees for part in parts)])
+        found.append(_of_trade(row, pnl, fees, exit_ts, sold.get(row.id), legs.get(row.id, [])))
     counts["closed"] = len(found)
     return found
 
@@ -115,9 +119,10 @@ def _places(row: Row[Any], moment: int) -> list[tuple[Any, ...]]:
 def _of_trade(
     row: Row[Any],
     pnl: float,
+    fees: float,
     exit_ts: int,
     sold_delta: float | None,
-    legs: Sequence[tuple[int, str, float | None, float]],
+    legs: Sequence[Leg],
 ) -> dict[str, Any]:
     size = row.quantity * row.multiplier
     risk = row.initial_risk if row.initial_risk else math.nan
@@ -129,26 +134,67 @@ def _of_trade(
         margin = margin_of_shares(buying_power=row.buying_power, cost=row.entry_price * size)
         # nothing bounds the loss of shares sold, or the profit of shares bought
         least = -1.0 if row.side > 0 and row.buying_power is None else math.nan
-        bounds = {"least": least, "most": math.nan, "mfe_fraction": math.nan}
+        bounds = {"least": least, "most": math.nan, "mfe_fraction": math.nan, "fees": fees / margin}
         return common | bounds | {"r_margin": pnl / margin, "pattern_score": known(row.score)}
-    asked = exchange_margin(legs, spot=row.spot, worth=row.side * row.entry_price, size=size)
+    return common | of_package(
+        size=size, side=row.side, entry_price=row.entry_price, spot=row.spot, legs=legs,
+        max_profit=row.max_profit, max_loss=row.max_loss, buying_power=row.buying_power,
+        initial_risk=row.initial_risk, pnl=pnl, fees=fees, mfe=row.mfe, sold_delta=sold_delta,
+        delta=row.delta, iv_rank=row.iv_rank, dte=dte_of(row.dte, row.expiry, row.entry_ts),
+        probability=row.probability, score=row.score,
+    )  # fmt: skip
+
+
+def of_package(
+    *,
+    size: float,
+    side: int,
+    entry_price: float,
+    spot: float | None,
+    legs: Sequence[Leg],
+    max_profit: float | None,
+    max_loss: float | None,
+    buying_power: float | None,
+    initial_risk: float | None,
+    pnl: float,
+    fees: float,
+    mfe: float | None,
+    sold_delta: float | None,
+    delta: float | None,
+    iv_rank: float | None,
+    dte: float,
+    probability: float | None,
+    score: float | None,
+) -> dict[str, Any]:
+    """Return outcome and features of a package, taken or refused: one measure for both.
+
+    Parameters
+    ----------
+    size
+        Packages times multiplier.
+    max_profit, max_loss, buying_power, initial_risk, pnl, fees, mfe
+        Of the whole trade in currency; None is unknown. `mfe` is the largest profit that was open.
+    sold_delta, delta
+        The largest size among the options sold, and what was logged; the latter counts without the former,
+        where it can be that of an option.
+    """
+    asked = exchange_margin(legs, spot=spot, worth=side * entry_price, size=size)
     margin = margin_of_package(
-        buying_power=row.buying_power, max_loss=row.max_loss, exchange=asked, initial_risk=row.initial_risk
+        buying_power=buying_power, max_loss=max_loss, exchange=asked, initial_risk=initial_risk
     )
-    lost = math.nan if not row.max_loss else -(row.max_loss + row.fees) / margin
-    delta = sold_delta
-    if delta is None and row.delta is not None and abs(row.delta) <= 1:
-        delta = abs(row.delta)
-    return common | {
+    if sold_delta is None and delta is not None and abs(delta) <= 1:
+        sold_delta = abs(delta)
+    return {
         "r_margin": pnl / margin,
-        "least": lost,
-        "most": row.max_profit / margin if row.max_profit else math.nan,
-        "mfe_fraction": row.mfe / row.max_profit if row.mfe is not None and row.max_profit else math.nan,
-        "iv_rank": known(row.iv_rank),
-        "dte": dte_of(row.dte, row.expiry, row.entry_ts),
-        "delta": known(delta),
-        "probability": known(row.probability),
-        "score": known(row.score),
+        "fees": fees / margin,
+        "least": -(max_loss + fees) / margin if max_loss else math.nan,
+        "most": max_profit / margin if max_profit else math.nan,
+        "mfe_fraction": mfe / max_profit if mfe is not None and max_profit else math.nan,
+        "iv_rank": known(iv_rank),
+        "dte": dte,
+        "delta": known(sold_delta),
+        "probability": known(probability),
+        "score": known(score),
     }
 
 
@@ -164,15 +210,14 @@ def sold_deltas(connection: Connection, owner: str, ids: Sequence[int]) -> dict[
     return found
 
 
-def _legs(
-    connection: Connection, trades: Sequence[int]
-) -> dict[int, list[tuple[int, str, float | None, float]]]:
+def legs_of(connection: Connection, owner: str, ids: Sequence[int]) -> dict[int, list[Leg]]:
+    """Return the legs of packages, in their order."""
     table = schema.legs.c
-    found: dict[int, list[tuple[int, str, float | None, float]]] = {}
-    for part in _parts(trades):
-        query = select(table.trade_id, table.side, table.kind, table.strike, table.ratio)
-        for row in connection.execute(query.where(table.trade_id.in_(part)).order_by(table.position)):
-            found.setdefault(row.trade_id, []).append((row.side, row.kind, row.strike, row.ratio))
+    found: dict[int, list[Leg]] = {}
+    for part in _parts(ids):
+        query = select(table[owner], table.side, table.kind, table.strike, table.ratio)
+        for row in connection.execute(query.where(table[owner].in_(part)).order_by(table.position)):
+            found.setdefault(row[0], []).append((row.side, row.kind, row.strike, row.ratio))
     return found
 
 

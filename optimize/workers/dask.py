@@ -7,6 +7,8 @@ for new ones; one that has none to begin with is an error after `WAIT_SECONDS`.
 
 from __future__ import annotations
 
+import socket
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +22,10 @@ __all__ = ["WAIT_SECONDS", "connected", "on_cluster", "shared", "the_distributed
 
 WAIT_SECONDS: Final = 20.0
 """How long scheduler and first worker may take to answer."""
+
+_PAUSE_SECONDS: Final = 0.2
+_PORT: Final = 8786
+"""Of a scheduler whose address names none."""
 
 
 def the_distributed() -> ModuleType:
@@ -128,6 +134,7 @@ def connected(scheduler: Any) -> Iterator[Any]:
             f"scheduler is {scheduler!r}; give the address of a Dask scheduler, as tcp://host:8786",
             code="OPTIMIZE_SCHEDULER",
         )
+    _reach(scheduler)
     try:
         client = distributed.Client(scheduler, timeout=WAIT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:  # a TimeoutError is an OSError
@@ -148,6 +155,46 @@ def connected(scheduler: Any) -> Iterator[Any]:
         yield client
     finally:
         client.close()
+
+
+def _reach(scheduler: str) -> None:
+    """Wait for somebody to listen at an address; EngineError OPTIMIZE_SCHEDULER where nobody does.
+
+    A client that fails to connect waits twice as long, and complains once more when it is thrown away: so it
+    is only made where somebody listens.
+    """
+    from distributed.comm.addressing import parse_address, parse_host_port
+
+    try:
+        kind, place = parse_address(scheduler)
+        if kind not in ("tcp", "tls"):
+            return
+        host, port = parse_host_port(place, _PORT)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(
+            f"scheduler is {scheduler!r}, which is no address: {error}; it looks like tcp://host:8786",
+            code="OPTIMIZE_SCHEDULER",
+        ) from error
+    until = time.monotonic() + WAIT_SECONDS
+    while True:
+        left = until - time.monotonic()
+        try:
+            with socket.create_connection((host, port), timeout=max(0.1, left)):
+                return
+        except (socket.gaierror, UnicodeError, OverflowError) as error:
+            raise ConfigError(
+                f"scheduler is {scheduler!r}, and there is no host {host!r}; give the address of a Dask "
+                "scheduler, as tcp://host:8786",
+                code="OPTIMIZE_SCHEDULER",
+            ) from error
+        except OSError as error:
+            if left <= _PAUSE_SECONDS:
+                raise EngineError(
+                    f"no Dask scheduler answers at {scheduler}: {error.strerror or error}. Start one with: "
+                    "dask scheduler",
+                    code="OPTIMIZE_SCHEDULER",
+                ) from error
+        time.sleep(_PAUSE_SECONDS)
 
 
 def _same(packed: bytes) -> bytes:

@@ -149,6 +149,8 @@ def _help(work: StudyWork, number: int) -> int:
     with quiet():
         study = the_optuna().load_study(study_name=work.name, storage=open_storage(work.storage))
         recorder = Recorder(work.sink, study, work.plan, evaluator)
-        timing = run_trials(study, evaluator, work.plan, scored=recorder.batch)
-        recorder.finish()
+        try:
+            timing = run_trials(study, evaluator, work.plan, scored=recorder.batch)
+        finally:
+            recorder.finish()
     return timing.batches

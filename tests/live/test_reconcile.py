@@ -331,6 +331,25 @@ def test_a_start_without_an_answer_enters_nothing_and_halts_nothing(tmp_path: Pa
     desk.database.close()
 
 
+def test_a_start_where_the_broker_does_not_even_name_its_account_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(tmp_path)
+
+    def nobody(_: object) -> str:
+        raise ConnectionError("the gateway is down")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(desk.faulty), "account", property(nobody))
+        report = desk.reconciler.start()
+    assert not report.complete
+    assert "gateway is down" in report.brokers["main"].problem
+    assert desk.submit(order()).code == "LIVE_UNRECONCILED"
+    assert desk.run().complete
+    assert desk.submit(order()).outcome is Outcome.CONFIRMED
+    desk.database.close()
+
+
 def test_an_order_the_list_lacks_is_asked_for_before_it_is_missed(desk: Desk) -> None:
     desk.submit(order(kind="limit", limit_price=90.0))
     desk.run()

@@ -240,8 +240,8 @@ def test_one_trial_no_trades_constant_outcomes(ledger: TrialLedger) -> None:
     assert "real with probability" in str(alone)
     ledger.record([trial(2, 0.05)])
     assert ledger.summary("h").variance == 0.0
-    ledger.record([trial(3, 0.09, sessions=1, returns=np.ones(1))])
-    short = ledger.summary("h")
+    ledger.record([trial(3, 0.09, sessions=1, returns=np.ones(1), hypothesis="short")])
+    short = ledger.summary("short")
     assert math.isnan(short.deflated)
     assert "not known" in str(short)
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from journal import TradeJournal, schema
 from journal.ledger.commands import pack, unpack
-from optimize import JournalQuality
+from optimize import JournalQuality, trade_quality
 from simulator.opportunity import Quality, QualitySource
 from strategies import OptionsScanner
 from tests.journal.making import put_spread, signal, sizing
@@ -24,11 +24,24 @@ from twinstep.cli import run
 
 DAY = 86_400_000_000_000
 FIRST = 1_400_000_000_000_000_000
+SCANNED = (
+    "short-put-spread", "iron-condor", "short-put", "short-call-spread", "short-straddle", "covered-call",
+    "short-strangle", "cash-secured-put", "jade-lizard",
+)  # fmt: skip
+"""What a scan of the bundled market finds."""
 
 Run = Callable[..., str]
 
 
-def fill(where: Path, trades: int, *, edge: bool, source: str = "live", kind: str = "option") -> None:
+def fill(
+    where: Path,
+    trades: int,
+    *,
+    edge: bool,
+    source: str = "live",
+    kind: str = "option",
+    strategies: tuple[str, ...] = SCANNED,
+) -> None:
     """Trades one after another; with an edge three of four above the middle win, and one of four below it."""
     rows = []
     for k in range(trades):
@@ -39,7 +52,8 @@ def fill(where: Path, trades: int, *, edge: bool, source: str = "live", kind: st
         rows.append(
             {
                 "source": source, "status": "closed", "kind": kind, "symbol": "SPX",
-                "strategy": "short-put-spread", "side": -1 if kind == "option" else 1, "quantity": 1.0,
+                "strategy": strategies[k // 2 % len(strategies)], "side": -1 if kind == "option" else 1,
+                "quantity": 1.0,
                 "open_quantity": 0.0, "entry_price": 1.5 if kind == "option" else 10.0,
                 "entry_ts": FIRST + 7 * k * DAY, "exit_ts": FIRST + (7 * k + 5) * DAY, "exit_price": 1.0,
                 "initial_risk": 350.0, "pnl": 100.0 if won else -150.0,
@@ -78,6 +92,7 @@ def test_a_scanner_shows_it_beside_each_opportunity(tmp_path: Path) -> None:
     found, without = scanner.scan_for_opportunities(), plain.scan_for_opportunities()
     assert [one.strikes for one in found] == [one.strikes for one in without]  # the order is the same
     assert all(one.quality is None for one in without)
+    assert "iron-condor" in {one.strategy for one in found}
     for one in found:
         assert one.quality is not None
         assert one.quality.base_rate == pytest.approx(0.5, abs=0.02)
@@ -124,7 +139,7 @@ def test_scan_and_listing_on_the_command_line(run_line: Run) -> None:
 
 
 def test_a_listing_judges_open_signals_as_of_now(run_line: Run) -> None:
-    fill(Path("j.db"), 240, edge=True, kind="stock")
+    fill(Path("j.db"), 240, edge=True, kind="stock", strategies=(signal().signal_type,))
     with TradeJournal("j.db") as journal:
         journal.log_recommendation(signal(score=95.0), expires=timedelta(days=3))
         gone = journal.log_recommendation(signal(score=95.0), expires=timedelta(days=3))
@@ -193,3 +208,37 @@ def test_words_of_a_quality() -> None:
         "P(success) 71% (all 62%), +0.21R (all +0.05R), 1,240 trades"
     )
     assert str(Quality(None, None, -0.1, 0.05, 80, ("n",))) == "-0.10R (all +0.05R), 80 trades, n"
+
+
+def test_nothing_is_shown_for_a_strategy_that_was_never_traded(tmp_path: Path) -> None:
+    fill(tmp_path / "j.db", 240, edge=True, strategies=SCANNED[:1])
+    source = JournalQuality(tmp_path / "j.db", cache=False)
+    known = source.quality_of(put_spread(strategy="short-put-spread"))
+    assert known is not None
+    assert known.notes == ()
+    assert source.quality_of(put_spread(strategy="iron-condor")) is None
+    assert source.quality_note("option").endswith("shown for what was traded alone: short-put-spread")
+
+
+def test_a_strategy_that_was_hardly_traded_is_marked(tmp_path: Path) -> None:
+    fill(tmp_path / "j.db", 240, edge=True, strategies=SCANNED[:1])
+    with TradeJournal(tmp_path / "j.db") as journal, journal.database.write() as connection:
+        connection.execute(
+            update(schema.trades).where(schema.trades.c.id <= 3).values(strategy="iron-condor")
+        )
+    source = JournalQuality(tmp_path / "j.db", cache=False)
+    rare = source.quality_of(put_spread(strategy="iron-condor"))
+    assert rare is not None
+    assert rare.notes == ("only 3 of them iron-condor",)
+    assert "short-put-spread, iron-condor" in source.quality_note("option")
+
+
+def test_trades_of_another_source_are_pointed_at(tmp_path: Path) -> None:
+    fill(tmp_path / "j.db", 240, edge=True, source="paper")
+    found = trade_quality(tmp_path / "j.db", cache=False)
+    assert found.elsewhere == {"paper": 240}
+    assert found.sentence().endswith(
+        "the journal has none of this source, but 240 paper ones: name the source"
+    )
+    assert trade_quality(tmp_path / "j.db", source="paper", cache=False).elsewhere == {}
+    assert "none of this source" not in trade_quality(tmp_path / "j.db", kind="stock", cache=False).sentence()

@@ -254,10 +254,10 @@ def test_a_ledger_is_told_of_every_set_that_ran(bars: Bars) -> None:
     sink = Sink()
     study = tune(bars, trials=20, sampler="random", sink=sink, seed=2, first=20)
     ran = study.table.dropna(subset=["sessions"])
-    assert len(sink.trials) == len(ran)
+    assert len(sink.trials) == 1 + len(ran)  # the strategy as given, too
     assert {trial.source for trial in sink.trials} == {"study"}
     assert len({trial.hypothesis for trial in sink.trials}) == 1
-    one = sink.trials[0]
+    one = sink.trials[1]
     assert one.parameters["atr_length"] == 14
     assert one.sharpe * np.sqrt(252) == pytest.approx(ran["sharpe"].iloc[0], nan_ok=True)
     assert one.first_ts == bars.ts[20]

@@ -77,3 +77,20 @@ def test_what_is_wrong_is_one_line(given: tuple[str, ...], code: str, capsys: An
     assert out == ""
     assert err.startswith(f"error [{code}]: ")
     assert err.count("\n") == 1
+
+
+def test_sets_with_the_same_trades_are_shown_once(capsys: Any) -> None:
+    code, out, _ = call(capsys, "sma-cross", "--search", "stop_atr", "--trials", "12", "--sampler", "random")
+    assert code == 0
+    rows = [line.split() for line in out.splitlines() if line.split()[:1] and line.split()[0].isdigit()]
+    figures = [tuple(row[2:]) for row in rows if len(row) > 4]
+    assert len(figures) == len(set(figures)) > 0
+    document = json.loads(
+        call(capsys, "sma-cross", "--search", "stop_atr", "--trials", "12", "--sampler", "random", "--json")[
+            1
+        ]
+    )
+    everything = [tuple(row[name] for name in ("sharpe", "trades")) for row in document["rows"]]
+    if len(set(everything)) < len(everything):
+        assert "the figures of one above: same trades" in out
+    assert "which shows next to nothing; --min-trades 30" in out

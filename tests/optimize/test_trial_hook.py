@@ -80,7 +80,8 @@ def test_a_backtest_a_sweep_and_a_study_of_the_same_sets_are_the_same_trials(bar
     pairs = [{"fast": fast, "slow": slow} for fast in GRID["fast"] for slow in GRID["slow"]]
     alone = [told(bars, make(kind, **pair), **rules) for pair in pairs]
     assert swept.ids == [trial.id for trial in alone]
-    assert sorted(studied.ids) == sorted(swept.ids)
+    as_given = told(bars, kind, **rules).id  # the default is run, too
+    assert set(studied.ids) == {*swept.ids, as_given}
     assert len(set(swept.ids)) == len(table) == 6
     assert [t.sharpe for t in swept.trials] == pytest.approx([t.sharpe for t in alone])
     assert {(t.source, s.source) for t, s in zip(swept.trials, alone, strict=True)} == {("sweep", "backtest")}
@@ -185,7 +186,8 @@ def test_a_window_after_a_warm_up_is_not_the_backtest_of_its_bars(bars: Bars) ->
     tune_strategy(
         bars, SmaCross(), space={"fast": [5]}, sampler="grid", trials=1, first=100, progress=False, sink=sink
     )
-    (window,) = sink.trials
+    default, window = sink.trials
+    assert default.parameters["fast"] == SmaCross().parameters()["fast"]
     assert window.data == bars[100:].fingerprint
     assert window.hypothesis == told(bars, SmaCross(fast=5)).hypothesis
     assert window.id != told(bars[100:], SmaCross(fast=5)).id
@@ -232,10 +234,11 @@ def test_processes_count_what_was_really_run(tmp_path: Path) -> None:
     ledger = TrialLedger(where)
     ran = {(fast, slow) for fast in GRID["fast"] for slow in GRID["slow"]}
     ran |= {(5, 20), (10, 20), (12, 20)} | {(10, 30), (15, 30), (18, 30)}
+    ran |= {(20, 50)}  # the default, which the study compares with
     (hypothesis,) = ledger.hypotheses()
     counted = [(row["fast"], row["slow"]) for row in ledger.frame()["parameters"]]
     assert sorted(counted) == sorted(ran)
-    assert ledger.summary(hypothesis).trials == len(ran) == 8
+    assert ledger.summary(hypothesis).trials == len(ran) == 9
 
 
 # A ledger that cannot be written
@@ -265,7 +268,7 @@ def test_a_study_tells_at_its_end_what_it_could_not_tell_before(bars: Bars) -> N
         warnings.simplefilter("error", TwinstepWarning)
         study(busy)
     assert sorted(busy.ids) == sorted(good.ids)
-    with pytest.warns(TwinstepWarning, match="6 trials are not counted"):
+    with pytest.warns(TwinstepWarning, match="7 trials are not counted"):
         assert study(full) == 6
     # it did not wait for a ledger at every batch
     assert full.failures == 97

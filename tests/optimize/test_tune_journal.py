@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,14 @@ from journal import ParameterStore, TradeJournal, schema
 from journal.parameters import check_settings
 from optimize import tune_journal
 from optimize.tuning.components import KINDS, stored_settings, used_settings
-from simulator.errors import ConfigError, TwinstepWarning, UnknownNameError
+from simulator.errors import ConfigError, JournalError, TwinstepWarning, UnknownNameError
 from strategies import OptionsScanner
 from strategies.premium import ShortPutSpread
 from tests.optimize.tuning_journals import (
     DAY_NS,
     MANY,
     SCANNER,
+    START,
     START_NS,
     Open,
     add_refused,
@@ -184,15 +186,17 @@ def test_the_same_journal_gives_the_same_answer(opened: Open) -> None:
 # What was never taken
 
 
-def below_the_threshold(journal: TradeJournal, count: int, won: Callable[[int], bool]) -> None:
-    """Refused recommendations with IV ranks of 30 to 50, one a day, held for nine days."""
+def below_the_threshold(
+    journal: TradeJournal, count: int, won: Callable[[int], bool], lowest: float = 30.0
+) -> None:
+    """Refused recommendations with IV ranks of 30 to 50, one every second day, held for nine days."""
     pairs = []
     for number in range(count):
         entry = START_NS + (number * 2 + 1) * DAY_NS
         r = 0.35 if won(number) else -1.0
         pairs.append(
             (
-                recommendation(created_ts=entry, iv_rank=30.0 + number % 20, dte=45),
+                recommendation(created_ts=entry, iv_rank=lowest + number % 20, dte=45),
                 refused(
                     None, ts=entry, entry_ts=entry, exit_ts=entry + 9 * DAY_NS, quantity=1.0, pnl=310.0 * r,
                     r_multiple=r, mfe_fraction=0.3,
@@ -217,8 +221,11 @@ def test_refused_candidates_that_would_have_won_lower_the_threshold(opened: Open
     journal = opened()
     planted(journal, MANY, no_edge)
     below_the_threshold(journal, MANY, lambda number: number % 20 != 7)
+    # alone they might have won because the ledger manages them by rules of its own
+    assert tune_journal(journal, store=False).answer != "adopt"
+    below_the_threshold(journal, MANY, lambda number: number % 4 != 1, lowest=55.0)
     found = tune_journal(journal)
-    assert int((~found.cases.taken).sum()) == MANY
+    assert int((~found.cases.taken).sum()) == 2 * MANY
     assert found.answer == "adopt"
     assert found.proposal.settings["min_iv_rank"] < 50.0
 
@@ -392,3 +399,70 @@ def test_defaults_are_those_of_the_components() -> None:
     }  # fmt: skip
     assert used_settings("signal_generator", {}) == {"min_pattern_score": 60.0}
     assert set(KINDS) == {SCANNER, "premium", "signal_generator"}
+
+
+# A person's word, the past, and journals that are not there
+
+
+@pytest.mark.parametrize("word", ["roll_back", "reject"])
+def test_what_a_person_turned_down_does_not_return_as_its_neighbour(opened: Open, word: str) -> None:
+    journal = opened()
+    planted(journal, MANY, chances(70.0))
+    first = tune_journal(journal, apply=None if word == "roll_back" else False)
+    assert first.stored is not None
+    store = ParameterStore(journal)
+    if word == "roll_back":
+        store.roll_back(SCANNER, by="Ada", reason="too high for me")
+    else:
+        store.reject(first.stored.id, by="Ada")
+    beside = first.proposal.settings["min_iv_rank"] - 5.0
+    found = tune_journal(journal, space={"min_iv_rank": [beside]})
+    assert found.stored is not None
+    assert found.stored.status == "proposed"
+    assert journal.parameters_for(SCANNER) == {}
+    with pytest.raises(ConfigError) as caught:
+        tune_journal(journal, space={"min_iv_rank": [beside]}, apply=True)
+    assert caught.value.code == "JOURNAL_PARAMETER_PERSON"
+
+
+def test_a_set_that_waits_has_the_evidence_of_the_last_question(opened: Open) -> None:
+    journal = opened()
+    planted(journal, MANY, chances(70.0))
+    first = tune_journal(journal, apply=False)
+    planted(journal, 40, chances(70.0), seed=8)
+    level = first.proposal.settings["min_iv_rank"]
+    again = tune_journal(journal, apply=False, space={"min_iv_rank": [level]})
+    assert first.stored is not None
+    assert again.stored is not None
+    assert again.stored.id == first.stored.id
+    assert again.stored.evidence["trades"] == MANY + 40
+    assert again.stored.reason == again.proposal.sentence
+
+
+def test_the_past_is_measured_against_what_was_in_force_then(tmp_path: Path) -> None:
+    now = [START + timedelta(days=4_000)]
+    with TradeJournal(tmp_path / "past.db", source="paper", clock=lambda: now[0]) as journal:
+        planted(journal, MANY, chances(70.0))
+        store = ParameterStore(journal)
+        store.approve(store.propose(SCANNER, {"min_iv_rank": 55.0}).id)
+        then = now[0] + timedelta(days=1)
+        now[0] += timedelta(days=2)
+        store.approve(store.propose(SCANNER, {"min_iv_rank": 60.0}).id)
+        now[0] += timedelta(days=2)
+        found = tune_journal(journal, as_of=then)
+        assert found.used["min_iv_rank"] == 55.0
+        assert (found.answer, found.stored) == ("adopt", None)
+        assert "not stored" in found.notes[0]
+        before_any = tune_journal(journal, as_of=START + timedelta(days=3_000))
+        assert before_any.used["min_iv_rank"] == 50.0
+        assert tune_journal(journal, store=False).used["min_iv_rank"] == 60.0
+        assert statuses(journal) == ["superseded", "in_force"]
+
+
+@pytest.mark.parametrize("store", [True, False])
+def test_a_journal_that_is_not_there_is_not_begun(tmp_path: Path, store: bool) -> None:
+    where = tmp_path / "typo.db"
+    with pytest.raises(JournalError) as caught:
+        tune_journal(where, source="paper", store=store)
+    assert caught.value.code == "JOURNAL_MISSING"
+    assert not where.exists()

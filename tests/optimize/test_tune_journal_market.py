@@ -164,8 +164,11 @@ def test_the_blacklist_is_looked_behind(
     }
 
 
-def test_the_example_tells_an_honest_answer_from_a_planted_edge(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_example_tells_an_honest_answer_from_a_planted_edge(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     script = Path(__file__).resolve().parents[2] / "examples" / "tune_journal.py"
+    monkeypatch.setattr("sys.argv", [str(script), "--out", str(tmp_path)])
     runpy.run_path(str(script), run_name="__main__")
     simulated, made_up = capsys.readouterr().out.split("== Made-up")
     assert "Adopt" not in simulated

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import insert
 
-from journal import TradeJournal
+from journal import TradeJournal, schema
 from optimize.tuning.outcomes import exchange_margin, margin_of_package, margin_of_shares, rates
 from optimize.tuning.reading import Reading, read_cases
 from simulator.errors import ConfigError, UnknownNameError
@@ -228,16 +229,41 @@ def test_only_refusals_that_have_ended_count(journal: TradeJournal, state: str) 
 
 
 def test_a_refusal_without_a_recommendation_is_left_out_and_told(journal: TradeJournal) -> None:
-    from sqlalchemy import insert
-
-    from journal import schema
-
     with journal.database.write() as connection:
         connection.execute(insert(schema.counterfactuals), refused(None, case_key="session:1:4"))
     found = read(journal)
     assert len(found.cases) == 0
     assert found.counts["unsnapped"] == 1
     assert any("without a recommendation" in note for note in found.notes)
+
+
+def test_a_package_ties_up_the_same_taken_or_refused(journal: TradeJournal) -> None:
+    legs = [{"side": -1, "kind": "put", "strike": 90.0}, {"side": -1, "kind": "call", "strike": 110.0}]
+    number = journal.log_trade_entry(
+        symbol="SPY", strategy="short-strangle", actual_contracts=1, entry_credit=1.32, spot=100.0,
+        when=START, expiry="2024-02-16", legs=legs, delta=0.2,
+    )  # fmt: skip
+    journal.log_trade_exit(number, exit_debit=0.66, when=START + timedelta(days=20))
+    advice = recommendation(
+        strategy="short-strangle", entry_price=1.32, max_profit=132.0, max_loss=None, buying_power=None,
+        risk=200.0, delta=0.2,
+    )  # fmt: skip
+    outcome = refused(
+        None, strategy="short-strangle", quantity=1.0, entry_price=1.32, exit_price=0.66, pnl=66.0,
+        exit_ts=START_NS + 20 * DAY_NS,
+    )  # fmt: skip
+    (advised,) = add_refused(journal, [(advice, outcome)])
+    table = schema.legs
+    with journal.database.write() as connection:
+        for position, leg in enumerate(legs):
+            connection.execute(
+                insert(table),
+                {"recommendation_id": advised, "position": position, "symbol": "SPY", **leg},
+            )
+    cases = read(journal).cases
+    assert sorted(cases.taken.tolist()) == [False, True]
+    assert cases.outcome == pytest.approx(np.full(2, 66 / 1_132 / 20))
+    assert cases.features["delta"].tolist() == [0.2, 0.2]
 
 
 # Sources, runs, unknowns

@@ -14,7 +14,8 @@ from scipy.stats import ttest_ind
 from optimize.tuning.bounds import Design, critical_value, measure, measure_pairs, period_base, turns_of
 from optimize.tuning.cases import DAY, Cases
 from optimize.tuning.effective import MOST_BLOCKS, blocks_of, effective_number, moments_of
-from optimize.tuning.search import candidates_of
+from optimize.tuning.outcomes import rates
+from optimize.tuning.search import candidates_of, thinned
 from optimize.tuning.settings import WINDOW_DAYS, Reach, admits, feature_of, reach_of
 from optimize.tuning.shrinkage import PRIOR_TRADES, charge, shrink, unseen_loss
 from optimize.tuning.targets import paired_differences, targets_of
@@ -309,12 +310,22 @@ def test_one_symbol_at_a_time() -> None:
 
 def test_candidates_move_one_setting_and_are_thinned_out_evenly() -> None:
     reaches = [Reach("a", tuple(range(101))), Reach("b", (0, 1, 2))]
-    assert len(candidates_of(reaches, trials=200)) == 102
-    thin = candidates_of(reaches, trials=20)
-    assert all(len(changes) == 1 for changes in thin)
-    assert len(thin) <= 21
-    levels = [changes["a"] for changes in thin if "a" in changes]
+    every = candidates_of(reaches)
+    assert len(every) == 102
+    assert all(len(changes) == 1 for changes in every)
+    names = [next(iter(changes)) for changes in every]
+    kept = [every[at] for at in thinned(names, [1] * 102, 20)]
+    assert len(kept) == 20
+    assert [changes["b"] for changes in kept if "b" in changes] == [1, 2]
+    levels = [changes["a"] for changes in kept if "a" in changes]
     assert max(np.diff(levels)) - min(np.diff(levels)) <= 1
+
+
+def test_of_many_symbols_those_with_most_cases_are_judged() -> None:
+    names = ["blacklist"] * 300 + ["min_iv_rank"] * 13
+    changed = [*range(300), *[50] * 13]
+    kept = thinned(names, changed, 200)
+    assert kept == [*range(113, 313)]
 
 
 # Profit targets
@@ -334,3 +345,31 @@ def test_no_target_above_the_one_in_force() -> None:
     assert targets_of(found, {"profit_target": 0.5}) == [0.25, 0.3, 0.35, 0.4, 0.45]
     assert targets_of(found, {"profit_target": 0.5}, step=0.1) == [0.4, 0.45]
     assert targets_of(cases(outcome=np.zeros(4)), {"profit_target": 0.5}) == []
+
+
+def test_a_trade_that_would_have_ended_alike_gains_nothing_by_fees_or_days() -> None:
+    profit, fee = np.array([0.15, 0.15, -0.3]), 0.01
+    found = rates(
+        profit - fee, np.array([30.0, 10.0, 5.0]), least=np.full(3, -1.0), most=np.full(3, 0.3),
+        fees=np.full(3, fee),
+    )  # fmt: skip
+    one = cases(
+        outcome=found.outcome, best=found.best, gross=found.gross, mfe_fraction=np.array([0.5, 0.5, 0.1])
+    )
+    assert paired_differences(one, [0.5]) == pytest.approx(np.zeros((1, 3)), abs=1e-15)
+
+
+def test_what_the_other_settings_refuse_shows_nothing() -> None:
+    rank = np.concatenate([np.linspace(40, 90, 200), np.linspace(28, 34, 8)])
+    days = np.concatenate([np.full(200, 45.0), np.full(8, 100.0)])
+    found = cases(features={"iv_rank": rank, "dte": days})
+    reach = reach_of("min_iv_rank", found, {"min_iv_rank": 50.0, "target_dte": 45})
+    assert min(reach.values) == 40.0
+
+
+def test_what_nothing_within_the_base_tells_apart_differs_by_nothing() -> None:
+    taken = np.arange(80) >= 40
+    base = period_base(80, np.where(taken, "taken", "refused"))
+    outcomes = np.where(taken, 0.0, 1.0)[:, None] + np.random.default_rng(1).normal(size=(80, 5))
+    found = measure(Design(np.ones((1, 80), bool), taken[None]), outcomes, np.arange(80), base=base)
+    assert (found.ratio == 0.0).all()

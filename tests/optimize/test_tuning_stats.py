@@ -15,6 +15,7 @@ from optimize.tuning import adoption
 from optimize.tuning.adoption import propose
 from optimize.tuning.cases import DAY, Cases
 from optimize.tuning.proposal import Proposal
+from optimize.tuning.settings import admits
 from simulator.errors import ConfigError
 from strategies.space import Float, Int
 from tests.optimize.tuning_families import (
@@ -23,9 +24,12 @@ from tests.optimize.tuning_families import (
     Journal,
     cases_of,
     fair_game,
+    fees_of_5_percent,
     planted,
+    planted_among_refused,
     planted_premium,
     premium_payoffs,
+    refused_managed_otherwise,
 )
 
 STEADY = settings(
@@ -194,9 +198,9 @@ def test_nothing_is_learned_about_what_nobody_saw() -> None:
     """Without cases below 50 no lower threshold is looked at; with counterfactual ones it is."""
     random = np.random.default_rng(7)
     rank = random.uniform(20, 100, 500)
-    outcome = random.normal(np.where(rank < 50, 0.6, 0.0), 1.0)
+    outcome = random.normal(np.where(rank < 50, 0.9, 0.0), 1.0)
     day = np.arange(500)
-    seen = rank >= 50
+    seen = (rank >= 50) & (random.random(500) < 0.7)  # three in ten were left above 50 too
     in_force = {"min_iv_rank": 50.0}
     taken = cases_of(outcome[seen], day[seen], np.full(int(seen.sum()), 10), rank[seen])
     without = propose(taken, in_force=in_force)
@@ -259,13 +263,13 @@ def test_a_setting_that_nothing_speaks_for_does_not_ride_along() -> None:
 def test_two_edges_are_found_one_after_the_other() -> None:
     random = np.random.default_rng(9)
     rank, days = random.uniform(0, 100, 900), random.integers(20, 75, 900).astype(float)
-    outcome = random.normal(np.where(rank >= 50, 0.4, -0.4) + np.where(days <= 45, 0.4, -0.4), 1.0)
+    outcome = random.normal(np.where(rank >= 40, 0.4, -0.4) + np.where(days <= 60, 0.4, -0.4), 1.0)
     cases = cases_of(outcome, np.arange(900), np.full(900, 10), rank, features={"dte": days})
     answer = propose(cases, in_force={"min_iv_rank": 0.0, "min_dte": 20, "max_dte": 75})
     assert answer.answer == "adopt"
     assert set(answer.changes) == {"min_iv_rank", "max_dte"}
-    assert abs(answer.settings["min_iv_rank"] - 50.0) <= 5.0
-    assert abs(answer.settings["max_dte"] - 45) <= 5
+    assert abs(answer.settings["min_iv_rank"] - 40.0) <= 5.0
+    assert abs(answer.settings["max_dte"] - 60) <= 5
     assert isinstance(answer.settings["max_dte"], int)
     assert len(answer.evidence["steps"]) == 2
 
@@ -409,3 +413,57 @@ def test_an_earlier_target_is_found_where_profits_are_given_back() -> None:
     assert 0.55 <= answer.settings["profit_target"] < 0.8
     higher = propose(cases, in_force={"profit_target": 0.2}, space={"profit_target": [0.3, 0.6]})
     assert higher.settings == {"profit_target": 0.2}
+
+
+def test_fees_are_no_reason_for_an_earlier_target() -> None:
+    assert sum(ask(fees_of_5_percent(np.random.default_rng(number))).adopted for number in range(10)) <= 1
+
+
+# Taken and refused
+
+
+def test_other_management_of_what_was_refused_moves_no_threshold() -> None:
+    drawn_ones = [refused_managed_otherwise(np.random.default_rng(1_000 + number)) for number in range(10)]
+    assert sum(ask(one).adopted for one in drawn_ones) <= 1
+
+
+def test_an_edge_is_found_among_the_refused_where_some_were_refused_on_both_sides() -> None:
+    found = [ask(planted_among_refused(np.random.default_rng(number))) for number in range(8)]
+    assert sum(one.adopted for one in found) >= 5
+
+
+# Steps, ties, levels
+
+
+def test_steps_together_refuse_two_thirds_at_most() -> None:
+    random = np.random.default_rng(3)
+    features = {name: random.uniform(0, 100, 1_500) for name in ("iv_rank", "score", "probability")}
+    outcome = random.normal(0.0, 0.5, 1_500)
+    for level in features.values():
+        outcome += np.where(level >= 50, 0.4, -0.4)
+    day = np.arange(1_500) * DAY
+    cases = Cases(outcome=outcome, entry_ts=day, exit_ts=day + DAY, features=features)
+    answer = propose(cases, in_force={"min_iv_rank": 0.0, "min_score": 0.0, "min_probability": 0.0})
+    assert len(answer.changes) > 1
+    assert admits(cases, answer.settings).sum() >= 500
+    assert answer.lower == min(step["lower"] for step in answer.evidence["steps"])
+    assert f"each of {len(answer.changes)} steps by" in answer.sentence
+
+
+def test_of_values_that_admit_the_same_the_nearest_is_judged() -> None:
+    random = np.random.default_rng(5)
+    rank = random.choice([20.0, 60.0, 80.0], 300)
+    cases = cases_of(random.normal(size=300), np.arange(300), np.full(300, 1), rank)
+    answer = propose(cases, in_force={"min_iv_rank": 30.0})
+    assert [row["settings"]["min_iv_rank"] for row in answer.evidence["candidates"]] == [20.0, 65.0]
+
+
+def test_a_level_has_the_turns_that_it_needs_or_says_what_is_missing() -> None:
+    journal = drawn(1, count=1_200, effect=0.5, per_day=0.5)
+    assert ask(journal, confidence=0.998).adopted
+    few = ask(drawn(1, effect=0.5), confidence=0.999)
+    assert few.answer == "not enough evidence"
+    assert "1,000 are needed for 99.9 % confidence" in few.sentence
+    with pytest.raises(ConfigError, match=r"up to 0\.9996") as error:
+        ask(journal, confidence=0.9999)
+    assert error.value.code == "OPTIMIZE_CONFIDENCE"

@@ -349,14 +349,39 @@ def test_the_same_seed_gives_the_same_walk_on_any_number_of_workers(bars: Bars, 
 
 def test_every_run_is_counted_once(bars: Bars, tmp_path: Any) -> None:
     ledger = TrialLedger(tmp_path / "trials.db")
-    given: dict[str, Any] = {"space": {"fast": [5, 10, 15]}, "trials": 3, "sampler": "grid", "folds": 3}
+    given: dict[str, Any] = {"space": {"fast": [5, 10, 20]}, "trials": 3, "sampler": "grid", "folds": 3}
     walked = walk_forward(bars, START, sink=ledger, **given)
     (hypothesis,) = ledger.hypotheses()
     # three sets on each training, and on each test what was chosen and what was given (fast 20)
-    assert ledger.summary(hypothesis).trials == 3 * 3 + 3 * 2
+    expected = 3 * 3 + int((1 + (walked.folds["fast"] != 20)).sum())
+    assert ledger.summary(hypothesis).trials == expected > 12
     walk_forward(bars, START, sink=ledger, **given)
-    assert ledger.summary(hypothesis).trials == 15
+    assert ledger.summary(hypothesis).trials == expected
     assert walked.tried == 9
+
+
+def test_an_interrupted_walk_keeps_the_trials_of_the_folds_that_were_done(
+    bars: Bars, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from optimize.forward.fold import tune_fold
+
+    def interrupted(*given: Any) -> Any:
+        if given[-1].number == 3:
+            raise KeyboardInterrupt
+        return tune_fold(*given)
+
+    monkeypatch.setattr("optimize.forward.walk.tune_fold", interrupted)
+    ledger = TrialLedger(tmp_path / "trials.db")
+    given: dict[str, Any] = {"space": {"fast": [5, 10, 20]}, "trials": 3, "sampler": "grid", "folds": 3}
+    with pytest.raises(KeyboardInterrupt):
+        walk_forward(bars, START, sink=ledger, **given)
+    (hypothesis,) = ledger.hypotheses()
+    assert ledger.summary(hypothesis).trials == 2 * 3
+
+
+def test_a_report_has_the_title_that_was_asked_for(walked: WalkForward, tmp_path: Any) -> None:
+    page = walked.report(tmp_path / "walk.html", title="Quarter by quarter").read_text(encoding="utf-8")
+    assert "<title>Quarter by quarter" in page
 
 
 def test_functions_and_classes_are_walked_forward_too(bars: Bars) -> None:

@@ -288,14 +288,42 @@ def test_few_trades_are_no_evidence_however_good() -> None:
     assert few.needed_trades == 8
     assert "at least 8 more trades are needed" in few.sentence
     assert verdict(25, 0.02).claims_evidence
-    # what a loss would cost is not known without stops
-    assert not verdict(25, 0.0).claims_evidence
-    assert "1 more trade is needed" in verdict(29, 0.0).sentence
+    assert "1 more trade is needed" in verdict(19, 0.02).sentence
     assert not verdict(60, 0.02, length=30).claims_evidence
-    never_lost = judge(np.full(240, 0.001), none, none, trades=100)
-    assert not never_lost.claims_evidence
-    assert "never lost" in never_lost.sentence
     assert judge(none, none, none, trades=0).sentence == "Not enough evidence: out of sample it never traded."
+
+
+def test_without_a_known_risk_nothing_is_claimed() -> None:
+    never_lost = judge(np.full(240, 0.001), np.zeros(240), np.zeros(240), trades=100)
+    assert not never_lost.claims_evidence
+    assert never_lost.needed_trades is None
+    assert "not every trade had a stop" in never_lost.sentence
+    assert np.isnan([never_lost.p_zero, never_lost.p_market, never_lost.p_default, never_lost.lower]).all()
+    # 60 trades without an edge, of which one in fifty loses what 49 earn; between are small losses too
+    claims = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        returns = rng.normal(0.0, 0.0003, 500)
+        for first in range(0, 480, 8):
+            if rng.random() < 0.02:
+                returns[first + 3] -= 0.049
+            else:
+                returns[first : first + 8] += 0.001 / 8
+        claims += judge(returns, np.zeros(500), rng.normal(0.0, 0.01, 500), trades=60).claims_evidence
+    assert claims <= 11
+
+
+def test_a_loss_that_was_never_seen_takes_more_trades_to_rule_out() -> None:
+    rng = np.random.default_rng(8)
+    returns = sessions(rng.normal(0.002, 0.004, 60), 240, rng)
+    near, far = (judge(returns, 0 * returns, 0 * returns, trades=60, risk=risk) for risk in (0.1, 0.4))
+    assert not near.claims_evidence
+    # four times the loss: about four times the wins
+    assert near.needed_trades is not None
+    assert far.needed_trades is not None
+    assert (far.needed_trades + 60) / (near.needed_trades + 60) == pytest.approx(4.0, rel=0.1)
+    longer = judge(np.tile(returns, 3), np.zeros(720), np.zeros(720), trades=180, risk=0.1)
+    assert longer.claims_evidence == (180 >= near.needed_trades + 60)
 
 
 def test_about_so_many_more_trades_would_show_it() -> None:

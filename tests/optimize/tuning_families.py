@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optimize.tuning.cases import DAY, Cases
+from optimize.tuning.outcomes import rates
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -221,10 +222,67 @@ def fair_game(random: Random, count: int = 300, steps: int = 40) -> Journal:
     return Journal(cases, {"profit_target": None})
 
 
+def fair_game_after_fees(random: Random, fee: float, count: int = 400, most: int = 45) -> Journal:
+    """Profit wanders to a target of 75 % or a stop; winners end sooner, and every trade pays a fee.
+
+    `fee` is a share of the credit. Outcomes are R per margin-day, as a journal has them.
+    """
+    credit = 0.3
+    profit, highest = np.zeros(count), np.zeros(count)
+    held, running = np.full(count, most), np.ones(count, np.bool_)
+    for day in range(1, most + 1):
+        step = np.minimum(profit + random.normal(0.0, 0.17, count), 0.75)
+        profit = np.where(running, step, profit)
+        highest = np.maximum(highest, profit)
+        ended = running & ((profit >= 0.75) | (profit <= -1.0))
+        held[ended] = day
+        running &= ~ended
+    found = rates(
+        (profit - fee) * credit,
+        held.astype(float),
+        least=np.full(count, -1.0),
+        most=np.full(count, credit),
+        fees=np.full(count, fee * credit),
+    )
+    cases = cases_of(
+        found.outcome,
+        any_day(random, count, 1 / 3),
+        held,
+        random.uniform(0, 100, count),
+        worst=found.worst,
+        best=found.best,
+        gross=found.gross,
+        mfe_fraction=highest,
+    )
+    return Journal(cases, {"profit_target": 0.75})
+
+
+def no_fees(random: Random) -> Journal:
+    return fair_game_after_fees(random, 0.0)
+
+
+def fees_of_2_percent(random: Random) -> Journal:
+    return fair_game_after_fees(random, 0.02)
+
+
+def fees_of_5_percent(random: Random) -> Journal:
+    return fair_game_after_fees(random, 0.05)
+
+
+def refused_managed_otherwise(random: Random, count: int = 400) -> Journal:
+    """What was refused gains 0.4 by the ledger's rules alone, at every IV rank."""
+    rank = random.uniform(30, 100, count)
+    taken = rank >= 50
+    outcome = random.normal(np.where(taken, 0.0, 0.4), 1.0)
+    cases = cases_of(outcome, np.arange(count), np.full(count, 10), rank, taken=taken)
+    return Journal(cases, {"min_iv_rank": 50.0})
+
+
 NO_EDGE: tuple[Family, ...] = (
     normal, premium_payoffs, rare_losses, small, overlapping, overlapping_long, one_rank_for_all,
     wider_above, wider_below, rarer_losses_above, rarer_losses_above_few, both_drift, heavy_tails,
-    symbols_differ, refused_too, many_settings, fair_game,
+    symbols_differ, refused_too, refused_managed_otherwise, many_settings, fair_game, no_fees,
+    fees_of_2_percent, fees_of_5_percent,
 )  # fmt: skip
 """Journals in which nothing that is known at entry tells anything about the mean."""
 
@@ -257,3 +315,12 @@ def planted_premium(random: Random, count: int = 400, below: float = 0.25, above
     outcome = np.where(lost, -1.7, 0.3) * random.uniform(0.7, 1.3, count)
     cases = cases_of(outcome, any_day(random, count), random.integers(5, 45, count), rank)
     return Journal(cases, {"min_iv_rank": 20.0})
+
+
+def planted_among_refused(random: Random, count: int = 500, effect: float = 0.4) -> Journal:
+    """Below 50 it earns more; there nothing was taken, and above three in ten were refused too."""
+    rank = random.uniform(0, 100, count)
+    outcome = random.normal(np.where(rank < 50, effect, -effect), 1.0)
+    taken = (rank >= 50) & (random.random(count) >= 0.3)
+    cases = cases_of(outcome, any_day(random, count), random.integers(1, 30, count), rank, taken=taken)
+    return Journal(cases, {"min_iv_rank": 50.0})

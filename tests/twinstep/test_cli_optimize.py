@@ -182,3 +182,110 @@ def test_help_shows_the_options_of_bundles_in_their_panels(capsys: pytest.Captur
     text = capsys.readouterr().out
     for panel in ("Search", "Data", "Account and rules", "Windows", "More processes and machines", "Output"):
         assert f"─ {panel} ─" in text
+
+
+STUDY = ("optimize", "strategy", "sma-cross", *DATA, "--sampler", "qmc", "--trials", "3")
+
+
+@pytest.mark.parametrize("words", [STUDY, WALK, ("optimize", "journal")])
+def test_a_report_that_cannot_be_written_is_found_before_anything_runs(
+    words: tuple[str, ...], cli: Cli, tmp_path: Path
+) -> None:
+    TradeJournal(tmp_path / "trade_journal.db").close()
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    refused(cli(*words, "--report", "file/study.html"), "CONFIG_OUTPUT")
+    folder = cli(*words, "--report", ".")
+    refused(folder, "CONFIG_OUTPUT")
+    assert "is a folder; name a file in it, as report.html" in folder.err
+
+
+def test_trying_a_report_leaves_nothing_behind(tmp_path: Path) -> None:
+    from twinstep.search_options import check_report
+
+    check_report(tmp_path / "a" / "b" / "report.html")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "old.html").write_text("old", encoding="utf-8")
+    check_report(tmp_path / "old.html")
+    assert (tmp_path / "old.html").read_text(encoding="utf-8") == "old"
+
+
+def test_a_report_that_fails_at_the_end_does_not_take_the_answer_with_it(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from optimize.studies.study import StrategyStudy
+    from simulator.errors import ConfigError
+
+    def full(*_: Any, **__: Any) -> Path:
+        raise ConfigError("no space left", code="CONFIG_OUTPUT")
+
+    monkeypatch.setattr(StrategyStudy, "report", full)
+    answer = cli(*STUDY, "--report", "study.html")
+    assert answer.code == 2
+    assert "The best figure in sample is no evidence" in answer.out
+    assert answer.err == "error [CONFIG_OUTPUT]: no space left\n"
+    answer = cli(*STUDY, "--report", "study.html", "--json")
+    assert answer.json["report"] is None
+    assert answer.json["trials"] == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "words"),
+    [
+        (("--study", "mine"), "CLI_STORAGE", "--storage studies.db"),
+        (("--workers", "2"), "OPTIMIZE_WORKERS_STORAGE", "--storage studies.db"),
+        (("--scheduler", "tcp://x:1"), "OPTIMIZE_WORKERS_STORAGE", "postgresql://user@host/studies"),
+        (("--scheduler", "tcp://x:1", "--workers", "2"), "CLI_EXCLUSIVE", "leave out --workers"),
+        (("--hypothesis", " "), "CLI_USAGE", "empty name"),
+        (("--objective", ","), "CLI_PARAM", "sharpe,calmar"),
+    ],
+)
+def test_what_a_study_refuses_is_said_in_words_of_the_shell(
+    given: tuple[str, ...], code: str, words: str, cli: Cli
+) -> None:
+    answer = cli(*STUDY, *given)
+    refused(answer, code)
+    assert words in answer.err
+    assert "='" not in answer.err
+
+
+def test_costs_are_said_and_objectives_may_have_commas(cli: Cli) -> None:
+    assert ", no costs: 3 trials" in good(cli(*STUDY)).out.splitlines()[0]
+    found = good(cli(*STUDY, "--objective", "sharpe,calmar", "--costs", "ibkr-tiered", "--json")).json
+    assert found["objectives"] == ["sharpe", "calmar"]
+    assert good(cli(*WALK, "--folds", "2")).out.splitlines()[0].endswith(", no costs")
+
+
+def test_a_run_is_one_of_backtests(planted: Cli) -> None:
+    answer = planted("optimize", "journal", "--run", "1")
+    refused(answer, "CLI_SOURCE")
+    assert "--source backtest" in answer.err
+
+
+def test_trades_of_another_source_are_pointed_at(planted: Cli) -> None:
+    answer = good(planted("optimize", "journal", "--look"))
+    assert answer.err == "the journal has no closed live trades, but others: --source paper (220)\n"
+    assert good(planted("optimize", "journal", "--look", "--source", "paper")).err == ""
+
+
+def test_who_stops_a_search_is_told_what_is_kept(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    import optimize.forward
+    import optimize.strategy
+
+    def stop(*_: Any, progress: Any, **__: Any) -> Any:
+        progress(40, 100)
+        raise KeyboardInterrupt
+
+    def stop_with_best(*_: Any, progress: Any, **__: Any) -> Any:
+        progress(40, 100, 0.75)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(optimize.strategy, "tune_strategy", stop_with_best)
+    monkeypatch.setattr(optimize.forward, "walk_forward", stop)
+    answer = cli(*STUDY)
+    assert (answer.code, answer.out) == (130, "")
+    assert answer.err.startswith(
+        "40 of 100 trials are done, the best sharpe so far is 0.75. The study is not"
+    )
+    assert answer.err.endswith("interrupted\n")
+    assert "are kept in mine.db; the same command goes on" in cli(*STUDY, "--storage", "mine.db").err
+    assert "40 of 100 folds are done. A walk-forward is not kept" in cli(*WALK).err

@@ -122,3 +122,21 @@ def test_without_a_journal_nothing_is_begun(cli: Cli, tmp_path: Path) -> None:
     for words in (("show",), ("diff", "1"), ("approve", "1"), ("roll-back", "options_scanner")):
         refused(cli("parameters", *words), "JOURNAL_MISSING")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_component_that_there_is_not_is_refused(sets: Cli) -> None:
+    for words in (("show", "options_scaner"), ("roll-back", "options_scaner")):
+        answer = sets("parameters", *words)
+        refused(answer, "NAME_COMPONENT")
+        assert "options_scanner" in answer.err
+    assert good(sets("parameters", "show", "premium")).out.startswith("0 parameter sets")
+    assert good(sets("parameters", "show", "signal_generator")).out.startswith("1 parameter set ")
+
+
+def test_trials_and_scan_refuse_what_is_not_there(sets: Cli, tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("no journal\n" * 100, encoding="utf-8")
+    refused(sets("trials", "--journal", "missing.db"), "JOURNAL_MISSING")
+    wrong = sets("trials", "--journal", "text.db")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert good(sets("trials", "--journal", "trade_journal.db")).out.startswith("no trials are counted")
+    refused(sets("scan", "--symbol", "FOO"), "CLI_SYMBOL")

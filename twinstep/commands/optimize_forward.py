@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 import typer
 
 from twinstep.bundles import Account, Market, bundled, settings_of
-from twinstep.console import emit, emit_json, note, progress_bar, table
-from twinstep.machine_options import Scheduler, Workers
+from twinstep.console import emit, table
+from twinstep.machine_options import Scheduler, Workers, check_machines
 from twinstep.options import Hypothesis, Json, NoTrials, Param, Spec
 from twinstep.parameters import parse_parameters
-from twinstep.search_options import SEARCH, ReportFile, Search, names_of, write_report
+from twinstep.search_options import (
+    SEARCH,
+    ReportFile,
+    Search,
+    answer,
+    check_report,
+    costs_word,
+    names_of,
+)
+from twinstep.search_progress import Far, stoppable
 from twinstep.trials import counting
 from twinstep.wiring import describe_bars, find_strategy, title
 
@@ -78,6 +87,8 @@ def walk_forward(
 
     The strategy as it was given trades the same sessions beside it. The last line says what that shows.
     """
+    check_machines(workers, scheduler)
+    check_report(report)
     settings = settings_of(market, account)
     chosen = find_strategy(strategy, parse_parameters(param or ()))
     bars = market.bars(settings)
@@ -86,7 +97,7 @@ def walk_forward(
 
     with (
         counting(settings, off=no_trials, hypothesis=hypothesis) as sink,
-        progress_bar("folds") as progress,
+        stoppable("folds", _stopped) as progress,
     ):
         found = walk(
             bars,
@@ -113,19 +124,23 @@ def walk_forward(
             sink=sink,
             progress=progress,
         )
-    written = write_report(found, report)
-    if as_json:
-        emit_json(_document(found, head) | {"report": written})
-        return
-    _show(found, head)
-    if written is not None:
-        note(f"wrote {written}")
+    answer(
+        found, report, as_json=as_json, document=lambda: _document(found, head),
+        show=lambda: _show(found, f"{title(head)}, {costs_word(settings, bars)}"),
+    )  # fmt: skip
 
 
-def _show(found: WalkForward, head: dict[str, Any]) -> None:
+def _stopped(far: Far) -> str:
+    return (
+        f"{far.done:,} of {far.total:,} folds are done. A walk-forward is not kept: the same command begins "
+        "it anew"
+    )
+
+
+def _show(found: WalkForward, market: str) -> None:
     from simulator.results.metrics import format_metric
 
-    emit(f"{found.name} on {title(head)}")
+    emit(f"{found.name} on {market}")
     goal = found.objective.name
     rows = []
     for row in found.folds.to_dict("records"):

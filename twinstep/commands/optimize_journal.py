@@ -7,10 +7,10 @@ from typing import Annotated, Any, Final
 import typer
 
 from simulator.errors import ConfigError
-from twinstep.console import emit, emit_json, note, working
-from twinstep.journals import JournalPath, JournalSource, day, place, reading, writing
+from twinstep.console import emit, note, working
+from twinstep.journals import JournalPath, JournalSource, closed_elsewhere, day, place, reading, writing
 from twinstep.options import Json
-from twinstep.search_options import SEARCH, ReportFile, names_of, write_report
+from twinstep.search_options import SEARCH, ReportFile, answer, check_report, names_of
 
 __all__ = ["EXAMPLES", "journal"]
 
@@ -98,6 +98,13 @@ def journal(
     chosen = place(journal, source)
     if look and wait:
         raise ConfigError("--look stores nothing that could wait; leave out --wait", code="CLI_EXCLUSIVE")
+    if run is not None and chosen.one_source != "backtest":
+        raise ConfigError(
+            f"--run {run} names a stored backtest, and the trades are those of {chosen.source}; add --source "
+            "backtest",
+            code="CLI_SOURCE",
+        )
+    check_report(report)
     names = names_of(search)
     how: dict[str, Any] = {} if min_trades is None else {"min_trades": min_trades}
     opened_by = reading if look else writing
@@ -117,10 +124,8 @@ def journal(
             confidence=confidence,
             **how,
         )
-    written = write_report(found, report)
-    if as_json:
-        emit_json(found.as_dict() | {"report": written})
-        return
-    emit(str(found))
-    if written is not None:
-        note(f"wrote {written}")
+        elsewhere = closed_elsewhere(opened, chosen.one_source)
+    answer(found, report, as_json=as_json, document=found.as_dict, show=lambda: emit(str(found)))
+    if elsewhere:
+        others = " or ".join(f"--source {name} ({count:,})" for name, count in elsewhere.items())
+        note(f"the journal has no closed {chosen.source} trades, but others: {others}")

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import math
+import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from twinstep.bundles import Account, Market, bundled, settings_of
-from twinstep.console import emit, emit_json, note, table
-from twinstep.machine_options import Scheduler, Workers
+from twinstep.console import emit, note, table
+from twinstep.machine_options import Scheduler, Workers, check_machines
 from twinstep.options import OUTPUT, Hypothesis, Json, NoTrials, Param, Spec
 from twinstep.parameters import parse_parameters
-from twinstep.search_options import SEARCH, Objectives, ReportFile, Search, names_of, write_report
+from twinstep.search_options import (
+    SEARCH,
+    Objectives,
+    ReportFile,
+    Search,
+    answer,
+    check_report,
+    check_storage,
+    costs_word,
+    names_of,
+    objectives_of,
+)
+from twinstep.search_progress import Far, stoppable
 from twinstep.trials import counting
 from twinstep.wiring import describe_bars, find_strategy, title
 
@@ -22,6 +36,9 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "strategy"]
 
 SHOWN: Final = ("total_return", "sharpe", "max_drawdown", "trades", "win_rate", "profit_factor")
+
+LEAST_TRADES: Final = 10
+"""A first set with fewer is remarked on."""
 
 EXAMPLES: Final = (
     "Examples:\n\n\b\n"
@@ -90,18 +107,28 @@ def strategy(
     The best figure in sample is no evidence: it is the largest of many. The last line says how far the number
     of sets explains it.
     """
+    check_machines(workers, scheduler)
+    check_storage(storage, study, workers, scheduler)
+    goals = objectives_of(objective) or ["sharpe"]
+    check_report(report)
     settings = settings_of(market, account)
     chosen = find_strategy(strategy, parse_parameters(param or ()))
     bars = market.bars(settings)
     head = describe_bars(bars)
     from optimize.strategy import tune_strategy
 
-    with counting(settings, off=no_trials, hypothesis=hypothesis) as sink:
+    def stopped(far: Far) -> str:
+        return _stopped(far, goals, storage, None if sink is None else hypothesis or chosen.name)
+
+    with (
+        counting(settings, off=no_trials, hypothesis=hypothesis) as sink,
+        stoppable("trials", stopped) as progress,
+    ):
         found = tune_strategy(
             bars,
             chosen,
             space=names_of(search.search),
-            objective=objective or "sharpe",
+            objective=goals if len(goals) > 1 else goals[0],
             trials=search.trials,
             sampler=search.sampler,
             pruner=pruner,
@@ -117,23 +144,30 @@ def strategy(
             study=study,
             workers=workers,
             scheduler=scheduler,
+            progress=progress,
             sink=sink,
         )
-    written = write_report(found, report)
-    if as_json:
-        emit_json(_document(found, head, top) | {"report": written})
-        return
-    _show(found, head, top)
-    if storage is not None:
+    answer(
+        found, report, as_json=as_json, document=lambda: _document(found, head, top),
+        show=lambda: _show(found, f"{title(head)}, {costs_word(settings, bars)}", top),
+    )  # fmt: skip
+    if storage is not None and not as_json:
         note(f"the study is {found.name!r} in {storage}")
-    if written is not None:
-        note(f"wrote {written}")
 
 
-def _show(found: StrategyStudy, head: dict[str, Any], top: int) -> None:
+def _stopped(far: Far, goals: list[str], storage: str | None, counted: str | None) -> str:
+    done = f"{far.done:,} of {far.total:,} trials"
+    if storage is not None:
+        return f"{done} are kept in {storage}; the same command goes on from there"
+    best = "" if math.isnan(far.best) else f", the best {goals[0]} so far is {far.best:.4g}"
+    sets = "" if counted is None else f", its sets are shown by: twinstep trials {shlex.quote(counted)}"
+    return f"{done} are done{best}. The study is not kept{sets}; with --storage studies.db it would go on"
+
+
+def _show(found: StrategyStudy, market: str, top: int) -> None:
     goals = [one.name for one in found.objectives]
     counts = found.table["state"].value_counts()
-    emit(f"{found.strategy.name} on {title(head)}: {len(found.table):,} trials")
+    emit(f"{found.strategy.name} on {market}: {len(found.table):,} trials")
     without = int((~found.table["feasible"]).sum())
     if without:
         emit(
@@ -142,7 +176,10 @@ def _show(found: StrategyStudy, head: dict[str, Any], top: int) -> None:
         )
     names = list(dict.fromkeys([*goals, *(name for name in SHOWN if name in found.default)]))
     several = len(goals) > 1
-    best = (found.pareto if several else found.top(top)).head(top)
+    ranked = found.pareto if several else found.top(len(found.table))
+    # sets that made the same trades are one result, and would fill the table
+    apart = ranked.drop_duplicates(names)
+    best = apart.head(top)
     given = found.strategy.parameters()
     metrics = {**found.default, **found.default_values}
     rows = [["as given", *(given[name] for name in found.space), *(_metric(metrics, name) for name in names)]]
@@ -151,6 +188,15 @@ def _show(found: StrategyStudy, head: dict[str, Any], top: int) -> None:
         for place, row in enumerate(best.to_dict("records"), start=1)
     ]
     table(["front" if several else "set", *found.space, *names], rows)
+    alike = ranked[names].merge(best[names].drop_duplicates()).shape[0] - len(best)
+    if alike > 0:
+        emit(
+            f"{alike:,} more {'set has' if alike == 1 else 'sets have'} the figures of one above: same trades"
+        )
+    few = int(best["trades"].iloc[0]) if len(best) and "trades" in best else LEAST_TRADES
+    if few < LEAST_TRADES:
+        made = "1 trade" if few == 1 else f"{few} trades"
+        emit(f"the first set made {made}, which shows next to nothing; --min-trades 30 leaves such sets out")
     importance = found.importance()
     if importance:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in importance.items())

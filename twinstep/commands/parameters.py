@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from simulator.errors import ConfigError, UnknownNameError
+from simulator.errors import ConfigError, UnknownNameError, did_you_mean
 from twinstep.console import emit, emit_json, table
 from twinstep.journals import JournalPath, place, reading, writing
 from twinstep.options import Json
@@ -75,6 +75,8 @@ def show(what: Shown = None, journal: JournalPath = None, as_json: Json = False)
     one = what is not None and what.isdigit()
     with reading(place(journal, "live")) as opened:
         store = ParameterStore(opened)
+        if what is not None and not one:
+            _check_component(store, what)
         found = [_numbered(store, int(str(what)))] if one else store.history(what)
     if as_json:
         emit_json(found[0].as_dict() if one else [each.as_dict() for each in found])
@@ -174,7 +176,9 @@ def roll_back(
     from journal.parameters import ParameterStore
 
     with writing(place(journal, "live")) as opened:
-        found = ParameterStore(opened).roll_back(component, by, reason=reason or "")
+        store = ParameterStore(opened)
+        _check_component(store, component)
+        found = store.roll_back(component, by, reason=reason or "")
     if found is None and not as_json:
         emit(f"{component}: no set is in force, defaults apply")
     else:
@@ -196,7 +200,7 @@ def _show_all(found: list[ParameterSet]) -> None:
              f"{one.created_time:%Y-%m-%d %H:%M} UTC", one.decided_by)
             for one in found
         ],
-        title=f"{len(found)} parameter sets",
+        title="1 parameter set" if len(found) == 1 else f"{len(found)} parameter sets",
     )  # fmt: skip
 
 
@@ -225,6 +229,15 @@ def _show_one(found: ParameterSet) -> None:
 
 def _because(reason: str) -> str:
     return f": {reason}" if reason else ""
+
+
+def _check_component(store: ParameterStore, name: str) -> None:
+    from journal.learning.rules import DEFAULTS as LEARNED
+
+    known = sorted({*LEARNED, "options_scanner", "premium", *(one.component for one in store.history())})
+    if name not in known:
+        hint = did_you_mean(name, known) or f" There are {', '.join(known)}."
+        raise UnknownNameError(f"no component {name!r} has parameter sets.{hint}", code="NAME_COMPONENT")
 
 
 def _numbered(store: ParameterStore, number: int) -> ParameterSet:

@@ -83,6 +83,12 @@ def scan(
         raise ConfigError(
             "--source says whose trades of a journal; name one with --journal", code="CLI_SOURCE"
         )
+    if symbol is not None and source is None:
+        raise ConfigError(
+            f"--symbol {symbol} chooses among the snapshots of a folder, and no SOURCE is named; the bundled "
+            "market is SPX alone",
+            code="CLI_SYMBOL",
+        )
     market = _market(source, symbol, iv_rank)
     with nullcontext() if journal is None else writing(place(journal, trades), begin=True) as memory:
         scanner = OptionsScanner(

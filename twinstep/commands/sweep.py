@@ -10,7 +10,7 @@ import typer
 from simulator.errors import ConfigError, UnknownNameError, did_you_mean
 from twinstep.bundles import Account, Market, bundled, settings_of
 from twinstep.console import emit, emit_json, note, progress_bar, table
-from twinstep.machine_options import Scheduler, Workers
+from twinstep.machine_options import Scheduler, Workers, check_machines
 from twinstep.options import OUTPUT, Hypothesis, Json, NoTrials, Spec
 from twinstep.parameters import Value, grid_size, parse_grid
 from twinstep.trials import counting
@@ -79,6 +79,7 @@ def sweep(
             "a sweep needs at least one --param NAME=low:high:step; `twinstep strategies` lists the names",
             code="CLI_PARAM",
         )
+    check_machines(workers, scheduler)
     settings = settings_of(market, account)
     chosen = find_strategy(strategy)
     bars = market.bars(settings)

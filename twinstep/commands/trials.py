@@ -10,7 +10,7 @@ import typer
 
 from simulator.errors import UnknownNameError, did_you_mean
 from twinstep.console import emit, emit_json, table
-from twinstep.journals import JournalPath, place
+from twinstep.journals import JournalPath, place, reading
 from twinstep.options import OUTPUT, Json
 
 if TYPE_CHECKING:
@@ -50,7 +50,11 @@ def trials(
     """
     from optimize.ledger import TrialLedger
 
-    ledger = TrialLedger.beside(place(journal, None).where)
+    chosen = place(journal, None)
+    if journal is not None and "://" not in chosen.where:
+        with reading(chosen):  # a name that is misspelt, or the file of something else
+            pass
+    ledger = TrialLedger.beside(chosen.where)
     if hypothesis is None:
         _list(ledger, as_json=as_json)
     else:
@@ -76,7 +80,7 @@ def _list(ledger: TrialLedger, *, as_json: bool) -> None:
         columns,
         [
             (
-                one.hypothesis, f"{one.trials:,}", f"{one.effective:.1f}", _figure(one.best_sharpe),
+                one.hypothesis, f"{one.trials:,}", f"{one.effective:,.1f}", _figure(one.best_sharpe),
                 _figure(one.expected_max), _figure(one.deflated, 3),
             )
             for one in found
@@ -88,7 +92,8 @@ def _list(ledger: TrialLedger, *, as_json: bool) -> None:
 def _show(ledger: TrialLedger, hypothesis: str, top: int, *, as_json: bool) -> None:
     record, frame = ledger.summary(hypothesis), ledger.frame(hypothesis)
     sources = {str(name): int(count) for name, count in frame["source"].value_counts().items()}
-    ranked = frame.sort_values("sharpe", ascending=False, kind="stable", na_position="last")
+    # Sharpe ratios over windows of different length do not compare: the longest first
+    ranked = frame.sort_values(["sessions", "sharpe"], ascending=False, kind="stable", na_position="last")
     shown = ranked.head(top) if top else ranked
     if as_json:
         rows = [_row(row) for row in shown.to_dict("records")]

@@ -1,0 +1,42 @@
+"""Alpaca, through its REST service, its streams, and alpaca-py.
+
+`AlpacaBroker` is the broker; the other modules are its parts: the line to the service with its timeouts
+(`line`), what is sent (`orders`), what is told (`readings`, `listing`), prices (`market`), and the stream of
+trade updates with the questions that check it (`watch`).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from live.brokers.alpaca.broker import AlpacaBroker
+    from live.brokers.alpaca.line import Limiter, NoAnswer, Refused
+    from live.brokers.alpaca.market import Quote
+    from live.brokers.alpaca.readings import Activity
+    from live.brokers.alpaca.updates import BrokerUpdate
+
+__all__ = ["Activity", "AlpacaBroker", "BrokerUpdate", "Limiter", "NoAnswer", "Quote", "Refused"]
+
+_HOMES = {
+    "Activity": "readings",
+    "AlpacaBroker": "broker",
+    "BrokerUpdate": "updates",
+    "Limiter": "line",
+    "NoAnswer": "line",
+    "Quote": "market",
+    "Refused": "line",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(import_module(f"live.brokers.alpaca.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

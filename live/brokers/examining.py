@@ -1,0 +1,273 @@
+"""Is this broker ready to trade at? Questions before the first order, each with what to do where it is not.
+
+Library, locks, credentials, connection, account and permissions, clock, data entitlement, option level: in
+this order, since each rests on those before it, and what cannot be asked any more is left out. Nothing is
+ordered, changed or cancelled. What a broker does not tell is a note, never "ok".
+
+>>> [check.name for check in examine_broker(BrokerSettings())]
+['broker']
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final, Literal
+
+from live.brokers.credentials import load_credentials
+from live.brokers.errors import AccessRefused
+from live.brokers.interface import BrokerInterface
+from live.brokers.live_gate import check_live
+from live.brokers.opening import ADAPTERS, open_broker
+from live.brokers.secrets import scrub
+from live.brokers.settings import BrokerSettings
+from live.kill_switch import KillSwitch
+from simulator.errors import TwinstepError
+
+__all__ = ["Check", "examine_broker"]
+
+State = Literal["ok", "note", "problem"]
+
+LIBRARIES: Final = {
+    "alpaca": ("alpaca-py", "alpaca"),
+    "interactive_brokers": ("ib_async", "ib"),
+    "tastytrade": ("tastytrade", "tastytrade"),
+}
+"""Package, and the extra that brings it."""
+
+CLOCK_WARNING: Final = timedelta(seconds=2)
+CLOCK_LIMIT: Final = timedelta(seconds=30)
+"""How far this machine's clock may be from the broker's: for a good record, and to trade at all."""
+
+PROBE: Final = "SPY"
+"""Whose quote is asked for: every subscription to US stocks has it."""
+
+_ADVICE: Final = {
+    "alpaca": {
+        "access": "make a new pair of keys on the dashboard; those of paper and of real money are different",
+        "connect": "look at https://status.alpaca.markets and at proxies in between",
+        "data": "quotes of all exchanges need a data subscription; the free ones are of IEX only",
+        "options": "ask for a higher level under Account > Options Trading; spreads need level 3",
+    },
+    "interactive_brokers": {
+        "access": "log in to the gateway by hand once; a second login elsewhere ends the first",
+        "connect": "start TWS or IB Gateway, log in, and allow socket clients under API > Settings: port, "
+        "127.0.0.1 as trusted, Read-Only API off",
+        "data": "subscribe to US equity quotes in the Client Portal, and share them with the paper account",
+        "options": "look at Settings > Trading Permissions in the Client Portal",
+    },
+    "tastytrade": {
+        "access": "make a new grant under Manage > My Profile > API; do not try again and again, since "
+        "failed logins close the way for hours",
+        "connect": "look at the status page of tastytrade and at proxies in between",
+        "data": "sign the agreements for market data; the sandbox is 15 minutes late",
+        "options": "look at Manage > Trading Preferences; spreads need more than the basic level",
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One answer: "ok", a "note" (works, or cannot be told), or a "problem" with what to do."""
+
+    name: str
+    state: State
+    detail: str
+
+
+def examine_broker(
+    settings: BrokerSettings,
+    *,
+    live: bool = False,
+    live_key: bool = False,
+    switch: KillSwitch | None = None,
+    config: str | os.PathLike[str] | None = None,
+    environment: Mapping[str, str] | None = None,
+    now: Callable[[], datetime] | None = None,
+) -> list[Check]:
+    """Return what was found; it asks the broker and takes some seconds, and raises nothing.
+
+    Parameters
+    ----------
+    settings, live, live_key, switch, config, environment
+        As `open_broker`; real money is examined behind its three locks only.
+    now
+        The clock of this machine, aware.
+    """
+    if settings.name == "paper":
+        return [Check("broker", "ok", "paper: an account of this program; no keys, no connection")]
+    found = [_library(settings.name)]
+    if found[0].state == "problem":
+        return found
+    if live:
+        found.append(_locks(live_key, switch))
+    found.append(_credentials(settings, live, config, environment))
+    if any(check.state == "problem" for check in found):
+        return found
+    try:
+        broker = open_broker(
+            settings, live=live, live_key=live_key, switch=switch, config=config, environment=environment
+        )
+    except TwinstepError as error:
+        return [*found, Check("broker", "problem", _words(error))]
+    try:
+        found += _asked(broker, settings.name, now or _now)
+    finally:
+        close = getattr(broker, "close", None)
+        if close is not None:
+            close()
+    return found
+
+
+def _library(name: str) -> Check:
+    package, extra = LIBRARIES[name]
+    try:
+        return Check("library", "ok", f"{package} {version(package)}")
+    except PackageNotFoundError:
+        return Check("library", "problem", f"{package} is not installed: pip install 'twinstep[{extra}]'")
+
+
+def _locks(live_key: bool, switch: KillSwitch | None) -> Check:
+    try:
+        check_live(key=live_key, flag=True, switch=switch)
+    except TwinstepError as error:
+        return Check("real money", "problem", _words(error))
+    return Check("real money", "ok", "key, flag and an armed switch of scope live")
+
+
+def _credentials(
+    settings: BrokerSettings,
+    live: bool,
+    config: str | os.PathLike[str] | None,
+    environment: Mapping[str, str] | None,
+) -> Check:
+    adapter = ADAPTERS[settings.name]
+    try:
+        found = load_credentials(
+            settings.name, adapter.needed, optional=adapter.optional, paper=not live, config=config,
+            environment=environment,
+        )  # fmt: skip
+    except TwinstepError as error:
+        return Check("credentials", "problem", _words(error))
+    if found:
+        return Check("credentials", "ok", f"{', '.join(sorted(found))} from {found.source}")
+    lost = f"; without {' and '.join(adapter.optional)} no statements" if adapter.optional else ""
+    return Check("credentials", "note", f"none needed{lost}")
+
+
+def _asked(broker: BrokerInterface, name: str, now: Callable[[], datetime]) -> Iterator[Check]:
+    """Yield what the broker itself answers; the first question that fails ends it."""
+    advice = _ADVICE[name]
+    try:
+        worth = broker.get_account()
+        number = broker.account
+    except AccessRefused as error:
+        yield Check("connection", "problem", f"{_words(error)}: {advice['access']}")
+        return
+    except Exception as error:  # adapters raise whatever their libraries raise, and doctor has to go on
+        yield Check("connection", "problem", f"{_words(error)}: {advice['connect']}")
+        return
+    kind = "paper" if broker.is_paper else "REAL MONEY"
+    yield Check(
+        "connection", "ok", f"{kind} account {number}: equity {worth.equity:,.2f} {worth.currency}, buying "
+        f"power {worth.buying_power:,.2f}",
+    )  # fmt: skip
+    yield from _reading(broker)
+    began = now()
+    try:
+        standing = _standing(broker)
+    except Exception as error:  # as above
+        yield Check("permissions", "problem", _words(error))
+        return
+    ended = now()
+    yield from _permissions(standing)
+    yield _clock(standing.get("time"), began, ended)
+    yield _data(broker, advice["data"])
+    yield _options(standing.get("option_level"), advice["options"])
+
+
+def _reading(broker: BrokerInterface) -> Iterator[Check]:
+    for name, ask in (
+        ("positions", broker.get_positions),
+        ("orders", broker.get_orders),
+        ("executions", broker.executions),
+    ):
+        try:
+            count = len(ask())
+        except Exception as error:  # as above
+            yield Check(name, "problem", f"they cannot be read: {_words(error)}")
+        else:
+            yield Check(name, "ok", f"{count} {'working' if name == 'orders' else 'told'}")
+
+
+def _standing(broker: BrokerInterface) -> Mapping[str, Any]:
+    """Return what the account may do and the broker's time, as far as the adapter tells."""
+    tell = getattr(broker, "standing", None)
+    if tell is not None:
+        return dict(tell())
+    ask: Any = getattr(broker, "_call", None)
+    if broker.broker == "interactive_brokers" and ask is not None:
+        # a gateway tells its time, in whole seconds, and none of the rest
+        return {"time": ask(lambda ib: ib.reqCurrentTimeAsync(), "clock")}
+    return {}
+
+
+def _permissions(standing: Mapping[str, Any]) -> Iterator[Check]:
+    if "may_trade" not in standing:
+        yield Check("permissions", "note", "the broker does not tell them; an order that is refused says why")
+        return
+    if not standing["may_trade"]:
+        status = standing.get("status", "unknown")
+        yield Check("permissions", "problem", f"the account may not trade (status {status}): ask the broker")
+        return
+    short = "" if standing.get("may_short", True) else "; short sales are not allowed"
+    yield Check("permissions", "note" if short else "ok", f"the account may trade{short}")
+
+
+def _clock(time: object, began: datetime, ended: datetime) -> Check:
+    if not isinstance(time, datetime):
+        return Check("clock", "note", "the broker does not tell its time; keep this machine's by NTP")
+    # between question and answer the broker's clock was read; what lies within is no difference
+    off = max(began - time, time - ended, timedelta(0))
+    seconds = off.total_seconds()
+    if off <= CLOCK_WARNING:
+        return Check("clock", "ok", f"within {max(seconds, 0.1):.1f} s of the broker's")
+    which = "behind" if time > ended else "ahead of"
+    state: State = "problem" if off > CLOCK_LIMIT else "note"
+    return Check("clock", state, f"this machine is {seconds:.0f} s {which} the broker: set it by NTP")
+
+
+def _data(broker: BrokerInterface, advice: str) -> Check:
+    ask = getattr(broker, "quotes", None)
+    if ask is None:
+        return Check("data", "note", "this broker gives no quotes; name a --feed")
+    try:
+        quote = ask([PROBE])[PROBE]
+    except Exception as error:  # as above
+        return Check("data", "problem", f"no quote of {PROBE}: {_words(error)}. {advice}")
+    if quote.is_usable:
+        return Check("data", "ok", f"{PROBE} {quote.bid:.2f} x {quote.ask:.2f}, not delayed")
+    why = "delayed" if quote.is_delayed else "without two sides (outside trading hours that is usual)"
+    return Check("data", "note", f"the quote of {PROBE} is {why}. {advice}")
+
+
+def _options(level: object, advice: str) -> Check:
+    if not isinstance(level, int):
+        return Check("options", "note", f"the broker does not tell the option level; {advice}")
+    if level >= 3:
+        return Check("options", "ok", f"level {level}: spreads too")
+    what = {0: "no options", 1: "covered calls and cash-secured puts only", 2: "long options, no spreads"}
+    return Check("options", "note", f"level {level}: {what.get(level, 'unknown')}. To trade more, {advice}")
+
+
+def _words(error: Exception) -> str:
+    code = f"[{error.code}] " if isinstance(error, TwinstepError) else f"{type(error).__name__}: "
+    words = error.args[0] if error.args else ""
+    return scrub(f"{code}{' '.join(str(words).split())}")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

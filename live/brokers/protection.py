@@ -1,0 +1,362 @@
+"""What would be lost if this process died now: which positions have a stop at the broker, which none.
+
+Exits that this program works itself (trails, targets, time exits) end with it. So every stock position gets a
+stop that rests at the broker, wider than the program's own, which it never reaches while all is well. A stop
+counts only while it works: a bracket's children wait until their entry has filled completely, so the part
+that has filled is unprotected until then. A stop that several orders share counts once.
+
+Options are shown and get no stop: a leg's price jumps with its spread, and a stop in one leg of a package
+opens the others. What they can lose is bounded by their package, or by nothing.
+
+A gap begins when it is first seen and is on record, so that how long a position stood naked outlives the
+process; the id of a protective stop follows from the beginning of its gap, so that no gap gets two at once.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from live.brokers.interface import (
+    BrokerOrder,
+    Leg,
+    OrderRequest,
+    Outcome,
+    Submitted,
+    client_order_id,
+    is_option,
+)
+from live.brokers.manager import BrokerManager
+from live.intents import IntentLog
+from live.review_queue import ReviewRequest
+from simulator.brokerage import Holding
+from simulator.errors import ConfigError
+
+__all__ = ["Gap", "Protection", "Protector", "protections"]
+
+WIDER_PCT: Final = 5.0
+"""How far beyond the program's own stop, or from the price where it has none, a protective stop rests."""
+
+_STOPS: Final = frozenset({"stop", "stop_limit", "trailing"})
+RELEASE_SECONDS: Final = 5.0
+"""How long a cancelled stop may take to end before an exit is given up."""
+
+_STEP_SECONDS: Final = 0.1
+_STRATEGY: Final = "protective stop"
+_DUST: Final = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protection:
+    """One position, and what guards it without this process.
+
+    Attributes
+    ----------
+    quantity
+        Signed.
+    guarded
+        Of it, not signed, behind a stop that works at the broker.
+    mark
+        Price now, the average price where none is known; None for neither.
+    loss_at_stops
+        Currency from `mark` to the stops of the guarded part, a gap beyond them not included; None where a
+        price is unknown.
+    open_loss
+        Currency that the rest can lose: its whole value where it is long, infinite where it is short; None
+        where its price is unknown.
+    """
+
+    symbol: str
+    quantity: float
+    guarded: float
+    mark: float | None
+    loss_at_stops: float | None
+    open_loss: float | None
+
+    @property
+    def naked(self) -> float:
+        """Quantity without a stop, not signed."""
+        return max(0.0, abs(self.quantity) - self.guarded)
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether all of it is behind a stop."""
+        return self.naked <= _DUST
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """How long a position was without a stop, wholly or in part.
+
+    Attributes
+    ----------
+    begin, end
+        Aware; `end` is None while it lasts.
+    """
+
+    symbol: str
+    begin: datetime
+    end: datetime | None
+
+    def length(self, now: datetime) -> timedelta:
+        """Return how long it lasted, or has lasted."""
+        return (self.end or now) - self.begin
+
+
+def protections(positions: Sequence[Holding], orders: Sequence[BrokerOrder]) -> list[Protection]:
+    """Return what each position would be left with, by symbol.
+
+    Parameters
+    ----------
+    positions, orders
+        As the broker has them now; unknown is neither: ask again where one question failed.
+    """
+    waiting = {order.order_id for order in orders if order.is_open and not order.parent_id}
+    found = []
+    for held in sorted(positions, key=lambda one: one.symbol):
+        stops = [
+            (_rest(order), order.stop_price)
+            for order in orders
+            if _guards(order, held) and order.parent_id not in waiting
+        ]
+        found.append(_protection(held, stops))
+    return found
+
+
+class Protector:
+    """Keeps a stop behind every stock position of a broker, and a record of the gaps.
+
+    Parameters
+    ----------
+    manager
+        Through which orders go, gate and record included.
+    name
+        Of the broker, as the manager has it.
+    wider_pct
+        See `WIDER_PCT`; percent.
+    sleep
+        Injected for tests.
+
+    Raises
+    ------
+    ConfigError
+        LIVE_PROTECT for a distance outside 0 to below 100.
+    """
+
+    def __init__(
+        self,
+        manager: BrokerManager,
+        name: str,
+        *,
+        wider_pct: float = WIDER_PCT,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        if not 0.0 < wider_pct < 100.0:
+            raise ConfigError(
+                f"a protective stop {wider_pct:g} % away; it is above 0 and below 100", code="LIVE_PROTECT"
+            )
+        self.manager = manager
+        self.name = name
+        self._wider = wider_pct / 100.0
+        self._sleep = sleep
+        self._log: IntentLog = manager.intents
+
+    def look(self, now: datetime) -> list[Protection]:
+        """Return how things stand, and write down where a gap has begun or ended; sends nothing."""
+        broker = self.manager.known(self.name)
+        # orders first: a fill in between shows as a gap, and never hides one
+        orders = broker.get_orders()
+        found = protections(broker.get_positions(), orders)
+        naked = {one.symbol for one in found if not one.is_guarded}
+        standing = {gap.symbol for gap in self.gaps() if gap.end is None}
+        for symbol in sorted(naked - standing):
+            self._log.note("naked", now, symbol=symbol, broker=self.name)
+        for symbol in sorted(standing - naked):
+            self._log.note("guarded", now, symbol=symbol, broker=self.name)
+        return found
+
+    def gaps(self) -> list[Gap]:
+        """Return every gap on record, oldest first."""
+        open_: dict[str, datetime] = {}
+        found: list[Gap] = []
+        for event in self._log.events("naked", "guarded"):
+            if event.data["broker"] != self.name:
+                continue
+            if event.kind == "naked":
+                open_[event.symbol] = event.time
+            elif event.symbol in open_:
+                found.append(Gap(symbol=event.symbol, begin=open_.pop(event.symbol), end=event.time))
+        found += [Gap(symbol=symbol, begin=begin, end=None) for symbol, begin in open_.items()]
+        return sorted(found, key=lambda gap: gap.begin)
+
+    def keep(
+        self, now: datetime, stops: Mapping[str, float] | None = None
+    ) -> list[Submitted | ReviewRequest]:
+        """Send the stops that lack, and cancel ours that guard nothing any more; to be called after a poll.
+
+        A protective stop passes in every state of the kill switch. Before an exit is sent, `release` its
+        symbol: both would sell the same shares, and some brokers refuse the exit for that.
+
+        Parameters
+        ----------
+        now
+            Aware.
+        stops
+            The program's own stops by symbol, beyond which the protective ones rest.
+        """
+        answers: list[Submitted | ReviewRequest] = []
+        self._cancel_idle()
+        found = self.look(now)
+        begun = {gap.symbol: gap.begin for gap in self.gaps() if gap.end is None}
+        doubtful = {leg.symbol for sent in self.manager.book.unresolved() for leg in sent.request.legs}
+        working = self.manager.known(self.name).get_orders()
+        for one in found:
+            price = self._price(one, (stops or {}).get(one.symbol))
+            # what leaves already, or may, is not sold a second time
+            quantity = one.naked - _leaving(one, working)
+            if one.symbol not in begun or is_option(one.symbol) or price is None:
+                continue
+            if one.symbol in doubtful or quantity <= _DUST:
+                continue
+            side = math.copysign(1.0, one.quantity)
+            request = OrderRequest(
+                client_order_id=self._identity(one.symbol, begun[one.symbol]),
+                legs=(Leg(one.symbol, -side * quantity),), kind="stop", stop_price=price, tif="gtc",
+                purpose="protect", strategy=_STRATEGY, reason="nothing guards it at the broker",
+            )  # fmt: skip
+            answers.append(self.manager.submit_order(request))
+        return answers
+
+    def has_stop(self, symbol: str) -> bool:
+        """Whether a protective stop of ours may still work in a symbol, as far as the record knows."""
+        return any(
+            sent.request.symbol == symbol and sent.identity in self._ours() for sent in self._log.open()
+        )
+
+    def release(self, symbol: str) -> bool:
+        """Cancel our protective stops in a symbol, so that an exit may be sent; call `keep` right after it.
+
+        Returns False where one is not known to have ended within `RELEASE_SECONDS`: then it may still sell,
+        and an exit besides would open a position.
+        """
+        broker = self.manager.known(self.name)
+        ours = self._ours()
+        waiting = [
+            order
+            for order in broker.get_orders()
+            if order.client_order_id in ours and order.legs[0].symbol == symbol
+        ]
+        for order in waiting:
+            self.manager.cancel_order(self.name, order.order_id)
+        names = {order.order_id for order in waiting}
+        for _ in range(int(RELEASE_SECONDS / _STEP_SECONDS)):
+            if not names & {order.order_id for order in broker.get_orders()}:
+                return True
+            self._sleep(_STEP_SECONDS)
+        return not names
+
+    def _ours(self) -> set[str]:
+        return {
+            sent.identity
+            for sent in self._log.open()
+            if sent.broker == self.name and sent.request.strategy == _STRATEGY
+        }
+
+    def _identity(self, symbol: str, begin: datetime) -> str:
+        """Return the id of the stop for a gap: the same until the order with it has worked and ended.
+
+        What was refused or is unresolved keeps its id, and so is not sent again; nor is what works already.
+        """
+        broker = self.manager.known(self.name)
+        sequence = 0
+        while True:
+            found = client_order_id(self._log.account, _STRATEGY, symbol, begin, sequence)
+            sent = self._log.find(found)
+            if sent is None or sent.submitted.outcome is not Outcome.CONFIRMED:
+                return found
+            # the log is as old as the last poll; the broker may have forgotten what has ended
+            order = broker.find_order(found) or sent.order
+            if order is None or order.is_open:
+                return found
+            sequence += 1
+
+    def _price(self, one: Protection, own: float | None) -> float | None:
+        start = own if own is not None else one.mark
+        if start is None or not start > 0.0:
+            return None
+        side = math.copysign(1.0, one.quantity)
+        # away from the price, to a whole tick: one cent, a hundredth of it below a dollar
+        scale = 100.0 if start >= 1.0 else 10_000.0
+        steps = start * (1.0 - side * self._wider) * scale
+        price = (math.floor(steps + _DUST) if side > 0 else math.ceil(steps - _DUST)) / scale
+        return price if price > 0.0 else None
+
+    def _cancel_idle(self) -> None:
+        """Cancel our protective stops that would sell more than is held, or open a position."""
+        ours = self._ours()
+        broker = self.manager.known(self.name)
+        held = {one.symbol: one.quantity for one in broker.get_positions()}
+        for order in broker.get_orders():
+            leg = order.legs[0]
+            there = held.get(leg.symbol, 0.0)
+            idle = leg.quantity * there >= 0.0 or _rest(order) > abs(there) + _DUST
+            if order.client_order_id in ours and idle:
+                self.manager.cancel_order(self.name, order.order_id)
+
+
+def _guards(order: BrokerOrder, held: Holding) -> bool:
+    return (
+        order.is_open
+        and order.kind in _STOPS
+        and len(order.legs) == 1
+        and order.legs[0].symbol == held.symbol
+        and order.legs[0].quantity * held.quantity < 0.0
+    )
+
+
+def _leaving(one: Protection, orders: Sequence[BrokerOrder]) -> float:
+    """Return how much of a position other orders are closing, at the market or at a limit."""
+    return math.fsum(
+        _rest(order)
+        for order in orders
+        for leg in order.legs
+        if order.is_open
+        and order.kind not in _STOPS
+        and leg.symbol == one.symbol
+        and leg.quantity * one.quantity < 0.0
+    )
+
+
+def _rest(order: BrokerOrder) -> float:
+    return max(0.0, order.quantity - order.filled)
+
+
+def _protection(held: Holding, stops: Sequence[tuple[float, float | None]]) -> Protection:
+    mark = held.mark if held.mark is not None else held.average_price
+    side = math.copysign(1.0, held.quantity)
+    left = abs(held.quantity)
+    guarded = 0.0
+    loss: float | None = 0.0
+    # the nearest stop goes first; a trailing one whose level is not told guards, at an unknown price
+    order = sorted(stops, key=lambda stop: -side * (stop[1] if stop[1] is not None else -side * math.inf))
+    for quantity, price in order:
+        part = min(left - guarded, quantity)
+        if part <= 0.0:
+            continue
+        guarded += part
+        if price is None or mark is None or loss is None:
+            loss = None
+        else:
+            loss += max(0.0, side * (mark - price)) * part * held.multiplier
+    naked = max(0.0, left - guarded)
+    open_loss: float | None = 0.0
+    if naked > _DUST:
+        open_loss = math.inf if side < 0 else None if mark is None else mark * naked * held.multiplier
+    return Protection(
+        symbol=held.symbol, quantity=held.quantity, guarded=guarded, mark=mark, loss_at_stops=loss,
+        open_loss=open_loss,
+    )  # fmt: skip

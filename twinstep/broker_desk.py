@@ -1,0 +1,120 @@
+"""From the configuration to a broker: a desk to trade at, and what `twinstep doctor --broker` looks at.
+
+Everything that differs between brokers is in section [broker] of the file, so that whoever uses this runs
+unchanged at each of them. Real money is opened with `live=True` alone, and then only behind the key of the
+file and a switch of scope live that a person has armed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from simulator.errors import ConfigError
+from twinstep.checks import Finding
+from twinstep.config import Settings, load_settings
+
+if TYPE_CHECKING:
+    from live.brokers.settings import BrokerSettings
+    from live.kill_switch import KillSwitch
+    from live.opening import Desk
+
+__all__ = ["configured_folder", "configured_switch", "desk_account", "desk_at_broker", "examine_configured"]
+
+
+def desk_at_broker(
+    settings: Settings,
+    *,
+    journal: str | Path,
+    folder: str | Path | None = None,
+    live: bool = False,
+    armed: bool = True,
+) -> Desk:
+    """Open the desk that the configuration names: journal, switch, broker, reconciliation.
+
+    Parameters
+    ----------
+    journal
+        Path or address.
+    folder
+        Of the kill switch; beside the journal by default.
+    live
+        The flag of the command line.
+    armed
+        False to look, cancel and protect during a halt.
+
+    Raises
+    ------
+    TwinstepError
+        As `open_broker` and `open_desk`.
+    """
+    from live.automation.config import ExecutionMode
+    from live.brokers.opening import open_broker
+    from live.opening import open_desk
+
+    place = configured_folder(journal, folder)
+    # what is missing for real money is said before the journal is opened, or a folder begun
+    switch = configured_switch(place, live=True) if live else None
+    broker = open_broker(
+        settings.broker, live=live, live_key=settings.live.key, switch=switch, armed=armed,
+        config=settings.path,
+    )  # fmt: skip
+    return open_desk(
+        journal, {settings.broker.name: broker}, account=desk_account(settings.broker, live=live),
+        folder=place, scope="live" if live else "paper",
+        mode=ExecutionMode.LIVE if live else ExecutionMode.PAPER_ONLY,
+        live_key=settings.live.key, live_flag=live,
+    )  # fmt: skip
+
+
+def examine_configured(config: Path | None, name: str, *, live: bool = False) -> list[Finding]:
+    """Return what `twinstep doctor` says of a broker.
+
+    Raises
+    ------
+    TwinstepError
+        For a configuration that cannot be read, or a broker that there is not.
+    """
+    from live.brokers.examining import examine_broker
+
+    settings = load_settings(config)
+    place = configured_folder(settings.journal.path, None) if live else None
+    found = examine_broker(
+        dataclasses.replace(settings.broker, name=name), live=live, live_key=settings.live.key,
+        switch=None if place is None else configured_switch(place, live=True), config=settings.path,
+    )  # fmt: skip
+    return [Finding(check.name, check.state, check.detail) for check in found]
+
+
+def configured_folder(journal: str | Path, folder: str | Path | None) -> Path:
+    """Return the folder of the kill switch that belongs to a journal.
+
+    Raises
+    ------
+    ConfigError
+        LIVE_STATE_FOLDER for a journal on a server without a folder.
+    """
+    from live.kill_files import switch_folder
+
+    if folder is not None:
+        return Path(folder).expanduser().absolute()
+    if "://" in str(journal):
+        raise ConfigError(
+            "the journal is on a server, and no folder lies beside it for the kill switch; name one with "
+            "--folder",
+            code="LIVE_STATE_FOLDER",
+        )
+    return switch_folder(journal)
+
+
+def configured_switch(folder: Path, *, live: bool) -> KillSwitch:
+    """Return a switch to look at; nothing is armed or begun by it."""
+    from live.kill_switch import KillSwitch
+
+    return KillSwitch(folder, scope="live" if live else "paper", arm_fresh=False)
+
+
+def desk_account(settings: BrokerSettings, *, live: bool) -> str:
+    """Return the name of the desk: books of paper and of real money never meet."""
+    return f"{settings.name}:{'live' if live else 'paper'}"
