@@ -216,10 +216,10 @@ def test_who_was_taken_for_dead_and_comes_back_is_not_counted(bars: Bars, tmp_pa
     seen: list[int] = []
 
     def take_away(*_: Any) -> None:
-        # another process fails the batch while it is being scored
+        # another process fails the batch while it is being scored; the strategy as given is told before
         other = optuna.load_study(study_name="mine", storage=f"sqlite:///{storage}")
-        if not seen:
-            running = [trial._trial_id for trial in other.trials if trial.state == STATES.RUNNING]
+        running = [trial._trial_id for trial in other.trials if trial.state == STATES.RUNNING]
+        if running and not seen:
             seen.extend(running)
             assert kept.release(other, running) == 5
 
@@ -228,6 +228,7 @@ def test_who_was_taken_for_dead_and_comes_back_is_not_counted(bars: Bars, tmp_pa
 
     found = tune(bars, trials=10, sampler="random", storage=storage, study="mine", sink=Sink())
     counts = Counter(trial.state for trial in found.optuna.trials)
+    assert len(seen) == 5
     assert counts[STATES.FAIL] == 5
     assert counts[STATES.COMPLETE] + counts[STATES.PRUNED] == 10 == counts.total() - 5
     assert len(found.table) == 10

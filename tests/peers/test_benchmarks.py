@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -110,9 +111,17 @@ def test_memory_growth_sees_what_a_run_takes() -> None:
     assert 0.7 * size < grown < 3 * size
 
 
-def test_alternating_runs_take_turns_each_right_after_one_of_its_own() -> None:
+def test_alternating_runs_take_turns_each_right_after_one_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "WARM_SECONDS", 0.0)
     calls: list[str] = []
     runs = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
     seconds = measure.alternating(runs, 2)
     assert calls == ["a", "a", "b", "b", "a", "a", "b", "b"]
     assert [len(values) for values in seconds.values()] == [2, 2]
+
+
+def test_a_short_run_is_measured_after_a_tenth_of_a_second_of_its_own() -> None:
+    begun: list[float] = []
+    took = measure.timed(lambda: begun.append(time.perf_counter()), warm=True)
+    assert begun[-1] - begun[0] >= measure.WARM_SECONDS - took
+    assert took < measure.WARM_SECONDS
