@@ -123,5 +123,5 @@ def test_alternating_runs_take_turns_each_right_after_one_of_its_own(monkeypatch
 def test_a_short_run_is_measured_after_a_tenth_of_a_second_of_its_own() -> None:
     begun: list[float] = []
     took = measure.timed(lambda: begun.append(time.perf_counter()), warm=True)
-    assert begun[-1] - begun[0] >= measure.WARM_SECONDS - took
+    assert begun[-1] - begun[0] > 0.9 * measure.WARM_SECONDS
     assert took < measure.WARM_SECONDS
