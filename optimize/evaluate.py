@@ -31,6 +31,7 @@ from simulator.engine import DEFAULT_RISK, backtest
 from simulator.errors import ConfigError, StrategyError
 from simulator.kernel.dtypes import ACCOUNT, METRICS
 from simulator.results.metrics import metrics_from_accumulators
+from simulator.setup import check_bars
 from simulator.signals import Signals
 from simulator.sweeps import Lanes, run_lanes_over
 
@@ -145,7 +146,7 @@ class Evaluator:
         self.bars = bars
         self.rules = rules
         self.strategy = strategy
-        self.without = sorted(window_of(bars, first, last) for first, last in without)
+        self.without = _stretches(bars, without)
         self._make = maker_of(strategy)
         self._caches: dict[int, SignalCache] = {}
         self._cut: dict[int, Bars] = {}
@@ -189,6 +190,12 @@ class Evaluator:
         """Return the metrics of sets over several windows together, as over what `without` leaves of one."""
         if not len(sets):
             return []
+        strange = [one for one in sets if not isinstance(one, Mapping)]
+        if strange:
+            raise ConfigError(
+                f"a parameter set is {strange[0]!r}; write it as a mapping from names to values",
+                code="CONFIG_SWEEP",
+            )
         made = [self._make(parameters) for parameters in sets]
         keys = [key_of(one, parameters) for one, parameters in zip(made, sets, strict=True)]
         joined = _joined([self._lanes(dict(zip(keys, made, strict=True)), *part) for part in parts])
@@ -294,6 +301,7 @@ class Evaluator:
 
 def window_of(bars: Bars, first: int | None, last: int | None) -> tuple[int, int]:
     """Return the window's rows as (begin, end); OPTIMIZE_WINDOW where it is empty or outside the bars."""
+    check_bars(bars)
     begin, end = 0 if first is None else first, len(bars) if last is None else last
     for name, row in (("first", begin), ("last", end)):
         if isinstance(row, bool) or not isinstance(row, (int, np.integer)):
@@ -304,6 +312,17 @@ def window_of(bars: Bars, first: int | None, last: int | None) -> tuple[int, int
             code="OPTIMIZE_WINDOW",
         )
     return int(begin), int(end)
+
+
+def _stretches(bars: Bars, without: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    try:
+        pairs = [(first, last) for first, last in without]
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"without is {without!r}; give stretches of rows as pairs: [(first, last + 1), ...]",
+            code="OPTIMIZE_WINDOW",
+        ) from None
+    return sorted(window_of(bars, first, last) for first, last in pairs)
 
 
 def _joined(parts: Sequence[Lanes]) -> Lanes:

@@ -162,7 +162,11 @@ def objective(given: str | Objective) -> Objective:
 
 def objectives(given: str | Objective | Sequence[str | Objective]) -> tuple[Objective, ...]:
     """Return one objective, or several for a Pareto front; none, or one named twice, is an error."""
-    many = (given,) if isinstance(given, (str, Objective)) else tuple(given)
+    many = (given,) if isinstance(given, (str, Objective)) else given
+    if not isinstance(many, Sequence) or not all(isinstance(one, (str, Objective)) for one in many):
+        raise ConfigError(
+            f"objective is {given!r}; give a name, an Objective, or a list of them", code="OPTIMIZE_OBJECTIVE"
+        )
     found = tuple(objective(one) for one in many)
     names = [one.name for one in found]
     if not names or len(set(names)) < len(names):

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optimize.evaluate import Evaluator, Rules, window_of
+from optimize.evaluating.making import maker_of
 from optimize.objectives import Objective, check_limits, objectives
 from optimize.studies._optuna import quiet, the_optuna
 from optimize.studies.opening import grid_sets, open_study
@@ -150,6 +151,7 @@ def tune_strategy(
     limits = check_limits(min_trades=min_trades, max_drawdown_pct=max_drawdown_pct)
     begin, end = window_of(bars, first, last)
     chosen = strategy() if isinstance(strategy, type) else strategy
+    maker_of(chosen)
     searched = read_space(chosen, space)
     rules = Rules(cash=cash, risk=risk, costs=costs, conventions=conventions, threads=threads)
     wanted, seed = _count("trials", trials, 1), _count("seed", seed, 0)

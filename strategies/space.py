@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 from simulator.errors import StrategyError
@@ -33,6 +34,13 @@ class Int:
     log: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("low", "high", "step"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Integral):
+                raise StrategyError(
+                    f"{self}: {name} is {value!r}, not a whole number; Float is for others",
+                    code="STRATEGY_SPACE",
+                )
         if self.low > self.high or self.step < 1 or (self.log and self.low < 1):
             raise StrategyError(f"{self} is empty or has no valid step", code="STRATEGY_SPACE")
 
@@ -56,6 +64,14 @@ class Float:
     log: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("low", "high", "step"):
+            value = getattr(self, name)
+            if value is None and name == "step":
+                continue
+            if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+                raise StrategyError(
+                    f"{self}: {name} is {value!r}, not a finite number", code="STRATEGY_SPACE"
+                )
         if (
             not self.low <= self.high
             or (self.step is not None and self.step <= 0)

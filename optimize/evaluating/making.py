@@ -40,9 +40,10 @@ def maker_of(strategy: Any) -> Callable[[Mapping[str, Any]], Any]:
         return lambda parameters: type(strategy)(**{**fixed, **parameters})
     if callable(strategy):
         return lambda parameters: _Bound(strategy, dict(parameters))
+    hint = f": strategies.strategy_class({strategy!r})()" if isinstance(strategy, str) else ""
     raise ConfigError(
-        f"{strategy!r} cannot be scored; give a strategy with signals(bars), or a function from bars and "
-        "parameters to Signals",
+        f"{strategy!r} cannot be scored; give a strategy with signals(bars){hint}, or a function from bars "
+        "and parameters to Signals",
         code="CONFIG_SWEEP",
     )
 

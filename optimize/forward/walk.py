@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from optimize.evaluate import Evaluator, Rules
+from optimize.evaluating.making import maker_of
 from optimize.forward.fold import Tuned, tune_fold
 from optimize.forward.result import WalkForward
 from optimize.forward.stitching import (
@@ -47,6 +48,7 @@ from simulator.engine import DEFAULT_RISK
 from simulator.errors import ConfigError
 from simulator.ran import ran_of, rules_of
 from simulator.results.curves import drawdown_of
+from simulator.setup import check_bars
 from simulator.trials import Trials, hypothesis_of, trials_of_metrics
 
 if TYPE_CHECKING:
@@ -144,6 +146,8 @@ def walk_forward(
     check_names(sampler, None, 1)
     check_limits(min_trades=min_trades, max_drawdown_pct=max_drawdown_pct)
     chosen = strategy() if isinstance(strategy, type) else strategy
+    check_bars(bars)
+    maker_of(chosen)
     searched = read_space(chosen, space)
     parts = folds_of(bars, mode, train=train, test=test, folds=folds, purge=purge, embargo=embargo)
     rules = Rules(cash=cash, risk=risk, costs=costs, conventions=conventions, threads=threads)

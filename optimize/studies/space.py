@@ -7,6 +7,7 @@ distribution for both.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,8 @@ def read_space(strategy: Any, given: Mapping[str, Any] | Sequence[str] | None) -
                 raise ConfigError(
                     f"{name} has no parameter {key!r}.{did_you_mean(key, known)}", code="OPTIMIZE_SPACE"
                 )
+    for key, one in found.items():
+        _check_legal(name, key, one, strategy)
     if not found:
         raise ConfigError(
             f"there is nothing to search: {name} declares no space for any parameter; declare one with "
@@ -104,6 +107,26 @@ def _space(name: str, given: Any) -> Space:
         f"the space of {name!r} is {given!r}; give Int, Float, Choice or a list of values",
         code="OPTIMIZE_SPACE",
     )
+
+
+def _check_legal(name: str, key: str, space: Space, strategy: Any) -> None:
+    """Raise where a range leaves what the strategy takes: its trials would all be refused."""
+    if isinstance(space, Choice) or not dataclasses.is_dataclass(getattr(strategy, "params", None)):
+        return
+    spec = next((spec for spec in dataclasses.fields(strategy.params) if spec.name == key), None)
+    least, most = (
+        (None, None) if spec is None else (spec.metadata.get("minimum"), spec.metadata.get("maximum"))
+    )
+    if (least is not None and space.low < least) or (most is not None and space.high > most):
+        legal = " and ".join(
+            f"{word} {limit:g}"
+            for word, limit in (("at least", least), ("at most", most))
+            if limit is not None
+        )
+        raise ConfigError(
+            f"the space of {key!r} is {space.low:g} to {space.high:g}, and {name} takes {legal}",
+            code="OPTIMIZE_SPACE",
+        )
 
 
 def _distribution(name: str, space: Space) -> BaseDistribution:
