@@ -154,6 +154,13 @@ def objective(given: str | Objective) -> Objective:
     if isinstance(given, Objective):
         return given
     if given not in OBJECTIVES:
+        several = [one.strip() for one in str(given).split(",")]
+        if len(several) > 1 and all(one in OBJECTIVES for one in several):
+            raise ConfigError(
+                f"{given!r} names {len(several)} objectives; give them one by one: a list, on the command "
+                "line --objective again for each",
+                code="OPTIMIZE_OBJECTIVE",
+            )
         raise UnknownNameError(
             f"no objective {given!r}.{did_you_mean(str(given), OBJECTIVES)}", code="OPTIMIZE_OBJECTIVE_NAME"
         )

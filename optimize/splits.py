@@ -196,8 +196,9 @@ def _forward(n: int, train: int, test: int, purge: int, folds: int | None, *, gr
     count = fitting if folds is None else folds
     if count < 1 or count > fitting:
         raise _wrong(
-            f"{n} observations hold {max(fitting, 0)} folds of {train} to train on and {test} to test, not "
-            f"{count}; take shorter windows, fewer folds or a longer history"
+            f"{n} observations have room for {max(fitting, 0) or 'no'} folds of {train} to train on and "
+            f"{test} to test{'' if folds is None else f', not {count}'}; take shorter windows, fewer folds "
+            "or a longer history"
         )
     none = np.zeros(0, np.int64)
     splits = []

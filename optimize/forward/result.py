@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from optimize.forward.verdict import Verdict
-from optimize.forward.windows import Mode
+from optimize.forward.windows import Fold, Mode
 from optimize.objectives import Objective
 from optimize.statistics.returns import column_sharpes
 
@@ -51,6 +52,9 @@ class WalkForward:
     paths : DataFrame
         One row per whole history that the tests make, with its `sharpe` (annual), `total_return` and
         `max_drawdown`; one row but for mode "combinatorial".
+    windows
+        The folds as rows of the bars, in the order of `folds`: each may be trained and tested in several
+        stretches.
     results, default_results
         The backtests behind: one through all windows for "rolling" and "anchored", else one per tested window
         and path.
@@ -71,6 +75,7 @@ class WalkForward:
     default_beats_tuned: float
     verdict: Verdict
     paths: pd.DataFrame = field(repr=False)
+    windows: tuple[Fold, ...] = field(repr=False)
     results: tuple[Result, ...] = field(repr=False)
     default_results: tuple[Result, ...] = field(repr=False)
     tried: int
@@ -89,6 +94,15 @@ class WalkForward:
     def name(self) -> str:
         """Name of the strategy."""
         return str(getattr(self.strategy, "name", getattr(self.strategy, "__name__", "strategy")))
+
+    def tested(self, at: int) -> str:
+        """Return the dates of the tested stretches of the fold in row `at` of `folds`."""
+        labels, joined = self.bars.index, list[tuple[int, int]]()
+        for first, last in self.windows[at].test:
+            if joined and joined[-1][1] == first:
+                first = joined.pop()[0]
+            joined.append((first, last))
+        return ", ".join(f"{labels[first]:%Y-%m-%d} to {labels[last - 1]:%Y-%m-%d}" for first, last in joined)
 
     def sentence(self) -> str:
         """Return the verdict in words."""
@@ -112,9 +126,9 @@ class WalkForward:
         for word, one in (
             ("tuned", self.returns), ("as given", self.default_returns), ("holding", self.market_returns),
         ):  # fmt: skip
-            lines.append(
-                f"  {word:8}  Sharpe ratio {self._sharpe(one):6.2f}, total return {_total(one):8.1%}"
-            )
+            sharpe = self._sharpe(one)
+            shown = f"{sharpe:6.2f}" if math.isfinite(sharpe) else f"{'-':>6}"
+            lines.append(f"  {word:8}  Sharpe ratio {shown}, total return {_total(one):8.1%}")
         if len(self.paths) > 1:
             low, high = self.paths["sharpe"].min(), self.paths["sharpe"].max()
             lines.append(f"  {len(self.paths)} paths with Sharpe ratios from {low:.2f} to {high:.2f}")

@@ -208,6 +208,7 @@ def _assembled(
         equity=pd.Series(cash * np.cumprod(1.0 + returns), dates, name="equity"),
         default_equity=pd.Series(cash * np.cumprod(1.0 + given.returns), dates, name="equity"),
         default_beats_tuned=beats, verdict=verdict, paths=_paths(mine, bars.sessions_per_year),
+        windows=tuple(folds),
         results=tuple(result for history in mine for result in history.results),
         default_results=given.results, tried=sum(one.tried for one in tuned),
     )  # fmt: skip

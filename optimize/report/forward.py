@@ -86,9 +86,8 @@ def forward_page(walk: WalkForward, *, title: str | None = None) -> Page:
             hint="Values that jump from fold to fold were fitted to the past.",
         ),
     ]  # fmt: skip
-    if walk.mode != "combinatorial":  # whose tests lie in several places
-        keys = [Key("box train", "trained on"), Key("box test", "tested on")]
-        sections.insert(4, Section("windows", "Windows", _windows(walk), legend=keys))
+    keys = [Key("box train", "trained on"), Key("box test", "tested on")]
+    sections.insert(4, Section("windows", "Windows", _windows(walk), legend=keys))
     if len(walk.paths) > 1:
         sections.append(Section("paths", "Paths", _paths(walk), chip=OUT_OF_SAMPLE))
     sections.append(Section("provenance", "Provenance", [Facts(_facts(walk))]))
@@ -239,7 +238,7 @@ def _folds(walk: WalkForward) -> list[Block]:
         rows.append(
             [
                 Cell(f"{row['fold']}", numeric=False),
-                Cell(f"{row['test_start']:%Y-%m-%d} to {row['test_end']:%Y-%m-%d}", numeric=False),
+                Cell(walk.tested(at), numeric=False),
                 Cell(f"{row['trades']:,}"),
                 *(_signed_cell(row[one]) for one in ("in_sample", "out_of_sample", "out_of_sample_default")),
                 *(
@@ -272,15 +271,17 @@ def _windows(walk: WalkForward) -> list[Block]:
         words = "trained on" if kind == "train" else "tested on"
         return kind, round(begin, 2), round(length, 2), f"{words} {first:%Y-%m-%d} to {last:%Y-%m-%d}"
 
+    labels = walk.bars.index
     rows = [
         (
-            f"fold {row['fold']}",
+            f"fold {fold.number}",
             [
-                span("train", row["train_start"], row["train_end"]),
-                span("test", row["test_start"], row["test_end"]),
+                span(kind, labels[first], labels[last - 1])
+                for kind, stretches in (("train", fold.train), ("test", fold.test))
+                for first, last in stretches
             ],
         )
-        for row in walk.folds.head(MOST_FOLDS).to_dict("records")
+        for fold in walk.windows[:MOST_FOLDS]
     ]
     return [Timeline(rows, (f"{starts:%Y-%m-%d}", f"{ends:%Y-%m-%d}"))]
 

@@ -61,7 +61,8 @@ def check_names(sampler: str | BaseSampler, pruner: str | BasePruner | None, obj
     if isinstance(sampler, str):
         if sampler not in SAMPLERS:
             raise UnknownNameError(
-                f"no sampler {sampler!r}.{did_you_mean(sampler, SAMPLERS)}", code="OPTIMIZE_SAMPLER"
+                f"no sampler {sampler!r}.{did_you_mean(sampler, SAMPLERS)} There are {', '.join(SAMPLERS)}",
+                code="OPTIMIZE_SAMPLER",
             )
         needed = _NEEDS.get(sampler)
         if needed is not None and find_spec(needed) is None:

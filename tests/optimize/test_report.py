@@ -291,10 +291,30 @@ def test_sessions_of_intraday_bars_end_with_their_last_bar() -> None:
     assert times.tolist() == (bars.ts[wanted] // 1_000_000_000).tolist()
 
 
+def test_a_fold_that_is_tested_in_several_places_shows_them_all() -> None:
+    bars = load_bars("synthetic:1x400?seed=1")
+    walk = walk_forward(
+        bars, strategy_class("donchian-breakout")(), trials=2, sampler="qmc", mode="combinatorial", folds=4
+    )
+    assert len(walk.windows) == len(walk.folds) == 6  # two of four
+    apart = [at for at, fold in enumerate(walk.windows) if fold.groups == (0, 2)]
+    text = render_report(walk)
+    for at in apart:
+        first, second = walk.tested(at).split(", ")
+        rows = [walk.bars.index[row] for row in (0, *(last - 1 for _, last in walk.windows[at].test))]
+        assert first == f"{rows[0]:%Y-%m-%d} to {rows[1]:%Y-%m-%d}"
+        assert second.endswith(f"{rows[2]:%Y-%m-%d}")
+        assert f"tested on {first}" in text and f"tested on {second}" in text
+    assert len(apart) == 1
+    together = [at for at, fold in enumerate(walk.windows) if fold.groups == (0, 1)]
+    assert walk.tested(together[0]).count(" to ") == 1
+
+
 def test_every_fold_is_listed_with_what_it_chose(walk: WalkForward) -> None:
     words = Page(render_report(walk)).text
     for row in walk.folds.to_dict("records"):
         assert f"{row['test_start']:%Y-%m-%d} to {row['test_end']:%Y-%m-%d}" in words
+        assert walk.tested(int(row["fold"]) - 1) in words
         assert f"fold {row['fold']}" in words
     for name in ("length", "stop_atr", "OUT OF SAMPLE", "As given is better", "Windows"):
         assert name in words

@@ -143,13 +143,13 @@ def _show(found: WalkForward, market: str) -> None:
     emit(f"{found.name} on {market}")
     goal = found.objective.name
     rows = []
-    for row in found.folds.to_dict("records"):
+    for at, row in enumerate(found.folds.to_dict("records")):
         figures = [row[name] for name in ("in_sample", "out_of_sample", "out_of_sample_default")]
         gains = [row[name] for name in ("total_return", "total_return_default")]
         rows.append(
             [
                 row["fold"],
-                f"{row['test_start']:%Y-%m-%d} to {row['test_end']:%Y-%m-%d}",
+                found.tested(at),
                 row["trades"],
                 *(format_metric(goal, float(value)) for value in figures),
                 *(format_metric("total_return", float(value)) for value in gains),
@@ -177,6 +177,8 @@ def _document(found: WalkForward, head: dict[str, Any]) -> dict[str, Any]:
         "default_beats_tuned": found.default_beats_tuned,
         "verdict": dataclasses.asdict(found.verdict),
         "sentence": found.sentence(),
-        "folds": found.folds.to_dict("records"),
+        "folds": [
+            {**row, "tested": found.tested(at)} for at, row in enumerate(found.folds.to_dict("records"))
+        ],
         "paths": found.paths.to_dict("records"),
     }

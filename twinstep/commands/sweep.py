@@ -103,7 +103,7 @@ def sweep(
         )
         return
     columns = [*grid, *dict.fromkeys([metric, *(name for name in SHOWN if name in rows.columns)])]
-    emit(f"{chosen.name} on {title(head)}: {len(rows):,} parameter sets")
+    emit(f"{chosen.name} on {title(head)}: {len(rows):,} parameter set{'' if len(rows) == 1 else 's'}")
     from simulator.results.metrics import format_metric
 
     rows_shown = [

@@ -110,17 +110,26 @@ def _print(shown: pd.DataFrame) -> None:
     # what all have in common says nothing about the best
     names = [name for name in _names(rows) if len({repr(row["parameters"].get(name)) for row in rows}) > 1]
     table(
-        ["Sharpe", "return", "trades", *names, "source", "sessions"],
+        ["Sharpe", "return", "trades", *names, "source", "window", "sessions"],
         [
             (
                 _figure(row["sharpe"]), _figure(row["metrics"].get("total_return"), 3),
                 _figure(row["metrics"].get("trades"), 0),
                 *(_word(row["parameters"].get(name)) for name in names),
-                row["source"], row["sessions"],
+                row["source"], _window(row), row["sessions"],
             )
             for row in rows
         ],
     )  # fmt: skip
+
+
+def _window(row: Mapping[Any, Any]) -> str:
+    import pandas as pd
+
+    if not row["last_ts"]:
+        return "-"
+    first, last = (pd.Timestamp(int(row[name]), tz="UTC") for name in ("first_ts", "last_ts"))
+    return f"{first:%Y-%m-%d} to {last:%Y-%m-%d}"
 
 
 def _row(row: Mapping[Any, Any]) -> dict[str, Any]:
