@@ -22,6 +22,7 @@ from twinstep.options import Json
 if TYPE_CHECKING:
     from journal.trade_journal import TradeJournal
     from simulator.opportunity import QualitySource
+    from strategies.options_scanner import OptionsScanner
 
 __all__ = ["EXAMPLES", "scan"]
 
@@ -30,7 +31,8 @@ EXAMPLES: Final = (
     "  twinstep scan\n"
     "  twinstep scan chain.parquet --iv-rank 62 --account-size 46000\n"
     "  twinstep scan chain.parquet --iv-rank 62 --journal trade_journal.db\n"
-    "  twinstep scan snapshots/ --symbol SPX --min-iv-rank 30 --rejected"
+    "  twinstep scan snapshots/ --symbol SPX --min-iv-rank 30 --rejected\n"
+    "  twinstep scan --journal trade_journal.db --source paper --log-refused"
 )
 
 
@@ -73,6 +75,15 @@ def scan(
             show_default=False,
         ),
     ] = None,
+    log_refused: Annotated[
+        bool,
+        typer.Option(
+            "--log-refused",
+            help="Log, too, what IV rank, days to expiry or the blacklist alone kept out, up to 20 packages "
+            "a day: their outcomes are what a lower threshold is judged by.",
+            rich_help_panel="Journal",
+        ),
+    ] = False,
     trades: JournalSource = None,
     as_json: Json = False,
 ) -> None:
@@ -82,6 +93,10 @@ def scan(
     if trades is not None and journal is None:
         raise ConfigError(
             "--source says whose trades of a journal; name one with --journal", code="CLI_SOURCE"
+        )
+    if log_refused and journal is None:
+        raise ConfigError(
+            "--log-refused writes into a journal; name one with --journal", code="CLI_EXCLUSIVE"
         )
     if symbol is not None and source is None:
         raise ConfigError(
@@ -99,12 +114,13 @@ def scan(
         sizer = PositionSizer(account_size=account_size)
         sizes = [sizer.calculate_position_details(opportunity) for opportunity in found]
         logged = None if memory is None else _log(memory, found, sizes)
+        passed_over = _log_refused(memory, scanner) if log_refused and memory is not None else None
         if logged and memory is not None and memory.source == "live" and scanner.grade == "modelled":
             note("modelled quotes were logged as live; --source paper keeps them apart")
     candidates = scanner.candidates
     refused = candidates[~candidates["accepted"].astype(bool)]
     if as_json:
-        emit_json(_document(scanner, found, sizes, candidates if rejected else None, logged))
+        emit_json(_document(scanner, found, sizes, candidates if rejected else None, logged, passed_over))
         return
     emit(f"{scanner!r}")
     for line in scanner.notes:
@@ -119,6 +135,11 @@ def scan(
             if opportunity.quality is not None:
                 emit(f"{'':18} quality: {opportunity.quality}")
     emit(f"{len(found)} opportunities of {len(candidates)} candidates, quotes {scanner.grade}")
+    if passed_over is not None:
+        count = len(passed_over)
+        emit(
+            f"logged {count} that nobody is to take" if count else "nothing new to log among what is refused"
+        )
     if rejected and len(refused):
         emit(refused[["symbol", "strategy", "legs", "filter", "reason"]].to_string(index=False))
 
@@ -142,6 +163,19 @@ def _log(journal: TradeJournal, found: list[Any], sizes: list[Any]) -> list[int 
     return logged
 
 
+def _log_refused(journal: TradeJournal, scanner: OptionsScanner) -> list[int]:
+    """Log what the scanner's bounds alone kept out, where no other process writes; returns the numbers."""
+    from optimize.tuning.refused import log_refused
+
+    try:
+        return log_refused(journal, scanner)
+    except JournalError as error:
+        if error.code != "JOURNAL_LOCKED":
+            raise
+        note(f"another process writes to {journal.database.name}: what is refused was not logged this time")
+        return []
+
+
 def _quality(journal: TradeJournal | None) -> QualitySource | None:
     """Return who says what closed trades came to, None without a journal."""
     if journal is None:
@@ -163,7 +197,12 @@ def _market(source: str | None, symbol: str | None, iv_rank: float | None) -> An
 
 
 def _document(
-    scanner: Any, found: list[Any], sizes: list[Any], candidates: Any, logged: list[int | str] | None
+    scanner: Any,
+    found: list[Any],
+    sizes: list[Any],
+    candidates: Any,
+    logged: list[int | str] | None,
+    passed_over: list[int] | None,
 ) -> dict[str, Any]:
     document: dict[str, Any] = {
         "grade": scanner.grade,
@@ -175,6 +214,7 @@ def _document(
             for opportunity, size in zip(found, sizes, strict=True)
         ],
         "logged": logged,
+        "logged_refused": passed_over,
     }
     if candidates is not None:
         document["candidates"] = candidates.to_dict(orient="records")
