@@ -13,16 +13,11 @@ request.
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
-import logging
-import socket
-import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from live.serving import ServerThread, is_loopback, listen, own_names, shown
 from simulator.errors import ConfigError, EngineError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -36,12 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Exchange"]
 
-_START_SECONDS: Final = 20.0
-_STOP_SECONDS: Final = 5
-_BACKLOG: Final = 128
 _MESSAGE_LIMIT: Final = 64 * 1024  # of what a client says on the stream
-
-_log = logging.getLogger("twinstep.exchange")
 
 
 class Exchange:
@@ -89,7 +79,7 @@ class Exchange:
         from live.exchange.guard import Allowance, Guard, Keys
         from live.exchange.stream import Hub
 
-        if not _is_loopback(host) and not allow_hosts:
+        if not is_loopback(host) and not allow_hosts:
             raise ConfigError(
                 f"{host} is reachable from other machines, and keys travel in the clear: put TLS in front "
                 "and name the host under which clients call (--allow-host), or listen on 127.0.0.1",
@@ -111,9 +101,10 @@ class Exchange:
         )
         self._wanted_port = port
         self._port = 0
-        self._socket: socket.socket | None = None
-        self._server: Any = None
-        self._thread: threading.Thread | None = None
+        self._served = ServerThread(
+            self.guard, name="exchange", code="EXCHANGE_STARTED", bind=self.hub.bind, ws="websockets-sansio",
+            ws_max_size=_MESSAGE_LIMIT, ws_per_message_deflate=False, timeout_keep_alive=75,
+        )  # fmt: skip
 
     @classmethod
     def open(
@@ -153,17 +144,17 @@ class Exchange:
     @property
     def url(self) -> str:
         """Base address for a trading client: alpaca-py's `url_override`."""
-        return f"http://{_shown(self.host)}:{self.port}"
+        return f"http://{shown(self.host)}:{self.port}"
 
     @property
     def stream_url(self) -> str:
         """Address of the stream of trade updates."""
-        return f"ws://{_shown(self.host)}:{self.port}/stream"
+        return f"ws://{shown(self.host)}:{self.port}/stream"
 
     @property
     def serving(self) -> bool:
         """Whether the server's thread lives."""
-        return self._thread is not None and self._thread.is_alive()
+        return self._served.alive
 
     @property
     def orders(self) -> int:
@@ -172,36 +163,19 @@ class Exchange:
 
     def start(self) -> Exchange:
         """Listen, answer, and let the market run; returns when it does."""
-        import uvicorn
-
-        if self._thread is not None:
+        if self._port:
             raise EngineError("the exchange has been started already", code="EXCHANGE_STARTED")
-        self._socket = _listen(self.host, self._wanted_port)
-        self._port = int(self._socket.getsockname()[1])
-        self._hosts.update(_own_names(self.host, self.port, self._names))
-        config = uvicorn.Config(
-            self.guard, ws="websockets-sansio", lifespan="off", log_config=None, access_log=False,
-            server_header=False, proxy_headers=False, ws_max_size=_MESSAGE_LIMIT,
-            ws_per_message_deflate=False, timeout_keep_alive=75, timeout_graceful_shutdown=_STOP_SECONDS,
-            loop="asyncio",
-        )  # fmt: skip
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._serve, name="twinstep-exchange", daemon=True)
-        self._thread.start()
-        end = time.monotonic() + _START_SECONDS
-        while not self._server.started:
-            if not self._thread.is_alive() or time.monotonic() > end:
-                raise EngineError("the exchange did not start; the log says why", code="EXCHANGE_STARTED")
-            time.sleep(0.005)
+        listening = listen(self.host, self._wanted_port, code="EXCHANGE_PORT")
+        self._port = int(listening.getsockname()[1])
+        self._hosts.update(own_names(self.host, self.port, self._names))
+        self._served.start(listening)
         self.market.start()
         return self
 
     def stop(self) -> None:
         """Let the market stand still, end all connections, and wait until that is done."""
         self.market.stop()
-        if self._thread is not None:
-            self._server.should_exit = True
-            self._thread.join(_STOP_SECONDS + _START_SECONDS)
+        self._served.stop()
         self.venue.close()
 
     def __enter__(self) -> Exchange:
@@ -217,20 +191,6 @@ class Exchange:
     def __repr__(self) -> str:
         return f"Exchange({self.url}, {self.keys!r})"
 
-    def _serve(self) -> None:
-        async def run() -> None:
-            self.hub.bind(asyncio.get_running_loop())
-            try:
-                await self._server.serve(sockets=[self._socket])
-            finally:
-                self.hub.bind(None)
-
-        try:
-            asyncio.run(run())
-        except BaseException:
-            # a thread has nobody to raise to; `start` and the command look whether it lives
-            _log.exception("the exchange's server ended")
-
 
 def _require_extra() -> None:
     try:
@@ -243,44 +203,3 @@ def _require_extra() -> None:
             "pip install 'twinstep[exchange]'",
             code="EXCHANGE_EXTRA",
         ) from error
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # with the protocol named, asyncio turns Nagle's delay off: 40 ms an answer otherwise
-    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((host, port))
-        made.listen(_BACKLOG)
-    except (OSError, OverflowError) as error:
-        made.close()
-        raise ConfigError(
-            f"cannot listen on {_shown(host)}:{port}: {error}; another program may have the port, "
-            "0 takes a free one",
-            code="EXCHANGE_PORT",
-        ) from error
-    return made
-
-
-def _own_names(host: str, port: int, further: Sequence[str]) -> set[str]:
-    """Return the values of a Host header that name us."""
-    own = {"127.0.0.1", "localhost", "[::1]"} if _is_loopback(host) else {_shown(host)}
-    names = {f"{name}:{port}".lower() for name in own}
-    for name in further:
-        lower = name.lower()
-        names |= {lower} if ":" in lower else {lower, f"{lower}:{port}"}
-    return names
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
