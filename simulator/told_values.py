@@ -188,7 +188,7 @@ def _table(value: Any) -> list[Any]:
     except (TypeError, ValueError) as error:
         try:
             return [digest([pickle.dumps(value, protocol=4)])]
-        except Exception:
+        except Exception:  # pickling runs the code of what is in the table, which may raise anything
             raise UntoldError(type(value).__name__) from error
     return [str(getattr(value, "columns", getattr(value, "name", ""))), digest([hashes.tobytes()])]
 

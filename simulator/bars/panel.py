@@ -28,16 +28,31 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from simulator.bars.arrays import DAY, FIELDS, Floats, Ints, Records, stamp
-from simulator.bars.clock import check_calendar, session_of, session_times, sessions_per_year
-from simulator.errors import DataError, UnknownNameError, did_you_mean
-from simulator.kernel import codes
-from simulator.kernel.dtypes import ACTION, INSTRUMENT
+from simulator.bars.clock import check_calendar, session_of, sessions_per_year
+from simulator.bars.incoming import (
+    check_closes,
+    check_origin,
+    check_panel,
+    check_spread,
+    check_symbols,
+    check_times,
+    unknown_symbol,
+)
+from simulator.bars.instruments import (
+    UNKNOWN_SECTOR,
+    action_records,
+    fill_instrument,
+    instruments_of,
+    sectors_of,
+)
+from simulator.bars.moments import daily_closes, open_and_close, with_announced
+from simulator.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,10 +62,6 @@ if TYPE_CHECKING:
 __all__ = ["UNKNOWN_SECTOR", "Bars", "GuardPolicy"]
 
 GuardPolicy = Literal["raise", "drop", "note"]
-
-UNKNOWN_SECTOR: Final = "Unknown"
-_KINDS: Final = {"stock": 0, "option": 1, "index": 2}
-_CLOSE: Final = FIELDS.index("close")
 
 
 class Bars:
@@ -278,20 +289,20 @@ class Bars:
         DataError
             DATA_EMPTY, DATA_SHAPE, DATA_TIME, DATA_UNSORTED, DATA_DUPLICATE and the guard's codes.
         """
-        names = _check_symbols(symbols)
-        times = _check_times(ts, name)
-        block = _check_panel(panel, times.size, len(names), name)
+        names = check_symbols(symbols)
+        times = check_times(ts, name)
+        block = check_panel(panel, times.size, len(names), name)
         canonical = check_calendar(calendar)
         if daily is None:
             daily = bool((times % DAY == 0).all())
         session = times // DAY if daily else session_of(canonical, times)
         session_no = np.cumsum(np.diff(session, prepend=session[0]) != 0).astype(np.int64)
-        records = _action_records(actions, names, session)
+        records = action_records(actions, names, session)
 
         from simulator.bars.guard import apply_guard
 
         block, found = apply_guard(names, times, block, policy=guard, jumps=jumps, actions=records, raw=raw)
-        sector_of, sector_names = _sectors(sectors, names)
+        sector_of, sector_names = sectors_of(sectors, names)
         bars = cls(
             symbols=names,
             panel=block,
@@ -299,19 +310,19 @@ class Bars:
             session=session,
             session_no=session_no,
             daily=daily,
-            instruments=_instruments(instruments, names, sector_of, sector_names),
+            instruments=instruments_of(instruments, names, sector_of, sector_names),
             sectors=sector_of,
             sector_names=sector_names,
             actions=records,
             raw=raw,
-            spread=_check_spread(spread, block.shape[:2]),
-            origin=_check_origin(origin),
+            spread=check_spread(spread, block.shape[:2]),
+            origin=check_origin(origin),
             name=name,
             calendar=canonical,
             notes=(*notes, *found),
         )
         if close_ts is not None:
-            bars._open_ts, bars._close_ts = times, _check_closes(close_ts, times)
+            bars._open_ts, bars._close_ts = times, check_closes(close_ts, times)
         return bars
 
     # Reading
@@ -362,14 +373,14 @@ class Bars:
     def open_ts(self) -> Ints:
         """Instants (UTC ns) at which the bars open; computed on first use."""
         if self._open_ts is None:
-            self._open_ts, self._close_ts = _open_and_close(self)
+            self._open_ts, self._close_ts = open_and_close(self)
         return self._open_ts
 
     @property
     def close_ts(self) -> Ints:
         """Instants (UTC ns) at which the bars are complete; computed on first use."""
         if self._close_ts is None:
-            self._open_ts, self._close_ts = _open_and_close(self)
+            self._open_ts, self._close_ts = open_and_close(self)
         return self._close_ts
 
     @property
@@ -399,7 +410,7 @@ class Bars:
         try:
             return self.symbols.index(symbol)
         except ValueError:
-            raise _unknown_symbol(symbol, self.symbols, self.name) from None
+            raise unknown_symbol(symbol, self.symbols, self.name) from None
 
     def frame(self, symbol: str) -> pd.DataFrame:
         """Return one symbol's bars as a table over `index`; NaN where the symbol has no bar."""
@@ -420,7 +431,7 @@ class Bars:
             intraday bars the sessions strictly before the bar's own.
         """
         if self._daily_closes is None:
-            self._daily_closes = _daily_closes(self)
+            self._daily_closes = daily_closes(self)
         return self._daily_closes
 
     # Deriving
@@ -438,14 +449,14 @@ class Bars:
         actions = self.actions[first:last].copy()
         actions["row"] -= start
         if first and stop > start:
-            actions = _with_announced(self.actions[:first], actions, int(self.session[start]))
+            actions = with_announced(self.actions[:first], actions, int(self.session[start]))
         detail, detail_start = self.detail, None
         if detail is not None:
             detail_start = self.detail_start[start : stop + 1] - self.detail_start[start]
             detail = detail[int(self.detail_start[start]) : int(self.detail_start[stop])]
         if not self.daily and self._close_ts is None:
             # An intraday bar's close may depend on the next bar: it has to be known before cutting there.
-            self._open_ts, self._close_ts = _open_and_close(self)
+            self._open_ts, self._close_ts = open_and_close(self)
         return self.replaced(
             panel=self.panel[start:stop],
             ts=self.ts[start:stop],
@@ -465,13 +476,13 @@ class Bars:
 
         Raises `UnknownNameError` NAME_SYMBOL, and `DataError` DATA_SYMBOLS for an empty or repeated name.
         """
-        names = _check_symbols(symbols)
+        names = check_symbols(symbols)
         columns = np.array([self.column(name) for name in names], np.int64)
         new_of = np.full(len(self.symbols), -1, np.int64)
         new_of[columns] = np.arange(columns.size)
         actions = self.actions[new_of[self.actions["sym"]] >= 0].copy()
         actions["sym"] = new_of[actions["sym"]]
-        sectors, sector_names = _sectors([self.sectors[column] for column in columns], names)
+        sectors, sector_names = sectors_of([self.sectors[column] for column in columns], names)
         instruments = self.instruments[columns].copy()
         underlying = instruments["underlying"]
         instruments["underlying"] = np.where(underlying >= 0, new_of[np.maximum(underlying, 0)], -1)
@@ -521,7 +532,7 @@ class Bars:
 
     def with_sectors(self, sectors: Mapping[str, str] | Sequence[str]) -> Bars:
         """Return the same bars with other sectors; symbols that a mapping leaves out become "Unknown"."""
-        found, names = _sectors(sectors, self.symbols)
+        found, names = sectors_of(sectors, self.symbols)
         instruments = self.instruments.copy()
         instruments["sector"] = [names.index(sector) for sector in found]
         return self.replaced(sectors=found, sector_names=names, instruments=instruments)
@@ -533,7 +544,7 @@ class Bars:
         """
         instruments = self.instruments.copy()
         for symbol, beta in betas.items():
-            _fill_instrument(instruments[self.column(symbol)], symbol, {"beta": beta}, self.symbols)
+            fill_instrument(instruments[self.column(symbol)], symbol, {"beta": beta}, self.symbols)
         return self.replaced(instruments=instruments)
 
     def resample(self, rule: str) -> Bars:
@@ -595,215 +606,3 @@ class Bars:
         made = Bars(**values)
         made._sessions_per_year = self._sessions_per_year
         return made
-
-
-def _open_and_close(bars: Bars) -> tuple[Ints, Ints]:
-    if bars.daily:
-        return session_times(bars.calendar, bars.session)
-    if len(bars) < 2:
-        # One bar alone does not say how long it is: it lasts until its session closes.
-        return bars.ts, np.maximum(session_times(bars.calendar, bars.session)[1], bars.ts + 1)
-    steps = np.diff(bars.ts)
-    lengths, counts = np.unique(steps, return_counts=True)
-    usual = int(lengths[np.argmax(counts)])
-    closes = bars.ts + np.minimum(np.append(steps, usual), usual)
-    _, session_close = session_times(bars.calendar, bars.session)
-    return bars.ts, np.where(bars.ts < session_close, np.minimum(closes, session_close), closes)
-
-
-def _daily_closes(bars: Bars) -> tuple[Floats, Ints]:
-    if bars.daily:
-        return np.ascontiguousarray(bars.close), np.arange(1, len(bars) + 1, dtype=np.int64)
-    _, start, day = np.unique(bars.session, return_index=True, return_inverse=True)
-    known = np.where(np.isnan(bars.close), -1, np.arange(len(bars))[:, None])
-    last = np.maximum.accumulate(known, axis=0)[np.append(start[1:], len(bars)) - 1]
-    closes = np.take_along_axis(bars.close, np.maximum(last, 0), axis=0)
-    return np.where(last >= start[:, None], closes, np.nan), day.astype(np.int64)
-
-
-# Checking what comes in
-
-
-def _check_symbols(symbols: Sequence[str]) -> tuple[str, ...]:
-    names = (symbols,) if isinstance(symbols, str) else tuple(symbols)
-    if not names:
-        raise DataError("no symbols: bars need at least one", code="DATA_EMPTY")
-    for name in names:
-        if not isinstance(name, str) or not name.strip():
-            raise DataError(f"symbol {name!r} is not a non-empty text", code="DATA_SYMBOLS")
-    if len(set(names)) < len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise DataError(f"symbols occur more than once: {', '.join(twice[:5])}", code="DATA_SYMBOLS")
-    return names
-
-
-def _check_times(ts: npt.ArrayLike, name: str) -> Ints:
-    times = np.asarray(ts)
-    if times.dtype.kind == "M":
-        times = times.astype("datetime64[ns]").astype(np.int64)
-    if times.ndim != 1 or times.dtype.kind not in "iu":
-        raise DataError(
-            f"{name}: ts must be one row of int64 UTC nanoseconds or datetime64, not {times.dtype} of shape "
-            f"{times.shape}",
-            code="DATA_TIME",
-        )
-    if not times.size:
-        raise DataError(f"{name}: no bars", code="DATA_EMPTY")
-    times = np.ascontiguousarray(times, np.int64)
-    steps = np.diff(times)
-    if (steps <= 0).any():
-        at = int(np.flatnonzero(steps <= 0)[0]) + 1
-        code, what = ("DATA_DUPLICATE", "equals") if steps[at - 1] == 0 else ("DATA_UNSORTED", "is before")
-        raise DataError(
-            f"{name}: the time of row {at}, {stamp(times[at])}, {what} the one before, "
-            f"{stamp(times[at - 1])}; times must increase strictly",
-            code=code,
-        )
-    return times
-
-
-def _check_panel(panel: npt.ArrayLike, rows: int, columns: int, name: str) -> Floats:
-    block = np.asarray(panel)
-    if block.shape != (rows, columns, len(FIELDS)):
-        raise DataError(
-            f"{name}: the panel has shape {block.shape}, expected {(rows, columns, len(FIELDS))} = (times, "
-            f"symbols, [open, high, low, close, volume])",
-            code="DATA_SHAPE",
-        )
-    if block.dtype.kind not in "fiu":
-        raise DataError(f"{name}: the panel holds {block.dtype}, expected numbers", code="DATA_TYPE")
-    return np.ascontiguousarray(block, np.float64)
-
-
-def _check_spread(spread: npt.ArrayLike | None, shape: tuple[int, ...]) -> Floats:
-    if spread is None:
-        return np.zeros((0, 0))
-    block = np.ascontiguousarray(spread, np.float64)
-    if not block.size:
-        return np.zeros((0, 0))
-    if block.shape != shape:
-        raise DataError(f"spread has shape {block.shape}, expected {shape}", code="DATA_SHAPE")
-    if (block < 0).any():
-        row, column = np.argwhere(block < 0)[0]
-        raise DataError(
-            f"spread {block[row, column]} at row {row}, column {column} is negative: bid above ask?",
-            code="DATA_SPREAD",
-        )
-    return block
-
-
-def _check_closes(close_ts: npt.ArrayLike, times: Ints) -> Ints:
-    closes = np.ascontiguousarray(close_ts, np.int64)
-    if closes.shape != times.shape or (closes <= times).any() or (np.diff(closes) <= 0).any():
-        raise DataError(
-            "close_ts must hold one increasing instant per bar, each after the bar's opening",
-            code="DATA_TIME",
-        )
-    return closes
-
-
-def _check_origin(origin: str) -> str:
-    if origin not in ("real", "synthetic", "user"):
-        raise DataError(f"origin {origin!r} is not one of real, synthetic, user", code="DATA_ORIGIN")
-    return origin
-
-
-def _sectors(
-    given: Mapping[str, str] | Sequence[str] | None, symbols: tuple[str, ...]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if given is None:
-        found = [UNKNOWN_SECTOR] * len(symbols)
-    elif isinstance(given, Mapping):
-        found = [str(given.get(symbol) or UNKNOWN_SECTOR) for symbol in symbols]
-    else:
-        found = [str(sector or UNKNOWN_SECTOR) for sector in given]
-        if len(found) != len(symbols):
-            raise DataError(
-                f"{len(found)} sectors for {len(symbols)} symbols; give one each or a mapping",
-                code="DATA_SHAPE",
-            )
-    names = dict.fromkeys([UNKNOWN_SECTOR, *found])
-    return tuple(found), tuple(names)
-
-
-def _instruments(
-    given: Mapping[str, Mapping[str, Any]] | Records | None,
-    symbols: tuple[str, ...],
-    sectors: tuple[str, ...],
-    sector_names: tuple[str, ...],
-) -> Records:
-    if isinstance(given, np.ndarray):
-        if given.dtype != INSTRUMENT or given.shape != (len(symbols),):
-            raise DataError(
-                f"instruments must be {len(symbols)} records of dtype INSTRUMENT, not {given.shape} of "
-                f"{given.dtype}",
-                code="DATA_INSTRUMENT",
-            )
-        records = given.copy()
-    else:
-        records = np.zeros(len(symbols), INSTRUMENT)
-        records["underlying"] = -1
-        records["tick"], records["lot"], records["multiplier"], records["beta"] = 0.01, 1.0, 1.0, 1.0
-        for field in ("spread", "borrow_rate", "strike"):
-            records[field] = np.nan
-        for symbol, fields in (given or {}).items():
-            if symbol not in symbols:
-                raise _unknown_symbol(symbol, symbols, "instruments")
-            _fill_instrument(records[symbols.index(symbol)], symbol, fields, symbols)
-    codes = {name: code for code, name in enumerate(sector_names)}
-    records["sector"] = [codes[sector] for sector in sectors]
-    return records
-
-
-def _fill_instrument(record: Any, symbol: str, fields: Mapping[str, Any], symbols: tuple[str, ...]) -> None:
-    allowed = tuple(field for field in INSTRUMENT.names or () if field not in ("sector", "calendar"))
-    for field, value in fields.items():
-        if field not in allowed:
-            raise DataError(
-                f"instrument {symbol}: unknown field {field!r}.{did_you_mean(str(field), allowed)}",
-                code="DATA_INSTRUMENT",
-            )
-        number = value
-        if field == "kind" and isinstance(value, str):
-            number = _KINDS.get(value.lower(), -1)
-        elif field == "underlying" and isinstance(value, str):
-            number = symbols.index(value) if value in symbols else -2
-        limit = {"tick": 0.0, "kind": 0, "underlying": -1}.get(field, -np.inf)
-        positive = field in ("lot", "multiplier")
-        try:
-            wrong = float(number) < limit or (positive and not 0 < float(number) < np.inf)
-            wrong = wrong or (field == "beta" and not np.isfinite(float(number)))
-        except (TypeError, ValueError):
-            wrong = True
-        if wrong:
-            raise DataError(
-                f"instrument {symbol}: {field} {value!r} is not possible"
-                f"{' (must be above 0)' if positive else ''}",
-                code="DATA_INSTRUMENT",
-            )
-        record[field] = number
-
-
-def _with_announced(before: Records, actions: Records, session: int) -> Records:
-    # What was announced earlier and is still to come is known on the first bar too.
-    carried = before[(before["kind"] == codes.ACTION_EARNINGS) & (before["value"] >= session)]
-    if not carried.size:
-        return actions
-    carried["row"] = 0
-    made = np.concatenate([carried, actions])
-    return made[np.lexsort((made["kind"], made["sym"], made["row"]))]
-
-
-def _action_records(actions: Any, symbols: tuple[str, ...], session: Ints) -> Records:
-    if actions is None:
-        return np.zeros(0, ACTION)
-    from simulator.bars.actions import make_actions
-
-    return make_actions(actions, symbols=symbols, session=session)
-
-
-def _unknown_symbol(symbol: object, symbols: tuple[str, ...], name: str) -> UnknownNameError:
-    near = did_you_mean(str(symbol), symbols)
-    if not near.startswith(" Did") and len(symbols) > 20:
-        near = f" It has {len(symbols)} symbols, {symbols[0]} to {symbols[-1]}."
-    return UnknownNameError(f"{name} has no symbol {symbol!r}.{near}", code="NAME_SYMBOL")
