@@ -12,14 +12,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from simulator.errors import ConfigError
-from twinstep.console import note
 
 if TYPE_CHECKING:
-    from live.brokers.interface import BrokerInterface, BrokerOrder, OrderRequest
+    from live.brokers.interface import BrokerOrder, OrderRequest
     from live.opening import Desk
 
 __all__ = [
-    "money", "note_quote", "order_fields", "order_request", "order_row", "protection_rows", "send_order",
+    "money", "order_fields", "order_request", "order_row", "protection_rows", "send_order",
 ]  # fmt: skip
 
 
@@ -79,23 +78,6 @@ def send_order(desk: Desk, name: str, request: OrderRequest) -> Any:
         return answer
     finally:
         protector.keep(datetime.now(UTC))
-
-
-def note_quote(desk: Desk, name: str, request: OrderRequest) -> None:
-    """Write down the quote that stands now, for what the fill will have cost; no quote keeps no order."""
-    from live.slippage import expect
-
-    broker: BrokerInterface = desk.manager.known(name)
-    ask = getattr(broker, "quotes", None)
-    if ask is None:
-        return
-    try:
-        quotes = ask([leg.symbol for leg in request.legs])
-    except Exception as error:  # adapters raise whatever their libraries raise, and prices are no condition
-        note(f"no quote: {type(error).__name__}; what this order costs will not be known")
-        return
-    pairs = {symbol: (one.bid, one.ask) for symbol, one in quotes.items() if one.is_usable}
-    expect(desk.manager.intents, request, datetime.now(UTC), pairs)
 
 
 def protection_rows(desk: Desk, name: str) -> list[dict[str, Any]]:

@@ -23,31 +23,38 @@ if TYPE_CHECKING:
     from live.brokers.manager import BrokerManager
     from live.brokers.pacing import PacedBroker
     from live.brokers.paper import PaperBroker
+    from live.brokers.told import Activity, BrokerUpdate, Quote
 
 __all__ = [
     "Account",
+    "Activity",
     "BrokerInterface",
     "BrokerManager",
     "BrokerOrder",
+    "BrokerUpdate",
     "Leg",
     "OrderRequest",
     "Outcome",
     "PacedBroker",
     "PaperBroker",
+    "Quote",
     "Submitted",
     "client_order_id",
 ]
 
 _HOMES = {
     "Account": "interface",
+    "Activity": "told",
     "BrokerInterface": "interface",
     "BrokerManager": "manager",
     "BrokerOrder": "interface",
+    "BrokerUpdate": "told",
     "Leg": "interface",
     "OrderRequest": "interface",
     "Outcome": "interface",
     "PacedBroker": "pacing",
     "PaperBroker": "paper",
+    "Quote": "told",
     "Submitted": "interface",
     "client_order_id": "interface",
 }

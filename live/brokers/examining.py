@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from live.brokers.credentials import load_credentials
 from live.brokers.errors import AccessRefused
@@ -24,8 +24,9 @@ from live.brokers.live_gate import check_live
 from live.brokers.opening import ADAPTERS, open_broker
 from live.brokers.secrets import scrub
 from live.brokers.settings import BrokerSettings
+from live.brokers.told import Standing
 from live.kill_switch import KillSwitch
-from simulator.errors import TwinstepError
+from simulator.errors import ConfigError, TwinstepError
 
 __all__ = ["Check", "examine_broker"]
 
@@ -45,25 +46,47 @@ CLOCK_LIMIT: Final = timedelta(seconds=30)
 PROBE: Final = "SPY"
 """Whose quote is asked for: every subscription to US stocks has it."""
 
+SPREADS: Final = 3
+"""Level of options from which packages can be opened."""
+
+_OPTIONS: Final = (
+    "no options", "covered calls and cash-secured puts only", "long options, no spreads", "spreads too",
+    "spreads, and uncovered sales",
+)  # fmt: skip
+_LESS: Final[Mapping[str | None, str]] = {
+    "part": "those of one exchange, a few percent of what trades", "delayed": "late or modified",
+}  # fmt: skip
+
 _ADVICE: Final = {
     "alpaca": {
         "access": "make a new pair of keys on the dashboard; those of paper and of real money are different",
         "connect": "look at https://status.alpaca.markets and at proxies in between",
-        "data": "quotes of all exchanges need a data subscription; the free ones are of IEX only",
+        "permissions": "look at the notices on the dashboard, and at Account > Configure for what you "
+        "suspended yourself",
+        "data": "the free plan has shares of IEX only and modified prices of options; all exchanges need "
+        "Algo Trader Plus, under Account > Plan & Billing",
         "options": "ask for a higher level under Account > Options Trading; spreads need level 3",
     },
     "interactive_brokers": {
         "access": "log in to the gateway by hand once; a second login elsewhere ends the first",
         "connect": "start TWS or IB Gateway, log in, and allow socket clients under API > Settings: port, "
         "127.0.0.1 as trusted, Read-Only API off",
-        "data": "subscribe to US equity quotes in the Client Portal, and share them with the paper account",
-        "options": "look at Settings > Trading Permissions in the Client Portal",
+        "permissions": "switch off Read-Only API under API > Settings of the gateway, and look at Settings > "
+        "Trading Permissions in the Client Portal; a paper account takes them over the next day",
+        "data": "subscribe to US equity quotes in the Client Portal (Settings > Market Data Subscriptions), "
+        "sign the API agreement there, and share them with the paper account; only one login has them at a "
+        "time",
+        "options": "ask for a higher level under Settings > Trading Permissions > Options in the Client "
+        "Portal",
     },
     "tastytrade": {
         "access": "make a new grant under Manage > My Profile > API; do not try again and again, since "
         "failed logins close the way for hours",
         "connect": "look at the status page of tastytrade and at proxies in between",
-        "data": "sign the agreements for market data; the sandbox is 15 minutes late",
+        "permissions": "look at the notices under Manage > Account; a token that may only read needs a new "
+        "grant with the scope trade (Manage > My Profile > API)",
+        "data": "finish the application for an account and sign the agreements for market data; the sandbox "
+        "is 15 minutes late, whatever is signed",
         "options": "look at Manage > Trading Preferences; spreads need more than the basic level",
     },
 }
@@ -167,6 +190,11 @@ def _asked(broker: BrokerInterface, name: str, now: Callable[[], datetime]) -> I
     except AccessRefused as error:
         yield Check("connection", "problem", f"{_words(error)}: {advice['access']}")
         return
+    except (
+        ConfigError
+    ) as error:  # another account, or of the other kind: the message says which, and what to do
+        yield Check("connection", "problem", _words(error))
+        return
     except Exception as error:  # adapters raise whatever their libraries raise, and doctor has to go on
         yield Check("connection", "problem", f"{_words(error)}: {advice['connect']}")
         return
@@ -176,17 +204,15 @@ def _asked(broker: BrokerInterface, name: str, now: Callable[[], datetime]) -> I
         f"power {worth.buying_power:,.2f}",
     )  # fmt: skip
     yield from _reading(broker)
-    began = now()
     try:
         standing = _standing(broker)
     except Exception as error:  # as above
-        yield Check("permissions", "problem", _words(error))
+        yield Check("permissions", "problem", f"{_words(error)}: {advice['permissions']}")
         return
-    ended = now()
-    yield from _permissions(standing)
-    yield _clock(standing.get("time"), began, ended)
-    yield _data(broker, advice["data"])
-    yield _options(standing.get("option_level"), advice["options"])
+    yield _permissions(standing, advice["permissions"])
+    yield _clock(broker, now)
+    yield _data(broker, standing, advice["data"])
+    yield _options(standing, advice["options"])
 
 
 def _reading(broker: BrokerInterface) -> Iterator[Check]:
@@ -203,32 +229,39 @@ def _reading(broker: BrokerInterface) -> Iterator[Check]:
             yield Check(name, "ok", f"{count} {'working' if name == 'orders' else 'told'}")
 
 
-def _standing(broker: BrokerInterface) -> Mapping[str, Any]:
-    """Return what the account may do and the broker's time, as far as the adapter tells."""
+def _standing(broker: BrokerInterface) -> Standing:
+    """Return what the account may do, as far as the adapter tells."""
     tell = getattr(broker, "standing", None)
-    if tell is not None:
-        return dict(tell())
-    ask: Any = getattr(broker, "_call", None)
-    if broker.broker == "interactive_brokers" and ask is not None:
-        # a gateway tells its time, in whole seconds, and none of the rest
-        return {"time": ask(lambda ib: ib.reqCurrentTimeAsync(), "clock")}
-    return {}
+    return Standing() if tell is None else tell()
 
 
-def _permissions(standing: Mapping[str, Any]) -> Iterator[Check]:
-    if "may_trade" not in standing:
-        yield Check("permissions", "note", "the broker does not tell them; an order that is refused says why")
-        return
-    if not standing["may_trade"]:
-        status = standing.get("status", "unknown")
-        yield Check("permissions", "problem", f"the account may not trade (status {status}): ask the broker")
-        return
-    short = "" if standing.get("may_short", True) else "; short sales are not allowed"
-    yield Check("permissions", "note" if short else "ok", f"the account may trade{short}")
+def _permissions(standing: Standing, advice: str) -> Check:
+    kind = f"the account ({standing.account_type})" if standing.account_type else "the account"
+    more = f": {'; '.join(standing.restrictions)}" if standing.restrictions else ""
+    if standing.may_trade is None:
+        return Check(
+            "permissions", "note", f"whether {kind} may trade is not known{more}. An order that is refused "
+            f"says why; then {advice}",
+        )  # fmt: skip
+    if not standing.may_trade:
+        status = f" (status {standing.status})" if standing.status else ""
+        return Check("permissions", "problem", f"{kind} may not trade{status}{more}. To trade, {advice}")
+    short = "" if standing.may_short is not False else ", and not sell short"
+    state: State = "note" if short or more else "ok"
+    return Check("permissions", state, f"{kind} may trade{short}{more}")
 
 
-def _clock(time: object, began: datetime, ended: datetime) -> Check:
-    if not isinstance(time, datetime):
+def _clock(broker: BrokerInterface, now: Callable[[], datetime]) -> Check:
+    ask = getattr(broker, "server_time", None)
+    began = now()
+    try:
+        time = None if ask is None else ask()
+    except Exception as error:  # as above
+        return Check(
+            "clock", "note", f"the broker's time cannot be asked ({_words(error)}); keep NTP running"
+        )
+    ended = now()
+    if time is None:
         return Check("clock", "note", "the broker does not tell its time; keep this machine's by NTP")
     # between question and answer the broker's clock was read; what lies within is no difference
     off = max(began - time, time - ended, timedelta(0))
@@ -240,27 +273,39 @@ def _clock(time: object, began: datetime, ended: datetime) -> Check:
     return Check("clock", state, f"this machine is {seconds:.0f} s {which} the broker: set it by NTP")
 
 
-def _data(broker: BrokerInterface, advice: str) -> Check:
+def _data(broker: BrokerInterface, standing: Standing, advice: str) -> Check:
+    """Say which prices the login gets, and whether one comes."""
+    told = f" ({standing.data_words})" if standing.data_words else ""
+    if standing.data == "none":
+        return Check("data", "problem", f"no prices are subscribed{told}. To have them, {advice}")
     ask = getattr(broker, "quotes", None)
     if ask is None:
         return Check("data", "note", "this broker gives no quotes; name a --feed")
     try:
         quote = ask([PROBE])[PROBE]
     except Exception as error:  # as above
-        return Check("data", "problem", f"no quote of {PROBE}: {_words(error)}. {advice}")
-    if quote.is_usable:
-        return Check("data", "ok", f"{PROBE} {quote.bid:.2f} x {quote.ask:.2f}, not delayed")
-    why = "delayed" if quote.is_delayed else "without two sides (outside trading hours that is usual)"
-    return Check("data", "note", f"the quote of {PROBE} is {why}. {advice}")
+        return Check("data", "problem", f"no quote of {PROBE}: {_words(error)}. To have one, {advice}")
+    if standing.data in _LESS or quote.is_delayed:
+        what = _LESS.get(standing.data or "delayed", _LESS["delayed"])
+        return Check("data", "note", f"prices are {what}{told}: {advice}")
+    if standing.option_data in _LESS:
+        what = _LESS[standing.option_data]
+        return Check("data", "note", f"prices of options are {what}{told}: {advice}")
+    if not quote.is_usable:
+        return Check(
+            "data", "note", f"the quote of {PROBE} lacks a side, as usual outside trading hours{told}"
+        )
+    return Check("data", "ok", f"{PROBE} {quote.bid:.2f} x {quote.ask:.2f}, not delayed{told}")
 
 
-def _options(level: object, advice: str) -> Check:
-    if not isinstance(level, int):
-        return Check("options", "note", f"the broker does not tell the option level; {advice}")
-    if level >= 3:
-        return Check("options", "ok", f"level {level}: spreads too")
-    what = {0: "no options", 1: "covered calls and cash-secured puts only", 2: "long options, no spreads"}
-    return Check("options", "note", f"level {level}: {what.get(level, 'unknown')}. To trade more, {advice}")
+def _options(standing: Standing, advice: str) -> Check:
+    level = standing.option_level
+    named = f" ({standing.option_words})" if standing.option_words else ""
+    if level is None:
+        return Check("options", "note", f"the level of options is not known{named}; {advice}")
+    if level >= SPREADS:
+        return Check("options", "ok", f"level {level}: {_OPTIONS[min(level, 4)]}{named}")
+    return Check("options", "note", f"level {level}: {_OPTIONS[level]}{named}. To trade more, {advice}")
 
 
 def _words(error: Exception) -> str:

@@ -6,53 +6,22 @@ it, real money is reached behind three locks (docs/live.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
-from twinstep.broker_orders import (
-    money,
-    note_quote,
-    order_fields,
-    order_request,
-    order_row,
-    protection_rows,
-    send_order,
-)
+from twinstep.broker_options import Folder, Live, SessionName, Yes, at_desk, place_of
+from twinstep.broker_orders import money, order_fields, order_request, order_row, protection_rows, send_order
+from twinstep.commands.broker_fills import PROMOTE_EXAMPLES, SLIPPAGE_EXAMPLES, promote, slippage
 from twinstep.confirm import confirm
-from twinstep.console import EXIT_FOUND, emit, emit_json, note, table
+from twinstep.console import EXIT_FOUND, emit, emit_json, table
 from twinstep.journals import JournalPath
 from twinstep.options import ConfigFile, Json, Set, settings_from
-
-if TYPE_CHECKING:
-    from live.opening import Desk
-    from twinstep.config import Settings
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="A broker's account: look, order, cancel, and what fills cost.")
-
-Live = Annotated[
-    bool,
-    typer.Option(
-        "--live",
-        help="Real money: needs [live] key = true and an armed switch of scope live too; without it, paper.",
-    ),
-]
-Folder = Annotated[
-    str | None,
-    typer.Option(
-        "--folder",
-        metavar="FOLDER",
-        help="Of the kill switch; beside the journal by default.",
-        show_default=False,
-    ),
-]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 STATUS_EXAMPLES: Final = "Examples:\n\n\b\n  twinstep broker status\n  twinstep broker status --live --json"
 ORDER_EXAMPLES: Final = (
@@ -65,14 +34,11 @@ PROTECT_EXAMPLES: Final = (
     "Examples:\n\n\b\n  twinstep broker protect\n  twinstep broker protect --wider-pct 8 --yes"
 )
 CANCEL_EXAMPLES: Final = "Examples:\n\n\b\n  twinstep broker cancel tw-5f0c2a"
-SLIPPAGE_EXAMPLES: Final = (
-    "Examples:\n\n\b\n  twinstep broker slippage\n"
-    "  twinstep broker slippage --quantile 0.75 --costs ibkr-fixed --out slippage.toml"
-)
 
 
 @app.command("status", epilog=STATUS_EXAMPLES)
 def status(
+    session: SessionName = None,
     live: Live = False,
     config: ConfigFile = None,
     changes: Set = None,
@@ -81,17 +47,21 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Reconcile, and show account, positions, working orders and the switch; works during a halt."""
+    from live.slippage import standing as demotion
+
     settings = settings_from(config, changes)
-    with _desk(settings, journal, folder, live=live, armed=False) as desk:
-        broker = desk.manager.known(settings.broker.name)
+    with at_desk(settings, journal, folder, session, live=live) as at:
+        desk, broker = at.desk, at.broker
         worth, held, orders = broker.get_account(), broker.get_positions(), broker.get_orders()
-        guards = protection_rows(desk, settings.broker.name)
+        guards = protection_rows(desk, at.name)
+        demoted = demotion(desk.manager.intents, desk.kill_switch.folder)
         found = {
             "broker": broker.broker,
             "account": broker.account,
             "paper": broker.is_paper,
             "switch": desk.kill_switch.state,
             "why": desk.kill_switch.status["why"],
+            "demoted": None if demoted is None else str(demoted),
             "cash": worth.cash,
             "equity": worth.equity,
             "buying_power": worth.buying_power,
@@ -108,6 +78,8 @@ def status(
         return
     kind = "paper" if found["paper"] else "REAL MONEY"
     emit(f"{found['broker']} {found['account']} ({kind}), switch {found['switch']}: {found['why']}")
+    if demoted is not None:
+        emit(f"{demoted}")
     emit(
         f"equity {worth.equity:,.2f} {worth.currency}, cash {worth.cash:,.2f}, buying power "
         f"{worth.buying_power:,.2f}"
@@ -134,6 +106,7 @@ def protect(
     wider_pct: Annotated[
         float, typer.Option("--wider-pct", metavar="PCT", help="From the price, percent.")
     ] = 5.0,
+    session: SessionName = None,
     live: Live = False,
     yes: Yes = False,
     config: ConfigFile = None,
@@ -146,13 +119,13 @@ def protect(
     from live.brokers.protection import Protector
 
     settings = settings_from(config, changes)
-    where = f"{settings.broker.name}, {'REAL MONEY' if live else 'paper'}"
+    where = place_of(settings, live=live)
     confirm(f"a stop {wider_pct:g} % away behind every naked stock position ({where})", "protect", yes=yes)
-    with _desk(settings, journal, folder, live=live, armed=False) as desk:
-        protector = Protector(desk.manager, settings.broker.name, wider_pct=wider_pct)
+    with at_desk(settings, journal, folder, session, live=live) as at:
+        protector = Protector(at.desk.manager, at.name, wider_pct=wider_pct)
         answers: list[Any] = list(protector.keep(datetime.now(UTC)))
-        desk.poll()
-        guards = protection_rows(desk, settings.broker.name)
+        at.desk.poll()
+        guards = protection_rows(at.desk, at.name)
     if as_json:
         emit_json(
             {
@@ -198,6 +171,7 @@ def order(
             "--id", metavar="ID", help="Own id: the same again is the same order.", show_default=False
         ),
     ] = None,
+    session: SessionName = None,
     live: Live = False,
     yes: Yes = False,
     config: ConfigFile = None,
@@ -212,14 +186,13 @@ def order(
         symbol.upper(), quantity, limit=limit, stop=stop, stop_loss=stop_loss, take_profit=take_profit,
         tif=tif, purpose=purpose, identity=identity,
     )  # fmt: skip
-    where = f"{settings.broker.name}, {'REAL MONEY' if live else 'paper'}"
+    where = place_of(settings, live=live)
     side = "buy" if quantity > 0 else "sell"
     confirm(f"{side} {abs(quantity):g} {request.symbol}, {request.kind} ({where})", request.symbol, yes=yes)
-    with _desk(settings, journal, folder, live=live, armed=purpose != "protect") as desk:
-        note_quote(desk, settings.broker.name, request)
-        answer: Any = send_order(desk, settings.broker.name, request)
-        desk.poll()
-        there = desk.manager.known(settings.broker.name).find_order(request.client_order_id)
+    with at_desk(settings, journal, folder, session, live=live, armed=purpose != "protect") as at:
+        answer: Any = send_order(at.desk, at.name, request)
+        at.desk.poll()
+        there = at.broker.find_order(request.client_order_id)
     state = None if there is None else order_fields(there)
     if as_json:
         emit_json(
@@ -242,6 +215,7 @@ def order(
 @app.command("cancel", epilog=CANCEL_EXAMPLES)
 def cancel(
     identity: Annotated[str, typer.Argument(metavar="ID", help="Own id, or the broker's.")],
+    session: SessionName = None,
     live: Live = False,
     config: ConfigFile = None,
     changes: Set = None,
@@ -251,11 +225,10 @@ def cancel(
 ) -> None:
     """Ask to cancel an order; works during a halt. Exit code 3 where it still works, or has filled."""
     settings = settings_from(config, changes)
-    with _desk(settings, journal, folder, live=live, armed=False) as desk:
-        broker = desk.manager.known(settings.broker.name)
-        found = broker.find_order(identity)
-        ended = desk.manager.cancel_order(settings.broker.name, identity if found is None else found.order_id)
-        desk.poll()
+    with at_desk(settings, journal, folder, session, live=live) as at:
+        found = at.broker.find_order(identity)
+        ended = at.desk.manager.cancel_order(at.name, identity if found is None else found.order_id)
+        at.desk.poll()
     if as_json:
         emit_json(order_fields(ended))
     else:
@@ -264,76 +237,5 @@ def cancel(
         raise typer.Exit(EXIT_FOUND)
 
 
-@app.command("slippage", epilog=SLIPPAGE_EXAMPLES)
-def slippage(
-    quantile: Annotated[float, typer.Option(metavar="SHARE", help="0.5 is the usual order.")] = 0.5,
-    costs: Annotated[
-        str, typer.Option(metavar="PRESET", help="Commissions and fees to put it into.")
-    ] = "zero",
-    min_count: Annotated[int, typer.Option(metavar="N", help="Orders from which a figure is told.")] = 30,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write section [costs] for a configuration.", show_default=False),
-    ] = None,
-    live: Live = False,
-    config: ConfigFile = None,
-    changes: Set = None,
-    journal: JournalPath = None,
-    as_json: Json = False,
-) -> None:
-    """Show what orders cost against what was expected, and make costs of it. Asks no broker."""
-    from journal.database import Database
-    from live.intents import IntentLog
-    from live.slippage import calibrate, samples
-    from live.slippage.calibrating import costs_section
-    from twinstep.broker_desk import desk_account
-
-    settings = settings_from(config, changes)
-    with Database(journal or settings.journal.path) as database:
-        found = samples(IntentLog(database, desk_account(settings.broker, live=live)))
-    calibration = calibrate(found, min_count=min_count)
-    chosen = calibration.costs(settings.broker.name, base=costs, quantile=quantile)
-    if out is not None:
-        out.write_text(costs_section(chosen), encoding="utf-8")
-        note(f"wrote {out}")
-    cells = sorted(calibration.cells.values(), key=lambda one: (one.kind, one.hour or -1, one.spread))
-    if as_json:
-        emit_json(
-            {
-                "orders": len(found),
-                "until": calibration.until,
-                "costs": costs_section(chosen),
-                "cells": [{name: getattr(one, name) for name in one.__dataclass_fields__} for one in cells],
-            }
-        )
-        return
-    emit(f"{len(found)} orders with a price that was expected; {len(cells)} groups of {min_count} or more")
-    if cells:
-        rows = [
-            [one.asset, one.kind, "" if one.hour is None else f"{one.hour}h", one.spread, str(one.count)]
-            + [f"{value:.2f}" for value in (one.quantiles[1], one.quantiles[3], one.quantiles[5])]
-            + [one.unit]
-            for one in cells
-        ]
-        table(["asset", "order", "hour", "spread", "n", "10 %", "50 %", "90 %", ""], rows)
-    emit(costs_section(chosen))
-
-
-@contextmanager
-def _desk(
-    settings: Settings, journal: str | None, folder: str | None, *, live: bool, armed: bool
-) -> Iterator[Desk]:
-    from twinstep.broker_desk import desk_at_broker
-
-    with desk_at_broker(
-        settings, journal=journal or settings.journal.path, folder=folder, live=live, armed=armed
-    ) as desk:
-        try:
-            yield desk
-        finally:
-            for one in desk.manager.brokers.values():
-                getattr(one, "close", _nothing)()
-
-
-def _nothing() -> None:
-    """Stand in for what a broker without a connection has nothing to close for."""
+app.command("slippage", epilog=SLIPPAGE_EXAMPLES)(slippage)
+app.command("promote", epilog=PROMOTE_EXAMPLES)(promote)

@@ -12,19 +12,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from live.brokers.interactive_brokers.broker import InteractiveBrokersBroker
     from live.brokers.interactive_brokers.door import GatewayDown
-    from live.brokers.interactive_brokers.flex import Activity, FlexStatements
-    from live.brokers.interactive_brokers.market import Quote
-    from live.brokers.interactive_brokers.updates import BrokerUpdate
+    from live.brokers.interactive_brokers.flex import FlexStatements
 
-__all__ = ["Activity", "BrokerUpdate", "FlexStatements", "GatewayDown", "InteractiveBrokersBroker", "Quote"]
+__all__ = ["FlexStatements", "GatewayDown", "InteractiveBrokersBroker"]
 
 _HOMES = {
-    "Activity": "flex",
-    "BrokerUpdate": "updates",
     "FlexStatements": "flex",
     "GatewayDown": "door",
     "InteractiveBrokersBroker": "broker",
-    "Quote": "market",
 }
 
 

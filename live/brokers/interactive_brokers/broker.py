@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from live.brokers.errors import AccessRefused, BrokerError, DuplicateOrder, RateLimited
 from live.brokers.interactive_brokers.contracts import Contracts, multiplier_of
 from live.brokers.interactive_brokers.door import FIRST_PAUSE
-from live.brokers.interactive_brokers.flex import Activity, FlexStatements
+from live.brokers.interactive_brokers.flex import FlexStatements
 from live.brokers.interactive_brokers.gateway import Gateway
-from live.brokers.interactive_brokers.market import Quote, chain_of, quotes_of, volatilities_of
+from live.brokers.interactive_brokers.market import chain_of, quotes_of, volatilities_of
 from live.brokers.interactive_brokers.readings import Readings, number
+from live.brokers.interactive_brokers.standing import account_values, standing_of
 from live.brokers.interactive_brokers.tape import key_of
-from live.brokers.interactive_brokers.updates import BrokerUpdate
 from live.brokers.interactive_brokers.working import Sending, Working, rejected
 from live.brokers.interface import (
     Account,
@@ -39,6 +39,7 @@ from live.brokers.interface import (
     denied,
     unresolved,
 )
+from live.brokers.told import Activity, BrokerUpdate, Quote, Standing
 from simulator.brokerage import Execution, Holding
 from simulator.errors import ConfigError, TwinstepError, UnknownNameError
 
@@ -65,7 +66,7 @@ class InteractiveBrokersBroker(BrokerInterface):
     credentials
         Needed for Flex statements only, "flex_token" and "flex_query"; the gateway itself is logged in.
     paper
-        Whether only a paper account will do; its number begins with D.
+        Whether it has to be a paper account, whose number begins with D; False takes real money only.
     account
         Its number. None takes the only one of the login, and asks for it: then nothing can start while the
         gateway is out of reach, so a session names it.
@@ -134,7 +135,7 @@ class InteractiveBrokersBroker(BrokerInterface):
 
     @property
     def is_paper(self) -> bool:
-        """Whether only a paper account is accepted."""
+        """Whether it is a paper account; the other kind is refused when the gateway says which it is."""
         return self._paper
 
     @property
@@ -246,6 +247,14 @@ class InteractiveBrokersBroker(BrokerInterface):
         """Return what the account is worth, in its base currency."""
         return self._call(self._worth, "get_account")
 
+    def standing(self) -> Standing:
+        """Return what the account may do and see, for a check before trading starts.
+
+        Permissions are found out by asking what orders would do to the margin; nothing is placed. It takes
+        some seconds. What stays open is None, and says why; raises what connecting raises.
+        """
+        return standing_of(self._gateway, self._contracts)
+
     def executions(self, since: datetime | None = None) -> Sequence[Execution]:
         """Return what happened at or after `since`, oldest first.
 
@@ -343,15 +352,7 @@ class InteractiveBrokersBroker(BrokerInterface):
         return sorted(held, key=lambda one: one.symbol)
 
     async def _worth(self, ib: Any) -> Account:
-        request = ib.client.getReqId()
-        future = ib.wrapper.startReq(request)
-        ib.client.reqAccountUpdatesMulti(request, self._gateway.account, "", False)
-        await future
-        ib.client.cancelAccountUpdatesMulti(request)
-        found: dict[str, tuple[float, str]] = {}
-        for value in ib.accountValues(self._gateway.account):
-            if value.tag in ("TotalCashValue", "NetLiquidation", "BuyingPower") and value.currency != "BASE":
-                found[value.tag] = (float(value.value), value.currency)
+        found = await account_values(ib, self._gateway.account)
         lacking = {"TotalCashValue", "NetLiquidation", "BuyingPower"} - set(found)
         if lacking:
             raise BrokerError(
@@ -359,8 +360,8 @@ class InteractiveBrokersBroker(BrokerInterface):
                 code="LIVE_ANSWER",
             )
         return Account(
-            cash=found["TotalCashValue"][0], equity=found["NetLiquidation"][0],
-            buying_power=found["BuyingPower"][0], currency=found["NetLiquidation"][1] or "USD",
+            cash=float(found["TotalCashValue"]), equity=float(found["NetLiquidation"]),
+            buying_power=float(found["BuyingPower"]), currency=found["Currency"] or "USD",
         )  # fmt: skip
 
     def _happened(self, kind: str, what: Any) -> None:

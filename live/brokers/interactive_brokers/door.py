@@ -21,6 +21,9 @@ FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 60.0
 """Seconds between attempts to connect, doubled after each that fails."""
 
+PAPER_PREFIX: Final = "D"
+"""How the numbers of paper accounts begin (DU, of advisors DF); those of real money begin with U, F or I."""
+
 CLIENT_ID_TAKEN: Final = 326
 TOO_FAST: Final = 100
 
@@ -170,16 +173,23 @@ class Door:
                 "give account=",
                 code="LIVE_ACCOUNT",
             )
-        if self._paper and not self.account.startswith("D"):
+        is_paper = self.account.startswith(PAPER_PREFIX)
+        if is_paper is not self._paper:
             raise ConfigError(
-                f"Interactive Brokers: account {self.account} is one of real money (those of paper begin "
-                "with D), and paper=True was asked for; log the gateway in to the paper account",
+                f"Interactive Brokers: the gateway at {self.host}:{self.port} is logged in to account "
+                f"{self.account}, which is one of {_money(paper=is_paper)}, and {_money(paper=self._paper)} "
+                f"was asked for (paper={self._paper}); log the gateway in to the other account, or say which "
+                "port the other gateway has",
                 code="LIVE_NOT_PAPER",
             )
 
     def _on_gone(self, *_: Any) -> None:
         if self._gone is not None:
             self._gone.set()
+
+
+def _money(*, paper: bool) -> str:
+    return "paper (DU..., DF...)" if paper else "real money (U..., F...)"
 
 
 def _down(message: str, code: str) -> GatewayDown:

@@ -19,18 +19,18 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from live.brokers.interactive_brokers.readings import first_id
+from live.brokers.told import Activity
 from simulator.brokerage import Execution
 from simulator.errors import ConfigError, FetchError
 
 if TYPE_CHECKING:
     from journal.statements.rows import StatementRow
 
-__all__ = ["Activity", "FlexStatements"]
+__all__ = ["FlexStatements"]
 
 ADDRESS: Final = "https://ndcdyn.interactivebrokers.com/AccountManagement/FlexWebService/"
 LARGEST: Final = 64 * 1024 * 1024
@@ -45,33 +45,6 @@ _BUSY: Final = frozenset(
 """Codes of the service that mean "ask again later"."""
 
 _BOOKED: Final = ("exercise", "assignment", "expiry")
-
-Kind = Literal["assignment", "exercise", "expiry", "dividend", "split", "interest", "fee", "transfer"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Activity:
-    """Something that changed an account and was no trade.
-
-    Attributes
-    ----------
-    activity_id
-        The broker's own.
-    symbol
-        Canonical, "" for cash alone.
-    quantity
-        Signed change of the position; 0 for cash.
-    amount
-        Currency, received is positive; 0 where none moved.
-    """
-
-    activity_id: str
-    kind: Kind
-    time: datetime
-    symbol: str = ""
-    quantity: float = 0.0
-    price: float = 0.0
-    amount: float = 0.0
 
 
 class FlexStatements:

@@ -13,7 +13,6 @@ ids of before would be issued again.
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError as FutureCancelled
@@ -24,7 +23,7 @@ from live.brokers.errors import BrokerError, RateLimited
 from live.brokers.interactive_brokers.door import FIRST_PAUSE, TOO_FAST, Door, GatewayDown, library
 from live.brokers.interactive_brokers.pace import Pace
 from live.brokers.interactive_brokers.tape import Tape
-from simulator.errors import ConfigError
+from live.brokers.loops import LoopThread
 
 __all__ = ["Gateway"]
 
@@ -52,7 +51,7 @@ class Gateway:
     account
         Number of the account, "" for the only one of the login.
     paper
-        Whether only an account without real money will do.
+        Whether it has to be an account without real money; False takes real money only.
     timeout
         Seconds that a call may take, and that connecting may take.
     per_second
@@ -93,10 +92,9 @@ class Gateway:
         self._link_problem = ""
         self._stopping: set[asyncio.Future[BrokerError]] = set()
         self._highest = 0
-        self._closed = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
+        self._loop = LoopThread(
+            f"ib-{client_id}", lambda: GatewayDown("this broker was closed", code="LIVE_GATEWAY")
+        )
         self._one: asyncio.Lock | None = None
 
     def call(
@@ -128,12 +126,7 @@ class Gateway:
         RateLimited
             Where messages went out too fast.
         """
-        loop = self._running()
-        if threading.current_thread() is self._thread:
-            raise ConfigError(
-                f"{what}: a broker cannot be asked from inside an update; hand it to another thread",
-                code="LIVE_INSIDE_UPDATE",
-            )
+        loop = self._loop.for_question(what)
         future = asyncio.run_coroutine_threadsafe(self._asked(work, what, urgent, beside), loop)
         try:
             # connecting, waiting for the question before, and the question itself
@@ -148,16 +141,12 @@ class Gateway:
 
     def close(self) -> None:
         """End connection and thread; what works at the broker goes on working."""
-        with self._starting:
-            self._closed = True
-            loop, thread, self._loop = self._loop, self._thread, None
-        if loop is None or thread is None:
-            return
-        loop.call_soon_threadsafe(self._hang_up, "closed")
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(self.timeout)
-        if not thread.is_alive():
-            loop.close()
+
+        def leave(loop: asyncio.AbstractEventLoop) -> None:
+            loop.call_soon_threadsafe(self._hang_up, "closed")
+            loop.call_soon_threadsafe(loop.stop)
+
+        self._loop.close(self.timeout, leave)
 
     @property
     def account(self) -> str:
@@ -209,18 +198,6 @@ class Gateway:
         finally:
             ib.updateEvent -= poke
             ib.disconnectedEvent -= poke
-
-    def _running(self) -> asyncio.AbstractEventLoop:
-        with self._starting:
-            if self._closed:
-                raise GatewayDown("this broker was closed", code="LIVE_GATEWAY")
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=_run, args=(self._loop,), name=f"ib-{self.client_id}", daemon=True
-                )
-                self._thread.start()
-            return self._loop
 
     async def _asked(
         self, work: Callable[[Any], Coroutine[Any, Any, T]], what: str, urgent: bool, beside: float | None
@@ -346,12 +323,3 @@ class Gateway:
     def _tell(self, kind: str, what: Any) -> None:
         for listener in list(self.listeners):
             listener(kind, what)
-
-
-def _run(loop: asyncio.AbstractEventLoop) -> None:
-    asyncio.set_event_loop(loop)
-    loop.run_forever()
-    tasks = asyncio.all_tasks(loop)
-    for task in tasks:
-        task.cancel()
-    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))

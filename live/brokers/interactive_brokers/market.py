@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from live.brokers.interactive_brokers.contracts import Contracts, symbol_of
 from live.brokers.interactive_brokers.door import library
+from live.brokers.told import DataLevel, Quote
 from simulator.errors import FetchError
 
 if TYPE_CHECKING:
     from simulator.options.chain import Chain
 
-__all__ = ["Quote", "chain_of", "quotes_of", "volatilities_of"]
+__all__ = ["chain_of", "entitlement_of", "quotes_of", "volatilities_of"]
 
 AT_ONCE: Final = 50
 """Snapshots that are open at the same time; the broker allows 100 lines."""
@@ -31,37 +31,13 @@ LIVE: Final = 1
 DELAYED_IF_NEEDED: Final = 4
 """Kinds of prices: those of now; and where they are not subscribed those of some minutes ago, or the last."""
 
+DELAYED: Final = frozenset({3, 4})
+"""Kinds of prices that came: late ones, and the last of the late ones (2 are the last ones of now)."""
+
+NOT_SUBSCRIBED: Final = frozenset({354, 10089, 10090, 10167, 10168, 10186, 10197})
+"""Codes that say that prices of now are not to be had: no subscription, or used by another login (10197)."""
+
 _NO_CONTRACT: Final = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quote:
-    """A quote as it was just now; NaN for what there is not.
-
-    Attributes
-    ----------
-    is_delayed
-        Whether it is older than it looks: delayed, or frozen at the last close.
-    iv, delta, gamma, vega, theta
-        Of an option, by the broker's model: a fraction; per unit; per point of volatility; per day.
-    """
-
-    symbol: str
-    time: datetime
-    bid: float = math.nan
-    ask: float = math.nan
-    last: float = math.nan
-    is_delayed: bool = False
-    iv: float = math.nan
-    delta: float = math.nan
-    gamma: float = math.nan
-    vega: float = math.nan
-    theta: float = math.nan
-
-    @property
-    def is_usable(self) -> bool:
-        """Whether there are two sides, above 0, and not crossed, and they are of now."""
-        return 0.0 < self.bid <= self.ask and not self.is_delayed
 
 
 async def quotes_of(ib: Any, contracts: Contracts, symbols: Sequence[str]) -> dict[str, Quote]:
@@ -74,20 +50,7 @@ async def quotes_of(ib: Any, contracts: Contracts, symbols: Sequence[str]) -> di
 async def chain_of(
     ib: Any, contracts: Contracts, underlying: str, *, days: tuple[int, int], width: float
 ) -> Chain:
-    """Return a chain.
-
-    Parameters
-    ----------
-    days
-        Fewest and most days to expiry.
-    width
-        Farthest strike, as a share of the price of the underlying.
-
-    Raises
-    ------
-    FetchError
-        LIVE_CHAIN without a price of the underlying, or without a contract.
-    """
+    """Return a chain; parameters and errors are those of `InteractiveBrokersBroker.chain`."""
     from simulator.options.chain import CALL, PUT, Chain
 
     ib.reqMarketDataType(DELAYED_IF_NEEDED)
@@ -134,6 +97,36 @@ async def chain_of(
     for name in ("bid", "ask", "iv", "delta"):
         columns[name] = [getattr(quote, name) for _, quote in quotes]
     return Chain.from_arrays(underlying, columns, origin="real")
+
+
+async def entitlement_of(
+    ib: Any, heard: list[Callable[[int, int, str], None]], contracts: Contracts, symbol: str
+) -> tuple[DataLevel, str]:
+    """Return which prices of a symbol this login gets, and the gateway's words where they are late or none.
+
+    Parameters
+    ----------
+    heard
+        Where to listen to errors and notices, as `Gateway.heard`.
+    """
+    said: list[str] = []
+
+    def hear(_: int, code: int, text: str) -> None:
+        if code in NOT_SUBSCRIBED:
+            said.append(f"{text} ({code})")
+
+    ib.reqMarketDataType(DELAYED_IF_NEEDED)
+    contract = (await contracts.find(ib, [symbol]))[symbol]
+    heard.append(hear)
+    try:
+        (ticker,) = await ib.reqTickersAsync(contract)
+    except library().RequestError as error:
+        if error.code not in NOT_SUBSCRIBED:
+            raise
+        return "none", f"{error.message} ({error.code})"
+    finally:
+        heard.remove(hear)
+    return "delayed" if ticker.marketDataType in DELAYED else "all", " ".join(said)
 
 
 async def volatilities_of(ib: Any, contracts: Contracts, underlying: str) -> list[float]:
@@ -200,6 +193,8 @@ def _quote(symbol: str, ticker: Any) -> Quote:
         time=datetime.now(UTC),
         bid=_price(ticker.bid),
         ask=_price(ticker.ask),
+        bid_size=_size(ticker.bidSize),
+        ask_size=_size(ticker.askSize),
         last=_price(ticker.last),
         is_delayed=ticker.marketDataType not in (0, LIVE),
         **values,
@@ -210,6 +205,12 @@ def _price(value: Any) -> float:
     """Return a price, NaN where there is none: the broker writes -1, and 0 for an option nobody bids for."""
     found = _known(value)
     return found if found >= 0.0 else math.nan
+
+
+def _size(value: Any) -> float:
+    # what has no price has the size 0
+    found = _known(value)
+    return found if found > 0.0 else math.nan
 
 
 def _known(value: Any) -> float:

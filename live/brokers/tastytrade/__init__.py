@@ -12,28 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from live.brokers.tastytrade.broker import TastytradeBroker
-    from live.brokers.tastytrade.history import Activity
     from live.brokers.tastytrade.line import TastytradeDown
-    from live.brokers.tastytrade.market import Metrics, Quote
+    from live.brokers.tastytrade.market import Metrics
     from live.brokers.tastytrade.orders import Preview
-    from live.brokers.tastytrade.updates import BrokerUpdate
 
-__all__ = [
-    "Activity",
-    "BrokerUpdate",
-    "Metrics",
-    "Preview",
-    "Quote",
-    "TastytradeBroker",
-    "TastytradeDown",
-]
+__all__ = ["Metrics", "Preview", "TastytradeBroker", "TastytradeDown"]
 
 _HOMES = {
-    "Activity": "history",
-    "BrokerUpdate": "updates",
     "Metrics": "market",
     "Preview": "orders",
-    "Quote": "market",
     "TastytradeBroker": "broker",
     "TastytradeDown": "line",
 }

@@ -17,28 +17,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from live.brokers.credentials import load_credentials
+from live.brokers.errors import AccessRefused, BrokerError
 from live.brokers.interface import (
     Account,
     BrokerInterface,
     BrokerOrder,
+    Leg,
     OrderRequest,
     Submitted,
 )
 from live.brokers.rate_limit import RateLimit
 from live.brokers.tastytrade.asking import Asking
 from live.brokers.tastytrade.changes import Changes
-from live.brokers.tastytrade.history import Activity, activities_of, executions_of
+from live.brokers.tastytrade.history import activities_of, executions_of
 from live.brokers.tastytrade.line import Line
-from live.brokers.tastytrade.market import Metrics, Quote, chain_of, metrics_of, quotes_of
+from live.brokers.tastytrade.market import Metrics, chain_of, metrics_of, quotes_of
 from live.brokers.tastytrade.orders import Preview
 from live.brokers.tastytrade.readings import orders_of
+from live.brokers.tastytrade.standing import standing_of
 from live.brokers.tastytrade.submitting import Submitting
 from live.brokers.tastytrade.trails import moved
-from live.brokers.tastytrade.updates import BrokerUpdate, listen
+from live.brokers.tastytrade.updates import listen
+from live.brokers.told import Activity, BrokerUpdate, Quote, Standing
 from live.clock import Clock, system_clock
 from simulator.brokerage import Execution, Holding
 from simulator.errors import ConfigError
@@ -239,6 +244,32 @@ class TastytradeBroker(BrokerInterface):
             )
 
         return self._line.call(ask, "get_account")
+
+    def standing(self) -> Standing:
+        """Return what the account may do and see, for a check before trading starts; nothing is placed.
+
+        Whether the token may trade is found out by a dry run of an order for one share.
+        """
+
+        async def ask(session: Any) -> Standing:
+            account = await self._asking.opened(session)
+            return await standing_of(session, account, sandbox=self._paper)
+
+        found = self._line.call(ask, "standing", timeout=self._long)
+        trial = OrderRequest(client_order_id="dry-run", legs=(Leg("SPY", 1.0),))
+        try:
+            self.preview(trial)
+        except AccessRefused as error:
+            words = (*found.restrictions, f"{error.args[0]} (dry run of an order)")
+            return replace(found, may_trade=False, restrictions=words)
+        except BrokerError as error:
+            return replace(found, restrictions=(*found.restrictions, str(error.args[0])))
+        return found
+
+    def server_time(self) -> datetime | None:
+        """Return the time of tastytrade, to the second, aware; None where its answers have none."""
+        self.get_account()
+        return self._line.told_time
 
     def executions(self, since: datetime | None = None) -> Sequence[Execution]:
         """Return fills, exercises, assignments and expiries at or after `since`, oldest first."""

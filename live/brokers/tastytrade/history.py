@@ -9,17 +9,16 @@ takes the old shares away and brings the new ones; that is no trade. A row that 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
 from live.brokers.tastytrade.symbols import canonical, contract, underlying
+from live.brokers.told import Activity, ActivityKind
 from simulator.brokerage import Execution
 from simulator.errors import FetchError
 
-__all__ = ["Activity", "activities_of", "executions_of", "needs_history"]
+__all__ = ["activities_of", "executions_of", "needs_history"]
 
-Kind = Literal["assignment", "exercise", "expiry", "dividend", "split", "interest", "fee", "transfer"]
 Booked = Literal["trade", "exercise", "assignment", "expiry"]
 
 SHARES: Final = 100.0
@@ -32,36 +31,11 @@ _SETTLED: Final[Mapping[str, tuple[Booked, int]]] = {
 }
 """Kind, and the side on which the option goes: a short one comes back, a long one leaves; 0 for either."""
 
-_CASH: Final[Mapping[str, Kind]] = {
+_CASH: Final[Mapping[str, ActivityKind]] = {
     "Dividend": "dividend", "Special Dividend": "dividend", "Credit Interest": "interest",
     "Debit Interest": "interest", "Short Borrow": "interest", "Fee": "fee", "Balance Adjustment": "fee",
 }  # fmt: skip
 _ACTIONS: Final = ("Buy to Open", "Sell to Open", "Buy to Close", "Sell to Close", "Buy", "Sell")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Activity:
-    """Something that changed an account and was no trade.
-
-    Attributes
-    ----------
-    activity_id
-        The broker's own.
-    symbol
-        Canonical, "" for cash alone.
-    quantity
-        Signed change of the position; 0 for cash.
-    amount
-        Currency, received is positive; 0 where none moved.
-    """
-
-    activity_id: str
-    kind: Kind
-    time: datetime
-    symbol: str = ""
-    quantity: float = 0.0
-    price: float = 0.0
-    amount: float = 0.0
 
 
 def executions_of(
@@ -125,7 +99,7 @@ def activities_of(rows: Sequence[Any], *, before: Mapping[str, float] | None = N
     found = []
     for row in rows:
         symbol = canonical(row.symbol) if row.symbol else ""
-        kind: Kind | None = None
+        kind: ActivityKind | None = None
         quantity = 0.0
         if row.transaction_type == "Receive Deliver" and symbol:
             booked = _kind(row, events)
@@ -142,6 +116,7 @@ def activities_of(rows: Sequence[Any], *, before: Mapping[str, float] | None = N
                 Activity(
                     activity_id=str(row.id), kind=kind, time=row.executed_at, symbol=symbol,
                     quantity=quantity, price=float(row.price or 0.0), amount=float(row.net_value),
+                    text=row.description,
                 )
             )  # fmt: skip
     return found
@@ -187,7 +162,7 @@ def _kind(row: Any, events: Mapping[tuple[str, datetime], Booked]) -> Booked | N
     return None
 
 
-def _delivered(row: Any) -> Kind:
+def _delivered(row: Any) -> ActivityKind:
     return "split" if "Split" in row.transaction_sub_type else "transfer"
 
 

@@ -12,17 +12,20 @@ tokens and account numbers at its debug level, for which it asks by itself; here
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextvars import ContextVar
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from importlib import import_module
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from live.brokers.errors import AccessRefused, BrokerError, RateLimited
+from live.brokers.loops import LoopThread
 from live.brokers.rate_limit import CallKind, RateLimit
 from live.brokers.secrets import remember, scrub
 from live.brokers.timeouts import CallTimeout
@@ -118,13 +121,12 @@ class Line:
         self._url = None if url is None else _local(url)
         self._transport = transport
         self._clock = clock
-        self._starting = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._loop = LoopThread("tastytrade", lambda: TastytradeDown("this broker was closed"))
         self._session: Any = None
-        self._closed = False
         self._refused: tuple[float, float, str] = (0.0, CLOSED_SECONDS, "")
         self._known_token = ""
+        self.told_time: datetime | None = None
+        """When the newest answer was given, by the clock of tastytrade; None where none has said it."""
 
     def call(
         self,
@@ -147,12 +149,8 @@ class Line:
         TastytradeDown, CallTimeout
             Where there is no answer, or none that can be read.
         """
-        loop = self._running()
-        if threading.current_thread() is self._thread:
-            raise ConfigError(
-                f"{what}: a broker cannot be asked from inside an update; hand it to another thread",
-                code="LIVE_INSIDE_UPDATE",
-            )
+        library()  # importing it takes a second or two, which are not the broker's
+        loop = self._loop.for_question(what)
         until, _, words = self._refused
         if self._clock() < until:
             raise AccessRefused(f"{words} (not asked again for {until - self._clock():.0f} s)")
@@ -169,7 +167,7 @@ class Line:
 
     def task(self, work: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[], None]:
         """Run `work` on the line's thread until what is returned is called."""
-        loop = self._running()
+        loop = self._loop.running()
 
         async def run() -> None:
             await work(await self._ready())
@@ -183,13 +181,7 @@ class Line:
 
     def close(self) -> None:
         """End the thread and its connections; safe to call twice."""
-        with self._starting:
-            self._closed = True
-            loop, self._loop = self._loop, None
-        if loop is None or self._thread is None:
-            return
-        asyncio.run_coroutine_threadsafe(self._hang_up(), loop)
-        self._thread.join(5.0)
+        self._loop.close(5.0, lambda loop: asyncio.run_coroutine_threadsafe(self._hang_up(), loop))
 
     async def _asked(
         self, work: Callable[[Any], Coroutine[Any, Any, T]], what: str, kind: CallKind, seconds: float
@@ -270,6 +262,8 @@ class Line:
     async def _looked_at(self, response: Any) -> None:
         """Raise for an answer whose status says more than the library would tell."""
         status = response.status_code
+        with contextlib.suppress(KeyError, ValueError):  # no time, or none that can be read, is no fault
+            self.told_time = parsedate_to_datetime(response.headers["date"]).astimezone(UTC)
         if status < 400:
             return
         login = response.request.url.path == "/oauth/token"
@@ -291,18 +285,6 @@ class Line:
         if status == 401:
             raise _TokenEnded(words)
         raise NotThere(words, code="LIVE_BROKER_REJECTED")
-
-    def _running(self) -> asyncio.AbstractEventLoop:
-        with self._starting:
-            if self._closed:
-                raise TastytradeDown("this broker was closed")
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=_run, args=(self._loop,), name="tastytrade", daemon=True
-                )
-                self._thread.start()
-            return self._loop
 
     async def _hang_up(self) -> None:
         loop = asyncio.get_running_loop()
@@ -360,13 +342,3 @@ def _elsewhere(place: Mapping[str, Any]) -> Any:
             """Stay open: streams bring clients of their own, which close what they were given."""
 
     return Elsewhere()
-
-
-def _run(loop: asyncio.AbstractEventLoop) -> None:
-    asyncio.set_event_loop(loop)
-    loop.run_forever()
-    tasks = asyncio.all_tasks(loop)
-    for task in tasks:
-        task.cancel()
-    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-    loop.close()

@@ -15,10 +15,10 @@ from live.brokers.errors import AccessRefused, BrokerError, RateLimited
 from live.brokers.interface import OrderRequest, Outcome, Submitted, denied, unresolved
 from live.brokers.tastytrade.asking import Asking
 from live.brokers.tastytrade.line import Line
-from live.brokers.tastytrade.market import Quote
 from live.brokers.tastytrade.orders import Preview, built, preview_of
 from live.brokers.tastytrade.readings import orders_of, stories
 from live.brokers.tastytrade.trails import first_stop
+from live.brokers.told import Quote
 from simulator.errors import TwinstepError
 
 __all__ = ["Submitting"]

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 from live.brokers.interface import OrderRequest
-from live.brokers.tastytrade.market import Quote
 from live.brokers.tastytrade.readings import Story
+from live.brokers.told import Quote
 from simulator.errors import FetchError
 
 __all__ = ["first_stop", "moved"]

@@ -10,41 +10,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from live.brokers.secrets import scrub
 from live.brokers.tastytrade.orders import read_name
 from live.brokers.tastytrade.symbols import canonical
+from live.brokers.told import BrokerUpdate
 
-__all__ = ["BrokerUpdate", "listen"]
+__all__ = ["listen"]
 
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrokerUpdate:
-    """Something that happened.
-
-    Attributes
-    ----------
-    kind
-        "order", "fill", "position", "connected" or "lost".
-    symbol
-        Canonical, "" where there is none, or several.
-    order_id, client_order_id
-        "" where it is not about an order.
-    text
-        For a person.
-    """
-
-    kind: Literal["order", "fill", "position", "connected", "lost"]
-    symbol: str = ""
-    order_id: str = ""
-    client_order_id: str = ""
-    text: str = ""
 
 
 async def listen(
