@@ -2,9 +2,9 @@
 
 A feed says what its bars are like, and yields them as they are complete, after a given time. `ReplayFeed`
 plays stored bars at any speed; `YahooFeed` asks Yahoo again and again, `YahooStream` listens to its stream,
-`AlpacaFeed` does both at Alpaca; `feed_of` makes one from a line of text. Live feeds say of which bars
-nothing may be entered (`holds`), tell when they go stale, and have a watch that can reduce a kill switch.
-Names are imported when first used.
+`AlpacaFeed` does both at Alpaca, `DxlinkFeed` takes tastytrade's; `feed_of` makes one from a line of text.
+Live feeds say of which bars nothing may be entered (`holds`), tell when they go stale, and have a watch that
+can reduce a kill switch. Names are imported when first used.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from live.feeds.alpaca import AlpacaFeed
+    from live.feeds.dxlink import DxlinkFeed
     from live.feeds.events import FeedEvent
     from live.feeds.holds import Hold, without_entries
     from live.feeds.replay import ReplayFeed
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AlpacaFeed",
+    "DxlinkFeed",
     "Feed",
     "FeedEvent",
     "Hold",
@@ -39,6 +41,7 @@ __all__ = [
 
 _HOMES = {
     "AlpacaFeed": "alpaca",
+    "DxlinkFeed": "dxlink",
     "FeedEvent": "events",
     "Hold": "holds",
     "ReplayFeed": "replay",

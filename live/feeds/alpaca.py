@@ -242,7 +242,10 @@ class AlpacaFeed(YahooFeed):
         symbol = message.get("S")
         if when is None or symbol not in self.symbols:
             return
-        row = tuple(float(message[name]) for name in ("o", "h", "l", "c", "v"))
+        told = [message.get(name) for name in ("o", "h", "l", "c", "v")]
+        if not all(isinstance(one, (int, float)) for one in told):
+            return  # a bar without all of its numbers is asked for
+        row = tuple(float(one) for one in told)  # type: ignore[arg-type]
         with self._minute_guard:
             self._minutes.setdefault(when // MINUTE * MINUTE, {})[self.symbols.index(symbol)] = row
             while len(self._minutes) > KEPT_MINUTES:

@@ -10,6 +10,7 @@ and lows lie within the market's, and a quiet symbol has minutes without a bar.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -81,7 +82,11 @@ def bars_of(
 def _quoted(rows: Any, *, now: int, grid: Grid, actions: list[Event]) -> Quoted | None:
     try:
         stamps = [_stamp(row["t"]) for row in rows]
-        values = np.array([[float(row[name]) for name in _FIELDS] for row in rows], np.float64)
+        # a number that is not told makes its bar a missing one, and must not cost the others
+        values = np.array(
+            [[math.nan if row[name] is None else float(row[name]) for name in _FIELDS] for row in rows],
+            np.float64,
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise FetchError(f"bars: a row cannot be read ({error!r})", code="FETCH_FAILED") from error
     if not stamps:

@@ -18,8 +18,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from live.brokers.alpaca.line import Line
-from live.brokers.alpaca.market import Quote
 from live.brokers.interface import is_option
+from live.brokers.told import Quote
 from live.clock import Clock, system_clock
 from live.feeds.alpaca_stream import StreamRunner
 from live.feeds.grid import Grid

@@ -24,6 +24,7 @@ __all__ = ["feed_of"]
 
 SCHEME: Final = "yfinance:"
 ALPACA: Final = "alpaca:"
+TASTYTRADE: Final = "tastytrade:"
 _SETTINGS: Final[dict[str, Callable[[str], Any]]] = {
     "interval": str, "calendar": str, "warm": int, "grace": float, "patience": float, "delay": float,
     "band": float, "stale_bars": int, "give_up": float,
@@ -50,7 +51,8 @@ def feed_of(
     spec
         `yfinance:AAPL,MSFT?interval=1m` polls Yahoo, with `&stream=yes` it listens to Yahoo's stream; the
         other settings are those of `YahooFeed` by name. `alpaca:AAPL,MSFT?interval=5m` takes Alpaca's data,
-        with the keys of `load_credentials`. Anything else is a source of `load_bars`, replayed.
+        with the keys of `load_credentials`, and so does `tastytrade:AAPL,MSFT?interval=1m` tastytrade's.
+        Anything else is a source of `load_bars`, replayed.
     speed, start, end
         Of a replay.
     calendar, sectors, cache_dir, warm, clock
@@ -62,7 +64,7 @@ def feed_of(
         FEED_SPEC for a setting that does not exist or cannot be read, and for a part of the past asked of a
         live feed; and what the feeds raise.
     """
-    if not spec.startswith((SCHEME, ALPACA)):
+    if not spec.startswith((SCHEME, ALPACA, TASTYTRADE)):
         from live.feeds.replay import ReplayFeed
 
         return ReplayFeed(spec, speed=speed, start=start, end=end)
@@ -76,6 +78,10 @@ def feed_of(
         from live.feeds.alpaca import alpaca_feed_of
 
         return alpaca_feed_of(spec, calendar=calendar, sectors=sectors, warm=warm, clock=clock)
+    if spec.startswith(TASTYTRADE):
+        from live.feeds.dxlink import dxlink_feed_of
+
+        return dxlink_feed_of(spec, calendar=calendar, sectors=sectors, warm=warm, clock=clock)
     names, _, query = spec.removeprefix(SCHEME).partition("?")
     settings: dict[str, Any] = {"calendar": calendar}
     if warm is not None:

@@ -1,9 +1,9 @@
-"""A tastytrade of the tests: its open API and its account stream as an ASGI application.
+"""A tastytrade of the tests: its open API, its account stream and its market data as an ASGI application.
 
 `transport` carries requests of the unmodified library to it within this process. What goes wrong is said by
 kind of request: `at(kind, n, fault)` for the n-th from now on, `every(kind, fault)` for all until `clear()`.
 Kinds are token, account, balances, positions, live, history, order, transactions, submit, dry_run, replace,
-cancel, market, metrics, chain; faults are
+cancel, market, metrics, chain, status, quote_token, dividends; faults are
 
     "before"       the connection ends before anything was done
     "after"        it was done, and the answer is lost
@@ -20,6 +20,8 @@ import re
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
+from email.utils import format_datetime
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote
 
@@ -28,6 +30,7 @@ from httpx2.websockets._transport import ASGIWebSocketAsyncNetworkStream
 
 from tests.fakes.tastytrade import wire
 from tests.fakes.tastytrade.books import Books, Group, Placed, Refused, padded, unpadded
+from tests.fakes.tastytrade.dxlink import Market
 
 SECRET: Final = "canary-client-secret"  # noqa: S105 - of nobody
 REFRESH: Final = "canary-refresh-token"
@@ -56,6 +59,16 @@ class TastytradeServer:
     ----------
     books
         The account.
+    dxlink
+        What the stream of market data tells.
+    rank, row
+        Fields of the market metrics, and of the market data, by symbol that are not those of everybody.
+    unquoted
+        Symbols of which there are no market data.
+    status
+        Fields of the trading status that are not those of everybody.
+    skew
+        Seconds that the clock of its answers is ahead of the market's; None for answers without a time.
     bodies
         What clients sent, as (kind, body) in its order.
     received
@@ -70,6 +83,12 @@ class TastytradeServer:
 
     def __init__(self, books: Books | None = None) -> None:
         self.books = Books() if books is None else books
+        self.dxlink = Market()
+        self.rank: dict[str, dict[str, Any]] = {}
+        self.row: dict[str, dict[str, Any]] = {}
+        self.unquoted: set[str] = set()
+        self.status: dict[str, Any] = {}
+        self.skew: float | None = None
         self.lock = threading.RLock()
         self.bodies: list[tuple[str, Any]] = []
         self.requests: list[str] = []
@@ -127,7 +146,8 @@ class TastytradeServer:
     ) -> None:
         """Answer a request, or serve the stream of the account."""
         if scope["type"] == "websocket":
-            await self._stream(receive, send)
+            serve = self.dxlink.serve if scope["path"] == "/realtime" else self._stream
+            await serve(receive, send)
             return
         body = b""
         while True:
@@ -141,6 +161,9 @@ class TastytradeServer:
             body.decode(),
         )  # fmt: skip
         head = [(b"content-type", b"application/json")]
+        if self.skew is not None:
+            told = self.books.now + timedelta(seconds=self.skew)
+            head.append((b"date", format_datetime(told, usegmt=True).encode()))
         head += [(name.encode(), value.encode()) for name, value in extra.items()]
         await send({"type": "http.response.start", "status": status, "headers": head})
         await send({"type": "http.response.body", "body": text.encode()})
@@ -236,21 +259,30 @@ class TastytradeServer:
             return 200, _page([wire.row_json(books, row) for row in rows for _ in range(twice)], query)
         if kind == "market":
             names = [*query.get("equity", []), *query.get("equity-option", [])]
-            known = [one for one in map(unpadded, names) if one in books.prices]
-            return 200, _data({"items": [wire.market_json(books, one) for one in known]})
+            known = [one for one in map(unpadded, names) if one in books.prices and one not in self.unquoted]
+            rows_now = [wire.market_json(books, one) | self.row.get(one, {}) for one in known]
+            return 200, _data({"items": rows_now})
         if kind == "metrics":
             names = query["symbols"][0].split(",")
             items = [
                 {
                     "symbol": one, "implied-volatility-index": "0.245",
                     "implied-volatility-index-rank": "0.3125", "implied-volatility-percentile": "0.415",
-                    "updated-at": wire.stamp(books.now), "market-cap": "1000",
+                    "updated-at": wire.stamp(books.now), "market-cap": "1000", **self.rank.get(one, {}),
                 }
                 for one in names
             ]  # fmt: skip
             return 200, _data({"items": items})
+        if kind == "quote_token":
+            return 200, _data(self.dxlink.token_json())
+        if kind == "dividends":
+            paid = self.dxlink.dividends.get(path.rsplit("/", 1)[-1], [])
+            rows_paid = [{"occurred-date": day, "amount": str(amount)} for day, amount in paid]
+            return 200, _data({"items": rows_paid})
         if kind == "chain":
             return 200, _data({"items": wire.chain_json(books, path.split("/")[-2])})
+        if kind == "status":
+            return 200, _data({**wire.status_json(books), **self.status})
         return self._traded(kind, path, number, sent)
 
     def _traded(self, kind: str, path: str, number: int, sent: dict[str, Any]) -> tuple[int, Any]:
@@ -396,6 +428,7 @@ _KINDS: Final = (
     ("GET", r"/customers/me/accounts.*", "account"),
     ("GET", r"/accounts/\w+/balances/\w+", "balances"),
     ("GET", r"/accounts/\w+/positions", "positions"),
+    ("GET", r"/accounts/\w+/trading-status", "status"),
     ("GET", r"/accounts/\w+/orders/live", "live"),
     ("GET", r"/accounts/\w+/orders", "history"),
     ("GET", r"/accounts/\w+/orders/\d+", "order"),
@@ -407,6 +440,8 @@ _KINDS: Final = (
     ("GET", r"/market-data/by-type", "market"),
     ("GET", r"/market-metrics", "metrics"),
     ("GET", r"/option-chains/[^/]+/nested", "chain"),
+    ("GET", r"/api-quote-tokens", "quote_token"),
+    ("GET", r"/market-metrics/historic-corporate-events/dividends/.+", "dividends"),
 )
 
 

@@ -6,14 +6,21 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Protocol
 
 import uvicorn
 
-from tests.fakes.tastytrade.server import TastytradeServer
+
+class Served(Protocol):
+    """What can be served."""
+
+    async def app(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request, or serve a stream."""
+        ...
 
 
 @contextmanager
-def served(server: TastytradeServer) -> Iterator[str]:
+def served(server: Served) -> Iterator[str]:
     """Serve on a free port, and say its address."""
     # named, since a bound method with three parameters is taken for an application of the second kind
     config = uvicorn.Config(server.app, port=0, log_level="error", lifespan="off", interface="asgi3")

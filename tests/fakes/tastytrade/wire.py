@@ -46,6 +46,24 @@ def balances_json(books: Books) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def status_json(books: Books) -> dict[str, Any]:
+    """Return what the account may trade."""
+    no = (
+        "is-aggregated-at-clearing is-closed is-closing-only is-cryptocurrency-enabled is-frozen "
+        "is-full-equity-margin-required is-futures-closing-only is-futures-intra-day-enabled "
+        "is-futures-enabled is-in-day-trade-equity-maintenance-call is-in-margin-call is-pattern-day-trader "
+        "is-small-notional-futures-intra-day-enabled is-roll-the-day-forward-enabled "
+        "are-far-otm-net-options-restricted is-equity-offering-enabled is-equity-offering-closing-only"
+    )
+    return {
+        "account-number": books.account, "id": 1, "equities-margin-calculation-type": "Reg T",
+        "fee-schedule-name": "default", "futures-margin-rate-multiplier": "1.0",
+        "has-intraday-equities-margin": False, "options-level": "No Restrictions",
+        "short-calls-enabled": True, "small-notional-futures-margin-rate-multiplier": "1.0",
+        "updated-at": stamp(books.now), **dict.fromkeys(no.split(), False),
+    }  # fmt: skip
+
+
 def position_json(books: Books, symbol: str, held: float) -> dict[str, Any]:
     """Return a position, whose quantity has no sign."""
     option = multiplier(symbol) > 1.0
