@@ -86,6 +86,7 @@ class Changer:
             raise _denied(order_id, code, why)
         if there is not None:
             manager.diary.renamed(name, there, passed.answer)
+        manager.diary.changed(name, there, passed.answer, wanted)
         if passed.overtaken and not leaves:
             manager.end(name, identity, order_id, passed.answer.order_id)
         return passed.answer

@@ -17,6 +17,7 @@ from live.brokers.book import OrderBook
 from live.brokers.interface import BrokerOrder
 from live.intents import IntentLog, Sent
 from live.kill_switch import KillSwitch
+from live.slippage.expecting import Expectation
 from live.submit_gate import GateEntry
 from simulator.errors import JournalError, TwinstepError
 
@@ -73,12 +74,17 @@ class Diary:
         self._lock = threading.RLock()
         self._begun: set[str] = set()
 
-    def record(self, entry: GateEntry) -> None:
-        """Write down a decision of the gate before it is acted on; raises where it cannot."""
+    def record(self, entry: GateEntry, expectation: Expectation | None = None) -> None:
+        """Write down a decision of the gate before it is acted on; raises where it cannot.
+
+        What the order is expected to fill at is a part of its intent.
+        """
         self.flush()
         sent = self._book.get(entry.order) if entry.purpose != "cancel" else None
         gate: dict[str, Any] = {"state": entry.state, "allowed": entry.allowed, "code": entry.code}
         if sent is not None and entry.allowed:
+            if expectation is not None:
+                gate["expected"] = expectation.plain
             self._log.begin(sent, **gate)
             self._begun.add(sent.identity)
         else:
@@ -112,6 +118,20 @@ class Diary:
     def note(self, kind: str, **fields: Any) -> bool:
         """Write down an event; returns whether it is written."""
         return self._write(Unwritten(kind, self._clock(), None, fields))
+
+    def changed(
+        self, broker: str, before: BrokerOrder | None, after: BrokerOrder, wanted: Mapping[str, float]
+    ) -> None:
+        """Write down the prices of a changed order: what its fills are measured against from now on."""
+        same = before is not None and before.order_id == after.order_id
+        if same and not {"limit_price", "stop_price"} & set(wanted):
+            return
+        self.note(
+            "changed", symbol=after.legs[0].symbol, broker=broker, broker_order=after.order_id,
+            fresh=not same,
+            limit_price=wanted.get("limit_price", after.limit_price),
+            stop_price=wanted.get("stop_price", after.stop_price),
+        )  # fmt: skip
 
     def renamed(self, broker: str, before: BrokerOrder, after: BrokerOrder) -> None:
         """Write down that a changed order has another id at the broker."""

@@ -11,6 +11,10 @@ that it has not.
     MANUAL_REVIEW   entries and exits wait in the review queue; what shrinks and protects a position does not
     LIVE            orders go straight to the broker
 
+Right before an order that enters or exits is sent, the quote of that moment is looked up and stored with its
+intent (`live.slippage.expecting`): what fills cost is learned from it, and no order waits long for it, or
+fails for it.
+
 Real money, in either of the last two, needs three things: the key of the configuration, the flag of the
 command line, and a kill switch of scope "live" that a person has armed.
 """
@@ -42,6 +46,7 @@ from live.intents import IntentLog
 from live.kill_switch import KillSwitch
 from live.reconciling.differences import Difference, Differences
 from live.review_queue import ReviewAnswer, ReviewQueue, ReviewRequest
+from live.slippage.expecting import AskQuotes, Expectations
 from live.submit_gate import Purpose, SubmitGate, may_pass
 from simulator.errors import ConfigError, JournalError, UnknownNameError, did_you_mean
 
@@ -71,6 +76,9 @@ class BrokerManager:
         `IntentLog.in_memory()` ends with the process: for tests, and accounts that record themselves.
     differences
         What a reconciler has found; their symbols may only be left.
+    quotes
+        Asked for the quotes of an order's symbols right before it is sent, in place of the broker; see
+        `live.slippage.expecting`.
     notify
         Is told what a person should know, as (kind, title, text); whatever it raises is ignored.
     clock, sleep
@@ -97,6 +105,7 @@ class BrokerManager:
         live_key: bool = False,
         live_flag: bool = False,
         differences: Differences | None = None,
+        quotes: AskQuotes | None = None,
         notify: Callable[[str, str, str], object] | None = None,
         clock: Callable[[], datetime] | None = None,
         sleep: Callable[[float], None] = time.sleep,
@@ -116,6 +125,7 @@ class BrokerManager:
         self._notify = notify
         self._refused: set[str] = set()
         self.book = OrderBook(intents)
+        self.expectations = Expectations(quotes)
         self.diary = Diary(intents, self.book, kill_switch, self.clock)
         self.gate = SubmitGate(kill_switch, clock=clock, record=self.diary.record, reduced=self._reduced)
         self._kill = KillPath(self, sleep)
@@ -152,7 +162,12 @@ class BrokerManager:
         return route_of(request, self._routes, self.brokers)
 
     def submit_order(
-        self, request: OrderRequest, *, price: float | None = None, bar_time: datetime | None = None
+        self,
+        request: OrderRequest,
+        *,
+        price: float | None = None,
+        bar_time: datetime | None = None,
+        expected: float | None = None,
     ) -> Submitted | ReviewRequest:
         """Send an order, or lay it before a person.
 
@@ -162,10 +177,13 @@ class BrokerManager:
             Now, for the drift limit of the review queue.
         bar_time
             Bar that it was decided on, aware; for the record.
+        expected
+            What the caller expects it to fill at, before slippage: per share, net for a package (received is
+            positive). Stored with the intent; after a person's review only the quotes of then count.
         """
         name = self.route(request)
         if self._mode is not ExecutionMode.MANUAL_REVIEW or self._needs_nobody(name, request):
-            return self._sender.send(name, request, bar_time=bar_time)
+            return self._sender.send(name, request, bar_time=bar_time, expected=expected)
         state = self.kill_switch.state
         if not may_pass(state, request.purpose):
             return denied(request, code=f"LIVE_{state}", message=self.kill_switch.status["why"])

@@ -1,15 +1,15 @@
 """Sending one order, and finding out what became of it.
 
-An id is taken, the gate asked, the intent written, the call made, and the answer understood: these four steps
-are the whole way of an order, and nothing else sends. What is not answered stays UNRESOLVED until the broker
-has the order, or has said twice, some time apart, that it has not.
+An id is taken, the price of the moment looked up, the gate asked, the intent written, the call made, and the
+answer understood: these steps are the whole way of an order, and nothing else sends. What is not answered
+stays UNRESOLVED until the broker has the order, or has said twice, some time apart, that it has not.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -22,6 +22,7 @@ from simulator.errors import JournalError
 
 if TYPE_CHECKING:
     from live.brokers.manager import BrokerManager
+    from live.slippage.expecting import Expectation
 
 __all__ = ["Doubt", "Sender"]
 
@@ -44,7 +45,12 @@ class Sender:
         self._exits = threading.Lock()
 
     def send(
-        self, name: str, request: OrderRequest, review: str = "", bar_time: datetime | None = None
+        self,
+        name: str,
+        request: OrderRequest,
+        review: str = "",
+        bar_time: datetime | None = None,
+        expected: float | None = None,
     ) -> Submitted:
         """Send an order to the broker `name`, once; returns what became of it, and never raises for it."""
         try:
@@ -62,7 +68,10 @@ class Sender:
         if code:
             self._manager.book.give_back(request.client_order_id)
             return self._closed(review, denied(request, code=code, message=why))
-        submitted, overtaken = self._passed(name, request)
+        expectation = self._manager.expectations.of(
+            name, self._manager.known(name), request, state=self._manager.kill_switch.state, price=expected
+        )
+        submitted, overtaken = self._passed(name, request, expectation)
         self._finish(sent, submitted)
         if submitted.code == "LIVE_DUPLICATE_ID" and (found := self._looked_up(sent)) is not None:
             self._finish(sent, found)
@@ -83,7 +92,9 @@ class Sender:
             return Doubt(code="LIVE_UNRECONCILED", why=f"{name} is not reconciled: {why}")
         return Doubt()
 
-    def _passed(self, name: str, request: OrderRequest) -> tuple[Submitted, bool]:
+    def _passed(
+        self, name: str, request: OrderRequest, expectation: Expectation | None
+    ) -> tuple[Submitted, bool]:
         broker = self._manager.known(name)
         # one at a time, so that two exits do not both count on the same position
         held = request.purpose != "entry" and self._exits.acquire(timeout=RESOLVE_AFTER.total_seconds())
@@ -100,6 +111,7 @@ class Sender:
                 send,
                 shrinks=lambda: shrinks(broker, request, self._manager.book.unresolved()),
                 symbols=[leg.symbol for leg in request.legs],
+                record=lambda entry: self._manager.diary.record(entry, expectation),
             )
         except Exception as error:  # adapters raise whatever their libraries raise
             if not sending:
@@ -169,7 +181,9 @@ class Sender:
                 request.order, code="LIVE_NO_ANSWER", message="the session ended while it was sent"
             )
             if sent := self._manager.book.begin(request.order, request.broker, at, review=request.request_id):
-                self._manager.diary.wrote(sent, "intent")
+                self._manager.diary.wrote(
+                    sent, "intent", request=asdict(request.order), broker=request.broker
+                )
                 self._manager.diary.wrote(
                     self._manager.book.finish(identity, lost, self._manager.clock()), "recovered"
                 )

@@ -1,9 +1,10 @@
 """Slippage: what fills cost against what was expected, learned from the journal of orders.
 
-`expect` writes down the quote that stood when an order was sent, `samples` joins it with the fills,
-`calibrate` makes quantiles of them by broker, order type, hour and spread, which `Calibration.costs` turns
-into `simulator.Costs`; `SlippageWatch` says when fills have become worse than that. Names are imported when
-they are first used.
+The manager stores with every intent what the order was expected to fill at (`expecting`), `samples` joins it
+with the fills, `calibrate` makes quantiles of them by broker, order type, hour and spread, which
+`Calibration.costs` turns into `simulator.Costs`. `watch_slippage` says when fills have become worse than
+that, and demotes what trades by itself until a person says `promote`. Names are imported when they are first
+used.
 """
 
 from __future__ import annotations
@@ -13,31 +14,44 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from live.slippage.calibrating import Calibration, Cell, calibrate
-    from live.slippage.drift import Drift, SlippageWatch, find_drift
-    from live.slippage.measuring import Sample, expect, samples
+    from live.slippage.demoting import Demotion, promote, standing
+    from live.slippage.drift import Drift, find_drift
+    from live.slippage.expecting import Expectation
+    from live.slippage.measuring import Sample, SampleBook, samples
+    from live.slippage.watching import SlippageWatch, watch_slippage
 
 __all__ = [
     "Calibration",
     "Cell",
+    "Demotion",
     "Drift",
+    "Expectation",
     "Sample",
+    "SampleBook",
     "SlippageWatch",
     "calibrate",
-    "expect",
     "find_drift",
+    "promote",
     "samples",
+    "standing",
+    "watch_slippage",
 ]
 
 _HOMES = {
     "Calibration": "calibrating",
     "Cell": "calibrating",
+    "Demotion": "demoting",
     "Drift": "drift",
+    "Expectation": "expecting",
     "Sample": "measuring",
-    "SlippageWatch": "drift",
+    "SampleBook": "measuring",
+    "SlippageWatch": "watching",
     "calibrate": "calibrating",
-    "expect": "measuring",
     "find_drift": "drift",
+    "promote": "demoting",
     "samples": "measuring",
+    "standing": "demoting",
+    "watch_slippage": "watching",
 }
 
 

@@ -5,8 +5,9 @@ without the spread. What even the coarsest does not know is None, never a guess.
 
 `costs` puts the quantile of market and stop orders in stocks into `slippage_bps`, and what packages gave up
 into `spread_share_..`; whatever is not known stays as the given costs have it. The median is what is usual;
-a careful backtest takes a higher quantile. What `slippage_bps` holds was measured from the mid, half of the
-spread included, so the other parts of slippage are set to 0 with it, or they would count twice.
+the mean is what all orders together have cost, and above it where a few cost much; a careful backtest takes
+a higher quantile. What `slippage_bps` holds was measured from the mid, half of the spread included, so the
+other parts of slippage are set to 0 with it, or they would count twice.
 
 >>> from simulator.costs import Costs
 >>> Calibration(cells={}, until=None, min_count=30, zone=ZONE).costs("alpaca", base="alpaca").slippage_bps
@@ -22,7 +23,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -89,6 +90,10 @@ class Cell:
     mean: float
     quantiles: tuple[float, ...]
 
+    def at(self, quantile: float | Literal["mean"]) -> float:
+        """Return one of the quantiles that are kept, or the mean."""
+        return self.mean if quantile == "mean" else self.quantiles[QUANTILES.index(quantile)]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
@@ -123,7 +128,9 @@ class Calibration:
                 return self.cells[key]
         return None
 
-    def costs(self, broker: str, *, base: Costs | str | None = None, quantile: float = 0.5) -> Costs:
+    def costs(
+        self, broker: str, *, base: Costs | str | None = None, quantile: float | Literal["mean"] = 0.5
+    ) -> Costs:
         """Return costs with what was measured at a broker in place of what was assumed.
 
         Parameters
@@ -131,28 +138,27 @@ class Calibration:
         base
             Commissions, fees and rates, and slippage where none was measured.
         quantile
-            One of `QUANTILES`; 0.5 is the usual order, 0.75 a careful one. Never below 0.
+            One of `QUANTILES`; 0.5 is the usual order, 0.75 a careful one; or "mean". Never below 0.
 
         Raises
         ------
         ConfigError
             LIVE_SLIPPAGE_QUANTILE for another one.
         """
-        if quantile not in QUANTILES:
+        if quantile != "mean" and quantile not in QUANTILES:
             raise ConfigError(
-                f"quantile {quantile:g} is not kept; there are {', '.join(f'{q:g}' for q in QUANTILES)}",
+                f"quantile {quantile} is not kept; there are mean, {', '.join(f'{q:g}' for q in QUANTILES)}",
                 code="LIVE_SLIPPAGE_QUANTILE",
             )
-        at = QUANTILES.index(quantile)
         changes: dict[str, float] = {}
         stock = self.cell(broker, SLIPPING)
         if stock is not None:
             changes = {"slippage_ticks": 0.0, "slippage_range": 0.0, "slippage_spread": 0.0}
-            changes["slippage_bps"] = max(0.0, stock.quantiles[at])
+            changes["slippage_bps"] = max(0.0, stock.at(quantile))
         for legs, name in _SHARES.items():
             package = self.cell(broker, f"package_{legs}", asset="option")
             if package is not None:
-                changes[name] = max(0.0, package.quantiles[at])
+                changes[name] = max(0.0, package.at(quantile))
         found = Costs.of(base)
         return found.replace(**changes) if changes else found
 

@@ -2,14 +2,15 @@
 
 Expected is what the simulator fills at before its own slippage, so that what is measured here can be put
 there: the mid of the quote for a market order and for a package, the stop for a stop order, the limit for a
-limit. Positive is against us. A limit never costs more than expected; what it shows is how much better it
-filled.
+limit; where an order was changed, the price that it was changed to before it filled. Without a quote a market
+order is measured against the price that its sender expected. Positive is against us. A limit never costs more
+than expected; what it shows is how much better it filled.
 
 Stocks and single options are measured in basis points of the expected price, packages in shares of the sum
 of their legs' quoted spreads, as in `Costs.spread_share_2_legs`. An order without a usable quote, where one
-is needed, makes no sample; nor do children of brackets, whose fills the record has under their parent.
+is needed, makes no sample. Children of brackets make samples of their own: what filled at its target or
+better was the target, since a limit never fills worse; all else was the stop.
 
->>> expect(log, request, at, {"AAPL": (189.98, 190.02)})          # doctest: +SKIP
 >>> [sample.slippage_bps for sample in samples(log)]              # doctest: +SKIP
 [1.05]
 """
@@ -17,18 +18,18 @@ is needed, makes no sample; nor do children of brackets, whose fills the record 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from live.brokers.interface import OrderRequest
-from live.intents import IntentLog, order_of
+from live.intents import IntentLog, LoggedEvent, order_of
 
-__all__ = ["Sample", "expect", "samples"]
+__all__ = ["Sample", "SampleBook", "samples"]
 
-Quotes = Mapping[str, tuple[float, float]]
-"""Bid and ask by symbol, currency."""
+_Order = tuple[str, str]
+"""Name of the broker, and the broker's id of an order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,8 @@ class Sample:
 
     Attributes
     ----------
+    order
+        Client order id; of a bracket's child that of its parent.
     time
         Of the first fill, aware.
     broker
@@ -72,93 +75,183 @@ class Sample:
         return float(self.spread_share or 0.0) if self.is_package else self.slippage_bps
 
 
-def expect(log: IntentLog, request: OrderRequest, at: datetime, quotes: Quotes) -> bool:
-    """Write down the quotes that stand while an order is sent; False where they are there already.
-
-    Parameters
-    ----------
-    at
-        Aware.
-    quotes
-        Of the legs; what is not two-sided is left out.
-    """
-    usable = {symbol: list(map(float, pair)) for symbol, pair in quotes.items() if _is_usable(pair)}
-    return log.note(
-        "expected", at, key=f"expected:{request.client_order_id}", order=request.client_order_id,
-        symbol=request.symbol, quotes=usable,
-    )  # fmt: skip
-
-
 def samples(log: IntentLog, *, after: datetime | None = None) -> list[Sample]:
     """Return what the record of an account has, oldest first; `after` leaves earlier fills out."""
-    intents: dict[str, tuple[OrderRequest, str]] = {}
-    quotes: dict[str, dict[str, list[float]]] = {}
-    fills: dict[str, dict[str, dict[str, Any]]] = {}
-    children: set[str] = set()
-    for event in log.events("intent", "expected", "alias", "fill"):
+    book = SampleBook()
+    for event in log.events(*SampleBook.KINDS):
+        book.take(event)
+    book.settle()
+    found = [one for one in book.samples() if after is None or one.time > after]
+    return sorted(found, key=lambda one: (one.time, one.order, one.kind))
+
+
+class SampleBook:
+    """The samples of one account, as far as its events were taken in: all of `KINDS`, in their order."""
+
+    KINDS: Final = ("intent", "alias", "changed", "fill")
+
+    def __init__(self) -> None:
+        self._orders: dict[str, _Sent] = {}
+        self._children: set[_Order] = set()
+        self._levels: dict[_Order, list[_Level]] = {}
+        self._fills: dict[tuple[str, _Order | None], dict[str, dict[str, Any]]] = {}
+        self._stale: dict[tuple[str, _Order | None], None] = {}
+        self._samples: dict[tuple[str, _Order | None], Sample] = {}
+
+    def samples(self) -> list[Sample]:
+        """Return all samples, in the order in which their first fills were recorded.
+
+        That order never changes, whatever fills late; the value of a sample may, until its order is filled.
+        """
+        return [self._samples[key] for key in self._fills if key in self._samples]
+
+    def settle(self) -> bool:
+        """Make samples of what was taken in; returns whether one has come or changed."""
+        changed = False
+        for key in self._stale:
+            sample = self._sample(*key)
+            if sample is not None:
+                self._samples[key], changed = sample, True
+        self._stale.clear()
+        return changed
+
+    def take(self, event: LoggedEvent) -> None:
+        """Take in an event."""
+        data = event.data
         if event.kind == "intent":
-            intents[event.order] = (order_of(event.data["request"]), event.data["broker"])
-        elif event.kind == "expected":
-            quotes[event.order] = event.data["quotes"]
+            expected = data.get("expected", {})
+            self._orders[event.order] = _Sent(
+                order_of(data["request"]), data["broker"], expected.get("quotes", {}), expected.get("price")
+            )
+        elif event.kind == "changed":
+            level = _Level(event.time, data["limit_price"], data["stop_price"], data["fresh"])
+            self._levels.setdefault((data["broker"], data["broker_order"]), []).append(level)
         elif event.kind == "alias":
-            if event.data["role"] == "child":
-                children.add(event.data["broker_order"])
-        elif event.order and event.data["execution"]["kind"] == "trade":
-            one = event.data["execution"]
-            fills.setdefault(event.order, {})[one["execution_id"]] = one
-    found = []
-    for order, executions in fills.items():
-        own = [one for one in executions.values() if one["order_id"] not in children]
-        if own and order in intents:
-            request, broker = intents[order]
-            sample = _sample(request, broker, own, quotes.get(order, {}))
-            if sample is not None and (after is None or sample.time > after):
-                found.append(sample)
-    return sorted(found, key=lambda one: (one.time, one.order))
+            if data["role"] == "child":
+                self._children.add((data["broker"], data["broker_order"]))
+        elif event.order and data["execution"]["kind"] == "trade":
+            one = data["execution"]
+            order: _Order = (data["broker"], one["order_id"])
+            key = (event.order, order if order in self._children else None)
+            self._fills.setdefault(key, {})[one["execution_id"]] = one
+            self._stale[key] = None
 
+    def _sample(self, identity: str, child: _Order | None) -> Sample | None:
+        sent = self._orders.get(identity)
+        if sent is None:
+            return None
+        fills = list(self._fills[identity, child].values())
+        request = sent.request
+        if len(request.legs) > 1:
+            return _package(sent, fills)
+        own = [one for one in fills if one["symbol"] == request.symbol]
+        if not own:
+            return None
+        if child is not None or request.order_class == "oco":
+            return self._left(sent, own)
+        if request.kind == "trailing":
+            return None  # nobody wrote down where its stop was
+        expected = [self._expected(sent, one) for one in own]
+        return _single(sent, own, expected, kind=request.kind, quote=sent.quotes.get(request.symbol))
 
-def _sample(
-    request: OrderRequest, broker: str, fills: list[dict[str, Any]], quotes: Mapping[str, list[float]]
-) -> Sample | None:
-    time = min(datetime.fromisoformat(one["time"]) for one in fills)
-    if len(request.legs) > 1:
-        return _package(request, broker, fills, quotes, time)
-    leg = request.legs[0]
-    quote = quotes.get(leg.symbol)
-    middle = None if quote is None else 0.5 * (quote[0] + quote[1])
-    expected = {
-        "market": middle,
-        "limit": request.limit_price,
-        "stop": request.stop_price,
-        "stop_limit": request.stop_price,
-    }.get(request.kind)
-    paid = _average(fills, leg.symbol)
-    if expected is None or paid is None:
+    def _expected(self, sent: _Sent, one: Mapping[str, Any]) -> float | None:
+        request = sent.request
+        if request.kind == "market":
+            quote = sent.quotes.get(request.symbol)
+            return sent.price if quote is None else 0.5 * (quote[0] + quote[1])
+        level = self._level(sent, one)
+        if request.kind == "limit":
+            return request.limit_price if level is None else level.limit
+        return request.stop_price if level is None else level.stop
+
+    def _left(self, sent: _Sent, fills: Sequence[Mapping[str, Any]]) -> Sample | None:
+        """Return what the stop or the target of a bracket, or of an oco, cost."""
+        request = sent.request
+        side = _side(request) if request.order_class == "oco" else -_side(request)
+        target = request.limit_price if request.order_class == "oco" else request.take_profit
+        stops, limits, prices = [], [], []
+        for one in fills:
+            level = self._level(sent, one)
+            limit, stop = (target, request.stop_loss)
+            if level is not None:
+                # of a child only one of the two is its own; the other stays as it was asked for
+                limit, stop = level.limit or target, level.stop or request.stop_loss
+            stops.append(stop)
+            limits.append(limit)
+            prices.append(one["price"])
+        is_target = all(
+            limit is not None and side * (price - limit) <= 1e-9 * abs(limit)
+            for price, limit in zip(prices, limits, strict=True)
+        )
+        kind = "limit" if is_target else "stop"
+        return _single(sent, fills, limits if is_target else stops, kind=kind, quote=None, side=side)
+
+    def _level(self, sent: _Sent, one: Mapping[str, Any]) -> _Level | None:
+        """Return the prices that an order had been changed to when it filled; None for its request's."""
+        levels = self._levels.get((sent.broker, one["order_id"]), [])
+        time = datetime.fromisoformat(one["time"])
+        for level in reversed(levels):
+            if level.since <= time or level.fresh:
+                return level
         return None
-    side = math.copysign(1.0, leg.quantity)
-    lost = side * (paid - expected)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    request: OrderRequest
+    broker: str
+    quotes: Mapping[str, Sequence[float]]
+    price: float | None
+
+
+class _Level(NamedTuple):
+    since: datetime
+    limit: float | None
+    stop: float | None
+    fresh: bool
+    """Whether the order got its id with this change, so that it never had other prices under it."""
+
+
+def _single(
+    sent: _Sent,
+    fills: Sequence[Mapping[str, Any]],
+    expected: Sequence[float | None],
+    *,
+    kind: str,
+    quote: Sequence[float] | None,
+    side: float | None = None,
+) -> Sample | None:
+    quantity = math.fsum(one["quantity"] for one in fills)
+    if quantity <= 0.0 or any(price is None for price in expected):
+        return None
+    wanted = math.fsum(one["quantity"] * (price or 0.0) for one, price in zip(fills, expected, strict=True))
+    wanted /= quantity
+    paid = math.fsum(one["quantity"] * one["price"] for one in fills) / quantity
+    if wanted <= 0.0:
+        return None
+    request = sent.request
+    side = _side(request) if side is None else side
+    middle = None if quote is None else 0.5 * (quote[0] + quote[1])
     spread = None if quote is None else quote[1] - quote[0]
     return Sample(
-        order=request.client_order_id, time=time, broker=broker, asset=request.asset_class,
-        kind=request.kind, symbol=leg.symbol, slippage_bps=1e4 * lost / expected,
+        order=request.client_order_id, time=_first(fills), broker=sent.broker, asset=request.asset_class,
+        kind=kind, symbol=request.symbol, slippage_bps=1e4 * side * (paid - wanted) / wanted,
         spread_share=None if middle is None or not spread else side * (paid - middle) / spread,
         spread_bps=1e4 * spread / middle if spread is not None and middle else None,
     )  # fmt: skip
 
 
-def _package(
-    request: OrderRequest,
-    broker: str,
-    fills: list[dict[str, Any]],
-    quotes: Mapping[str, list[float]],
-    time: datetime,
-) -> Sample | None:
+def _package(sent: _Sent, fills: Sequence[Mapping[str, Any]]) -> Sample | None:
+    request = sent.request
     lost = spread = middles = 0.0
     base = min(abs(leg.quantity) for leg in request.legs)
     for leg in request.legs:
-        quote, paid = quotes.get(leg.symbol), _average(fills, leg.symbol)
-        if quote is None or paid is None:
+        quote = sent.quotes.get(leg.symbol)
+        own = [one for one in fills if one["symbol"] == leg.symbol]
+        quantity = math.fsum(one["quantity"] for one in own)
+        if quote is None or quantity <= 0.0:
             return None
+        paid = math.fsum(one["quantity"] * one["price"] for one in own) / quantity
         ratio = leg.quantity / base
         lost += ratio * (paid - 0.5 * (quote[0] + quote[1]))
         spread += abs(ratio) * (quote[1] - quote[0])
@@ -166,18 +259,15 @@ def _package(
     if spread <= 0.0:
         return None
     return Sample(
-        order=request.client_order_id, time=time, broker=broker, asset=request.asset_class,
+        order=request.client_order_id, time=_first(fills), broker=sent.broker, asset=request.asset_class,
         kind=f"package_{len(request.legs)}", symbol=request.symbol, slippage_bps=math.nan,
         spread_share=lost / spread, spread_bps=1e4 * spread / middles,
     )  # fmt: skip
 
 
-def _average(fills: list[dict[str, Any]], symbol: str) -> float | None:
-    own = [one for one in fills if one["symbol"] == symbol]
-    quantity = math.fsum(one["quantity"] for one in own)
-    return math.fsum(one["quantity"] * one["price"] for one in own) / quantity if quantity > 0.0 else None
+def _side(request: OrderRequest) -> float:
+    return math.copysign(1.0, request.legs[0].quantity)
 
 
-def _is_usable(pair: tuple[float, float]) -> bool:
-    bid, ask = pair
-    return math.isfinite(ask) and 0.0 < bid <= ask
+def _first(fills: Sequence[Mapping[str, Any]]) -> datetime:
+    return min(datetime.fromisoformat(one["time"]) for one in fills)
