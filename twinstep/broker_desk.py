@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from live.kill_switch import KillSwitch
     from live.opening import Desk
 
-__all__ = ["configured_folder", "configured_switch", "desk_account", "desk_at_broker", "examine_configured"]
+__all__ = [
+    "broker_name", "configured_folder", "configured_switch", "desk_account", "desk_at_broker",
+    "examine_configured", "sessions_at_brokers",
+]  # fmt: skip
 
 
 def desk_at_broker(
@@ -30,6 +33,7 @@ def desk_at_broker(
     folder: str | Path | None = None,
     live: bool = False,
     armed: bool = True,
+    session: str | None = None,
 ) -> Desk:
     """Open the desk that the configuration names: journal, switch, broker, reconciliation.
 
@@ -43,9 +47,15 @@ def desk_at_broker(
         The flag of the command line.
     armed
         False to look, cancel and protect during a halt.
+    session
+        Whose account it is, where sessions of `twinstep live` trade: their orders are known under its name.
+        `broker_name` says what the desk calls its broker.
 
     Raises
     ------
+    ConfigError
+        CLI_SESSION where the journal keeps orders of sessions and none is named, or another one, and for the
+        paper account that a session keeps itself.
     TwinstepError
         As `open_broker` and `open_desk`.
     """
@@ -54,6 +64,14 @@ def desk_at_broker(
     from live.opening import open_desk
 
     place = configured_folder(journal, folder)
+    # the orders of a session would be foreign ones to any other desk, which halts for them
+    _check_session(journal, session)
+    if session is not None and settings.broker.name == "paper":
+        raise ConfigError(
+            f"the paper account of session {session!r} is kept by the session itself; twinstep status shows "
+            "it, and [broker] name says paper",
+            code="CLI_SESSION",
+        )
     # what is missing for real money is said before the journal is opened, or a folder begun
     switch = configured_switch(place, live=True) if live else None
     broker = open_broker(
@@ -61,7 +79,8 @@ def desk_at_broker(
         config=settings.path,
     )  # fmt: skip
     return open_desk(
-        journal, {settings.broker.name: broker}, account=desk_account(settings.broker, live=live),
+        journal, {broker_name(settings.broker, session): broker},
+        account=session or desk_account(settings.broker, live=live),
         folder=place, scope="live" if live else "paper",
         mode=ExecutionMode.LIVE if live else ExecutionMode.PAPER_ONLY,
         live_key=settings.live.key, live_flag=live,
@@ -118,3 +137,39 @@ def configured_switch(folder: Path, *, live: bool) -> KillSwitch:
 def desk_account(settings: BrokerSettings, *, live: bool) -> str:
     """Return the name of the desk: books of paper and of real money never meet."""
     return f"{settings.name}:{'live' if live else 'paper'}"
+
+
+def broker_name(settings: BrokerSettings, session: str | None) -> str:
+    """Return the name under which a desk has its broker: sessions know theirs by a word of their own."""
+    from live.following.session import BROKER_NAME
+
+    return settings.name if session is None else BROKER_NAME
+
+
+def sessions_at_brokers(journal: str | Path) -> list[str]:
+    """Return the sessions of a journal that have sent orders; none where there is no journal yet."""
+    from sqlalchemy import select
+
+    from journal.database import Database
+    from journal.schema import orders
+    from live.following.session import BROKER_NAME
+
+    if "://" not in str(journal) and not Path(journal).expanduser().exists():
+        return []
+    asked = select(orders.c.account).where(orders.c.broker == BROKER_NAME).distinct()
+    with Database(journal, read_only=True) as database, database.read() as connection:
+        return sorted(str(row[0]) for row in connection.execute(asked))
+
+
+def _check_session(journal: str | Path, session: str | None) -> None:
+    known = sessions_at_brokers(journal)
+    if session is None and known:
+        raise ConfigError(
+            f"{journal} keeps the orders of {', '.join(map(repr, known))}, which a desk of its own would "
+            "take for somebody else's; name the session with --session, or another --journal for orders by "
+            "hand",
+            code="CLI_SESSION",
+        )
+    if session is not None and session not in known:
+        there = f"there are {', '.join(map(repr, known))}" if known else "there is none"
+        raise ConfigError(f"{journal} has no session {session!r} at a broker; {there}", code="CLI_SESSION")

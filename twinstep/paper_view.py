@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-__all__ = ["DeskView", "FeedLine", "RequestLine", "account_line", "age_words", "render"]
+__all__ = [
+    "DeskView", "FeedLine", "RequestLine", "account_line", "age_words", "cell_text", "dim_text", "head_text",
+    "make_grid", "money_text", "orders_table", "price_word", "render", "requests_table", "status_text",
+    "verdicts_table",
+]  # fmt: skip
 
 WIDE: Final = 110
 ORDERS: Final = 6
@@ -86,21 +90,21 @@ class DeskView:
 def render(view: DeskView, width: int) -> RenderResult:
     """Yield the parts of the view for so many columns."""
     account = view.account
-    yield _head(view)
+    yield head_text(view)
     if account is not None:
-        yield _money(account, width)
-    yield _status(view)
+        yield money_text(account, width)
+    yield status_text(view)
     if view.requests:
-        yield _requests(view.requests)
+        yield requests_table(view.requests)
     if account is not None:
         if account.positions:
             yield _positions(account.positions, wide=width >= WIDE)
         else:
-            yield _dim("no open position")
+            yield dim_text("no open position")
         if account.orders:
-            yield _orders(account.orders)
+            yield orders_table(account.orders)
         if account.verdicts:
-            yield _verdicts(account.verdicts, wide=width >= WIDE)
+            yield verdicts_table(account.verdicts, wide=width >= WIDE)
 
 
 def account_line(account: AccountLines, state: str = "") -> str:
@@ -121,7 +125,8 @@ def age_words(seconds: float) -> str:
     return f"{seconds / 86_400.0:.0f} d"
 
 
-def _head(view: DeskView) -> Text:
+def head_text(view: DeskView) -> Text:
+    """Return mode, state, name and time of an account, and why it is halted."""
     from rich.text import Text
 
     account = view.account
@@ -150,7 +155,8 @@ def _reasons(view: DeskView) -> list[str]:
     return found
 
 
-def _money(account: AccountLines, width: int) -> Text:
+def money_text(account: AccountLines, width: int) -> Text:
+    """Return what an account is worth, in as many lines as the width needs."""
     from rich.text import Text
 
     parts: list[tuple[str, str, str]] = [
@@ -181,17 +187,17 @@ def _positions(positions: Sequence[PositionLine], *, wide: bool) -> Table:
         columns.insert(columns.index("R"), "result")
     else:
         columns[-1] = "tgt %"
-    grid = _grid(columns, left=("symbol", "legs"))
+    grid = make_grid(columns, left=("symbol", "legs"))
     for held in positions:
         reached = held.target_pct
         cells = {
             "symbol": held.symbol,
             "qty": f"{held.quantity:g}",
             "legs": held.legs,
-            "entry": _price(held.entry),
-            "mark": _price(held.mark),
-            "stop": _price(held.stop),
-            "target": _price(held.target),
+            "entry": price_word(held.entry),
+            "mark": price_word(held.mark),
+            "stop": price_word(held.stop),
+            "target": price_word(held.target),
             "result": f"{held.result:+,.2f}",
             "R": "-" if held.r is None else f"{held.r:+.2f}",
             "days": f"{held.days:.0f}",
@@ -199,35 +205,37 @@ def _positions(positions: Sequence[PositionLine], *, wide: bool) -> Table:
             "to target": "-" if reached is None else f"{_bar(reached)} {reached:4.0f} %",
         }
         styles = {"R": _sign(held.result), "result": _sign(held.result), "symbol": "bold"}
-        grid.add_row(*(_text(cells[name], styles.get(name, "")) for name in columns))
+        grid.add_row(*(cell_text(cells[name], styles.get(name, "")) for name in columns))
     return grid
 
 
-def _orders(orders: Sequence[OrderLine]) -> Table:
+def orders_table(orders: Sequence[OrderLine]) -> Table:
+    """Return the entries that work."""
     columns = ("working", "qty", "order", "trigger", "limit", "bars")
-    grid = _grid(columns, left=("working", "order"))
+    grid = make_grid(columns, left=("working", "order"))
     for order in orders[:ORDERS]:
         quantity = f"{order.quantity:g}" if abs(order.quantity) < float("inf") else "all"
         cells = (
             order.symbol,
             quantity,
             order.kind,
-            _price(order.trigger),
-            _price(order.limit),
+            price_word(order.trigger),
+            price_word(order.limit),
             str(order.bars),
         )
-        grid.add_row(*(_text(cell) for cell in cells))
+        grid.add_row(*(cell_text(cell) for cell in cells))
     if len(orders) > ORDERS:
-        grid.add_row(_text(f"and {len(orders) - ORDERS} more", "dim"))
+        grid.add_row(cell_text(f"and {len(orders) - ORDERS} more", "dim"))
     return grid
 
 
-def _verdicts(verdicts: Sequence[VerdictLine], *, wide: bool) -> Table:
+def verdicts_table(verdicts: Sequence[VerdictLine], *, wide: bool) -> Table:
+    """Return the last answers of the risk manager."""
     columns = ["verdict", "rule", "value", "limit", "granted"]
     if wide:
         columns.insert(0, "time")
         columns.insert(5, "asked")
-    grid = _grid(columns, left=("time", "verdict", "rule"))
+    grid = make_grid(columns, left=("time", "verdict", "rule"))
     for said in verdicts:
         passed = said.granted > 0.0
         cells = {
@@ -242,21 +250,23 @@ def _verdicts(verdicts: Sequence[VerdictLine], *, wide: bool) -> Table:
         styles = {
             "rule": "green" if said.rule in ("admitted", "close_accepted") else "yellow" if passed else "red"
         }
-        grid.add_row(*(_text(cells[name], styles.get(name, "")) for name in columns))
+        grid.add_row(*(cell_text(cells[name], styles.get(name, "")) for name in columns))
     return grid
 
 
-def _requests(requests: Sequence[RequestLine]) -> Table:
-    grid = _grid(("waits for you", "until", "order"), left=("waits for you", "until", "order"))
+def requests_table(requests: Sequence[RequestLine]) -> Table:
+    """Return the orders that wait for a person."""
+    grid = make_grid(("waits for you", "until", "order"), left=("waits for you", "until", "order"))
     grid.columns[2].no_wrap = False  # an order is read whole before it is approved
     grid.columns[0].min_width = max(len(one.request_id) for one in requests)  # and its id is copied
     for one in requests:
         until = one.expires.astimezone(UTC).strftime("%H:%M:%SZ")
-        grid.add_row(_text(one.request_id, "bold yellow"), _text(until), _text(one.what))
+        grid.add_row(cell_text(one.request_id, "bold yellow"), cell_text(until), cell_text(one.what))
     return grid
 
 
-def _status(view: DeskView) -> Text:
+def status_text(view: DeskView) -> Text:
+    """Return counts, and where bars come from."""
     from rich.text import Text
 
     parts = []
@@ -276,7 +286,8 @@ def _status(view: DeskView) -> Text:
     return text
 
 
-def _grid(columns: Sequence[str], *, left: Sequence[str]) -> Table:
+def make_grid(columns: Sequence[str], *, left: Sequence[str]) -> Table:
+    """Return an empty table; columns named in `left` hold words, the others figures."""
     from rich.table import Table
 
     grid = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
@@ -294,14 +305,16 @@ def _grid(columns: Sequence[str], *, left: Sequence[str]) -> Table:
     return grid
 
 
-def _text(cell: str, style: str = "") -> Text:
+def cell_text(cell: str, style: str = "") -> Text:
+    """Return a cell, in which a bracket is no markup."""
     from rich.text import Text
 
-    return Text(cell, style)  # a bracket in a name is no markup
+    return Text(cell, style)
 
 
-def _dim(words: str) -> Text:
-    return _text(words, "dim")
+def dim_text(words: str) -> Text:
+    """Return words that are no figure."""
+    return cell_text(words, "dim")
 
 
 def _bar(percent: float, cells: int = 10) -> str:
@@ -321,7 +334,8 @@ def _full(account: AccountLines) -> bool:
     return heat is not None and cap is not None and heat > cap
 
 
-def _price(value: float | None) -> str:
+def price_word(value: float | None) -> str:
+    """Return a price; "-" where there is none."""
     if value is None:
         return "-"
     return f"{value:.2f}" if abs(value) < 100_000.0 else f"{value:.0f}"

@@ -29,15 +29,28 @@ from twinstep.options import (
     settings_from,
 )
 from twinstep.parameters import parse_parameters
-from twinstep.wiring import describe_bars, find_strategy, read_bars, title
+from twinstep.session_options import (
+    SESSION,
+    AcceptChange,
+    BarCount,
+    FeedSpec,
+    Folder,
+    Lines,
+    SessionName,
+    Speed,
+    StrategyNames,
+    check_name,
+    chosen_strategies,
+    head_of,
+    opened_alerts,
+    session_feed,
+    state_folder,
+    watched,
+)
+from twinstep.wiring import find_strategy, title
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from live.kill_switch import KillSwitch
-    from live.session import Session
     from simulator.bars import Bars
-    from twinstep.config import Settings
 
 __all__ = ["PAPER_EXAMPLES", "PARITY_EXAMPLES", "paper", "parity"]
 
@@ -56,19 +69,9 @@ PARITY_EXAMPLES: Final = (
     "  twinstep parity premium --against sample:spx --iv sample:vix"
 )
 
-SESSION: Final = "Session"
-
 
 def paper(
-    strategy: Annotated[
-        list[str],
-        typer.Option(
-            "--strategy",
-            metavar="STRATEGY",
-            help="A name from `twinstep strategies`, a file or a module. May be repeated: one account.",
-            show_default=False,
-        ),
-    ],
+    strategy: StrategyNames,
     param: Param = None,
     data: Source = None,
     symbols: Symbols = None,
@@ -85,75 +88,23 @@ def paper(
     no_risk: NoRisk = False,
     changes: Set = None,
     journal: JournalPath = None,
-    name: Annotated[
-        str, typer.Option(metavar="NAME", help="Name of the session.", rich_help_panel=SESSION)
-    ] = "paper",
-    speed: Annotated[
-        float | None,
-        typer.Option(
-            metavar="BARS",
-            help="Bars per second; without it, as fast as they can be stored. With --group N, N bars at once "
-            "every N / BARS seconds.",
-            rich_help_panel=SESSION,
-            show_default=False,
-        ),
-    ] = None,
-    bars: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Stop after so many bars.", rich_help_panel=SESSION, show_default=False, min=1
-        ),
-    ] = None,
+    name: SessionName = "paper",
+    speed: Speed = None,
+    bars: BarCount = None,
     group: Annotated[
         int,
         typer.Option(
             metavar="N",
             min=1,
-            help="Bars per transaction; more is faster, and a crash undoes as many.",
+            help="Bars per transaction; more is faster, and a crash undoes as many. With --speed, N bars at "
+            "once every N / BARS seconds.",
             rich_help_panel=SESSION,
         ),
     ] = 1,
-    folder: Annotated[
-        str | None,
-        typer.Option(
-            "--folder",
-            metavar="FOLDER",
-            help="Folder of kill switch and review queue, where the journal is on a server; beside one in a "
-            "file they lie in its .switch folder.",
-            rich_help_panel=SESSION,
-            show_default=False,
-        ),
-    ] = None,
-    feed: Annotated[
-        str | None,
-        typer.Option(
-            "--feed",
-            metavar="SPEC",
-            help="Bars as they happen, as yfinance:AAPL,MSFT?interval=1m, in place of --data.",
-            rich_help_panel=SESSION,
-            show_default=False,
-        ),
-    ] = None,
-    lines: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=0,
-            help="Where no terminal is, a line of the account every N bars; 1 for bars as they happen, "
-            "else 0: a line per trade only.",
-            rich_help_panel=SESSION,
-            show_default=False,
-        ),
-    ] = None,
-    accept_change: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WHY",
-            help="Go on although engine, limits, costs or strategies have changed; recorded.",
-            rich_help_panel=SESSION,
-            show_default=False,
-        ),
-    ] = None,
+    folder: Folder = None,
+    feed: FeedSpec = None,
+    lines: Lines = None,
+    accept_change: AcceptChange = None,
     as_json: Json = False,
 ) -> None:
     """Trade on paper, bar by bar, in a journal; the same name goes on where it was.
@@ -164,29 +115,18 @@ def paper(
         config, changes, source=data, symbols=symbols, start=start, end=end, timeframe=timeframe, cash=cash,
         conventions=conventions, costs=costs, no_risk=no_risk,
     )  # fmt: skip
-    if feed is not None and data is not None:
-        raise ConfigError("--feed and --data both say where bars come from; drop one", code="CLI_EXCLUSIVE")
-    if not name.strip():
-        raise ConfigError("--name is empty; a session is found by its name", code="CLI_USAGE")
-    parameters = parse_parameters(param or ())
-    if parameters and len(strategy) > 1:
-        raise ConfigError(
-            "--param belongs to one strategy, and several are named; give them their parameters in files",
-            code="CLI_EXCLUSIVE",
-        )
-    chosen = [find_strategy(spec, parameters) for spec in strategy]
+    check_name(name)
+    chosen = chosen_strategies(strategy, param)
     where = place(journal, "paper").where
-    state = _state_folder(where, folder)
+    state = state_folder(where, folder)
     from journal.database import Database
     from live.kill_switch import KillSwitch
     from live.session import Session
     from twinstep.paper_summary import Answers, show, summary
     from twinstep.paper_watch import Watch, feed_line, request_reader, spoken
 
-    source = _feed(feed, settings, speed, iv, surface, rate_pct)
-    head = (
-        describe_bars(source.like) if feed is None else {"name": feed, "symbols": list(source.like.symbols)}
-    )
+    source = session_feed(feed, data, settings, speed, iv, surface, rate_pct)
+    head = head_of(source, feed)
     with ExitStack() as ending:
         # first the right to write: a journal that is refused gets no armed switch beside it
         database = ending.enter_context(Database(where))
@@ -215,7 +155,7 @@ def paper(
         watch.begin(session)
         answers = Answers()
         ending.callback(session.on_outcome(answers.take))
-        _alerted(ending, session, settings, switch)
+        watched(ending, session, opened_alerts(ending, settings), switch)
         if source.live:
             ending.callback(source.close)
             source.on_event(spoken)
@@ -262,8 +202,9 @@ def parity(
 ) -> None:
     """Replay a session's recorded inputs through the backtest and compare every byte.
 
-    With --against the backtest is one over other bars, and trades are compared; a session that trades options
-    needs their --iv. Exit code 3 where something differs; the first difference is named.
+    Of a session at a broker every trade is then put beside what was filled there, and each difference
+    explained. With --against the backtest is one over other bars, and trades are compared; a session that
+    trades options needs their --iv. Exit code 3 where a byte differs, or a difference has no known cause.
     """
     where = place(journal, "paper").where
     if against is not None:
@@ -279,14 +220,19 @@ def parity(
             "recorded inputs are replayed",
             code="CLI_EXCLUSIVE",
         )
+    from live.following.explain import explain
+    from live.following.record import followed, parted
     from live.parity import verify_parity
 
     receipt = verify_parity(where, name)
+    found = explain(where, name) if followed(where, name) or parted(where, name) else None
     if as_json:
-        emit_json(receipt.plain())
+        emit_json(receipt.plain() | ({} if found is None else {"trades": found.plain()}))
     else:
         emit(str(receipt))
-    if not receipt.ok:
+        if found is not None:
+            emit(f"\n{found}")
+    if not receipt.ok or not (found is None or found.ok):
         raise typer.Exit(EXIT_FOUND)
 
 
@@ -309,68 +255,3 @@ def _other_bars(against: str, iv: str | None, surface: str, rate_pct: float) -> 
     settings = settings_from(None, source=against)
     whole = replace(settings, data=replace(settings.data, start=None, end=None))
     return with_options(load_bars(against), iv, surface, rate_pct, whole)
-
-
-def _state_folder(where: str, folder: str | None) -> Path:
-    """Return where kill switch and review queue lie: beside a file, for a server where it was said."""
-    from pathlib import Path
-
-    from live.kill_switch import switch_folder
-
-    if "://" not in where:
-        if folder is not None:
-            raise ConfigError(
-                f"--folder is for journals on a server; the kill switch of {where} lies beside it, where "
-                "twinstep kill looks for it",
-                code="CLI_EXCLUSIVE",
-            )
-        return switch_folder(where)
-    if folder is None:
-        raise ConfigError(
-            f"{where.partition('://')[0]} is a server, beside which no kill switch can lie; name its folder "
-            "with --folder, as paper.switch: twinstep kill then halts it from here",
-            code="CLI_SWITCH",
-        )
-    return Path(folder).expanduser().absolute()
-
-
-def _alerted(ending: ExitStack, session: Session, settings: Settings, switch: KillSwitch) -> None:
-    """Tell whoever the configuration names; what waits to be told at the end still goes out."""
-    from live.alerting.addresses import alerts_from
-
-    alerts = alerts_from(settings.alerts)
-    if alerts is None:
-        return
-    from live.alerting.watch import watch
-    from live.review_queue import ReviewQueue
-
-    ending.callback(alerts.close)
-    queue = ReviewQueue(switch.folder / "reviews", switch)
-    ending.callback(watch(session, alerts, review_queue=queue).close)
-
-
-def _feed(
-    spec: str | None,
-    settings: Settings,
-    speed: float | None,
-    iv: str | None,
-    surface: str,
-    rate_pct: float,
-) -> Any:
-    """Return the feed that is meant: stored bars at some speed, or bars as they happen."""
-    if spec is None:
-        from live.feeds.replay import ReplayFeed
-
-        market = with_options(read_bars(settings), iv, surface, rate_pct, settings)
-        describe_bars(market)  # says where there is no bar
-        return ReplayFeed(market, speed=speed)
-    if iv is not None:
-        raise ConfigError(
-            "--iv models options on stored bars; a feed of bars as they happen has none", code="CLI_EXCLUSIVE"
-        )
-    from live.feeds import feed_of
-
-    data = settings.data
-    return feed_of(
-        spec, speed=speed, start=data.start, end=data.end, calendar=data.calendar, cache_dir=data.cache_dir
-    )

@@ -1,0 +1,322 @@
+"""One entry order of the plan and all that came of it at the broker: held, working, under way.
+
+Shares are counted by what our own orders have filled, execution by execution, and never above what the broker
+says is there. So two trades in one symbol keep apart what the broker holds as one position, and what was sold
+by hand is not sold once more. An order's own word counts where it runs ahead of its executions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, Literal
+
+from live.brokers.interface import Account, BrokerOrder, Outcome
+from live.brokers.partial_entries import live_stop
+from live.following.record import Followed, Parted
+from live.intents import Sent
+from live.reconciling.fill_ledger import DUST, FillLedger
+from live.review_queue import ReviewRequest
+from simulator.brokerage import Execution
+from simulator.brokerage import Holding as BrokerHolding
+
+if TYPE_CHECKING:
+    from live.brokers.manager import BrokerManager
+    from live.following.wanted import Wanted
+
+__all__ = ["STOPS", "Case", "Facts", "Order", "Standing", "cases_of", "explained_exits"]
+
+STOPS: Final = frozenset({"stop", "stop_limit", "trailing"})
+
+Standing = Literal["unsent", "review", "rejected", "unresolved", "open", "ended"]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the broker said in one round of questions, and what the books make of it."""
+
+    at: datetime
+    positions: Mapping[str, BrokerHolding]
+    orders: Sequence[BrokerOrder]
+    account: Account | None
+    ledger: FillLedger
+    reviews: Mapping[str, ReviewRequest]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One of our orders: what was decided, how it stands, what it has filled, and what may still come."""
+
+    record: Followed
+    standing: Standing
+    filled: float
+    rest: float
+    sent: Sent | None
+
+
+@dataclass(slots=True)
+class Case:
+    """All that belongs to one entry order of the plan.
+
+    Attributes
+    ----------
+    wanted
+        What the plan wants of it; None where it wants nothing (any more).
+    orders
+        Ours, in the order in which they were decided.
+    opened
+        Number of the position that the plan has opened with it, as far as this process has seen it; else -1.
+    entered, counted, held
+        Filled by its entries, what of that is left by our own orders, and what of that is there by the
+        broker's word; not signed, in shares or packages.
+    entries
+        Entry orders that work at the broker.
+    stops, targets
+        What works at the broker behind it: children of brackets that count, and orders of our own.
+    asleep
+        Children whose entry has not filled completely.
+    """
+
+    number: int
+    symbol: str
+    side: int
+    strategy: str
+    wanted: Wanted | None
+    orders: list[Order]
+    opened: int = -1
+    entered: float = 0.0
+    counted: float = 0.0
+    held: float = 0.0
+    entries: list[BrokerOrder] = field(default_factory=list)
+    stops: list[BrokerOrder] = field(default_factory=list)
+    targets: list[BrokerOrder] = field(default_factory=list)
+    asleep: list[BrokerOrder] = field(default_factory=list)
+
+    @property
+    def trade(self) -> int:
+        """Number of the plan's position, -1 where it has none."""
+        if self.wanted is not None and self.wanted.holding is not None:
+            return self.wanted.holding.trade
+        return max((one.record.trade for one in self.orders), default=-1) if self.opened < 0 else self.opened
+
+    @property
+    def signal(self) -> int:
+        """Number of the plan's signal."""
+        return self.wanted.signal if self.wanted is not None else self.orders[0].record.signal
+
+    @property
+    def packaged(self) -> bool:
+        """Whether it is a package of options."""
+        holding = None if self.wanted is None else self.wanted.holding
+        return (holding is not None and holding.package is not None) or any(
+            len(one.record.legs) > 1 for one in self.orders
+        )
+
+    def of(self, *roles: str) -> list[Order]:
+        """Return our orders with these roles."""
+        return [one for one in self.orders if one.record.role in roles]
+
+    @property
+    def leaving(self) -> float:
+        """Quantity that orders at the market are taking out, or may be."""
+        return sum(one.rest for one in self.of("close") if one.standing in ("open", "unresolved"))
+
+    @property
+    def unguarded_by_exits(self) -> float:
+        """What has to stay behind a stop: held, and not under way.
+
+        What the broker holds less than is counted may be such an exit, filled since the executions were told.
+        """
+        under_way = max(0.0, self.leaving - (self.counted - self.held))
+        return max(0.0, self.held - under_way)
+
+    @property
+    def may_enter(self) -> bool:
+        """Whether something may still come of an entry that was sent or laid before a person."""
+        return any(one.standing in ("review", "unresolved", "open") for one in self.of("entry"))
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether nobody knows how one of its orders stands."""
+        return any(one.standing == "unresolved" for one in self.orders)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether neither plan nor broker has anything of it."""
+        working = self.entries or self.stops or self.targets or self.asleep
+        return (
+            self.wanted is None
+            and self.held <= DUST
+            and not working
+            and not self.is_doubtful
+            and not any(one.standing in ("open", "review") for one in self.orders)
+        )
+
+
+def cases_of(
+    wants: Iterable[Wanted],
+    records: Mapping[int, Sequence[Followed]],
+    elsewhere: Iterable[Parted],
+    facts: Facts,
+    manager: BrokerManager,
+) -> list[Case]:
+    """Return a case for each order of the plan that is wanted or has a record, oldest first.
+
+    Parameters
+    ----------
+    records
+        What was decided, by the plan's order; those of cases that are done are left out.
+    elsewhere
+        What has left by no order of ours.
+    """
+    asked = {one.order: one for one in wants}
+    found = []
+    for number in sorted({*asked, *records}):
+        mine, want = records.get(number, ()), asked.get(number)
+        entry = next((one for one in mine if one.role == "entry"), None)
+        if want is not None:
+            symbol, side, strategy = want.symbol, want.side, want.strategy
+        elif entry is not None:
+            symbol, strategy = entry.symbol, ""
+            side = 1 if entry.legs[0].quantity > 0.0 else -1
+        else:
+            continue
+        case = Case(number, symbol, side, strategy, want, [_order(one, facts, manager) for one in mine])
+        _count(case, facts)
+        found.append(case)
+    gone: dict[int, float] = {}
+    for one in elsewhere:
+        gone[one.order] = gone.get(one.order, 0.0) + abs(one.quantity)
+    for case in found:
+        case.counted = case.held = max(0.0, case.held - gone.get(case.number, 0.0))
+    _bounded(found, facts)
+    _sorted_out(found, facts)
+    return found
+
+
+def explained_exits(case: Case, facts: Facts) -> tuple[float, float | None, bool]:
+    """Return how much has left at the broker as is known, at what average price, and whether all was ours.
+
+    Beside our own executions those of others count that are later than the entry and on the other side, and
+    what a person has accepted without one.
+    """
+    ours = {one.record.client_order_id for one in case.orders}
+    entry = next((one.record for one in case.orders if one.record.role == "entry"), None)
+    symbol = case.symbol if entry is None else entry.legs[0].symbol
+    unit = 1.0 if entry is None else abs(entry.legs[0].quantity) / entry.quantity
+    side = case.side if entry is None else (1 if entry.legs[0].quantity > 0.0 else -1)
+    fills = [one for one in facts.ledger.fills.values() if one.symbol == symbol]
+    mine = [one for one in fills if one.kind == "trade" and facts.ledger.owner(one.order_id) in ours]
+    out = [one for one in mine if one.side == -side]
+    begun = min((one.time for one in mine if one.side == side), default=None)
+    left = sum(one.quantity for one in out)
+    if begun is None or left >= case.entered * unit - DUST:
+        return left / unit, _average(out), True
+    strange = [one for one in facts.ledger.foreign(symbol) if one.side == -side and one.time >= begun]
+    alien = sum(one.quantity for one in strange)
+    accepted = -side * sum(
+        one.quantity for one in facts.ledger.adjustments
+        if one.symbol == symbol and one.time >= begun and one.split_at is None
+    )  # fmt: skip
+    settled = sum(one.quantity for one in fills if one.kind == "expiry" and one.side == -side)
+    return (left + max(alien, accepted) + settled) / unit, _average([*out, *strange]), False
+
+
+def _average(executions: Sequence[Execution]) -> float | None:
+    quantity = sum(one.quantity for one in executions)
+    if quantity <= DUST:
+        return None
+    return sum(one.quantity * one.price for one in executions) / quantity
+
+
+def _order(record: Followed, facts: Facts, manager: BrokerManager) -> Order:
+    sent = manager.book.get(record.client_order_id)
+    if record.client_order_id in facts.reviews:
+        return Order(record, "review", 0.0, record.quantity, sent)
+    if sent is None or sent.was_never_sent:
+        return Order(record, "unsent", 0.0, 0.0, sent)
+    first = record.legs[0]
+    unit = abs(first.quantity) / record.quantity if record.quantity else 1.0
+    filled = facts.ledger.filled(record.client_order_id, first.symbol)[0]
+    if sent.order is not None:
+        filled = max(filled, sent.order.filled)
+    filled /= unit
+    outcome = sent.submitted.outcome
+    if outcome is Outcome.UNRESOLVED:
+        return Order(record, "unresolved", filled, max(0.0, record.quantity - filled), sent)
+    if outcome is not Outcome.CONFIRMED or sent.order is None:
+        return Order(record, "rejected", filled, 0.0, sent)
+    if not sent.order.is_open:
+        refused = sent.order.state.label == "rejected" and filled <= DUST
+        return Order(record, "rejected" if refused else "ended", filled, 0.0, sent)
+    return Order(record, "open", filled, max(0.0, sent.order.quantity / unit - filled), sent)
+
+
+def _count(case: Case, facts: Facts) -> None:
+    """Work out what its orders have brought and taken."""
+    for one in case.orders:
+        identity, first = one.record.client_order_id, one.record.legs[0]
+        told = facts.ledger.filled(identity, first.symbol)[0]
+        unit = abs(first.quantity) / one.record.quantity if one.record.quantity else 1.0
+        rest = facts.ledger.rest(identity, first.symbol)
+        ahead = max(0.0, one.filled * unit - told)
+        if one.record.role == "entry":
+            case.entered += one.filled
+            case.held += (rest + ahead) / unit
+        else:
+            # what has filled, and what the other half of a pair has
+            case.held -= (told + ahead + (told - rest)) / unit
+    case.held = max(0.0, case.held)
+
+
+def _bounded(cases: Sequence[Case], facts: Facts) -> None:
+    """Let no case hold more than there is; the oldest is served first."""
+    left: dict[tuple[str, int], float] = {}
+    for case in cases:
+        legs = next((one.record.legs for one in case.orders if one.record.role == "entry"), ())
+        if not legs:
+            continue
+        quantity = next(one.record.quantity for one in case.orders if one.record.role == "entry")
+        most = case.held
+        for leg in legs:
+            unit, side = abs(leg.quantity) / quantity, 1 if leg.quantity > 0.0 else -1
+            there = facts.positions.get(leg.symbol)
+            key = (leg.symbol, side)
+            if key not in left:
+                left[key] = 0.0 if there is None else max(0.0, there.quantity * side)
+            most = min(most, left[key] / unit)
+        for leg in legs:
+            left[leg.symbol, 1 if leg.quantity > 0.0 else -1] -= most * abs(leg.quantity) / quantity
+        case.held = most
+
+
+def _sorted_out(cases: Sequence[Case], facts: Facts) -> None:
+    """Give each working order to its case."""
+    by_id = {one.record.client_order_id: (case, one) for case in cases for one in case.orders}
+    by_broker = {
+        one.sent.order.order_id: one.record.client_order_id
+        for case in cases
+        for one in case.orders
+        if one.sent is not None and one.sent.order is not None
+    }
+    for order in facts.orders:
+        if not order.is_open:
+            continue
+        identity = facts.ledger.owner(order.order_id) or by_broker.get(order.order_id, "")
+        if not identity and order.client_order_id in by_id:
+            identity = order.client_order_id
+        if not identity:
+            identity = by_broker.get(order.parent_id, "") or order.client_order_id.rpartition("-")[0]
+        if identity not in by_id:
+            continue
+        case, one = by_id[identity]
+        child = bool(order.parent_id) or order.client_order_id not in ("", identity)
+        if not child and one.record.role == "entry":
+            case.entries.append(order)
+        elif not live_stop(order, facts.orders):
+            case.asleep.append(order)
+        elif order.kind in STOPS:
+            case.stops.append(order)
+        elif child or one.record.role == "target":
+            case.targets.append(order)

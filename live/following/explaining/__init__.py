@@ -1,0 +1,1 @@
+"""How the trades of a plan and those of an account are put side by side; see `live.following.explain`."""
