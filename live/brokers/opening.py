@@ -24,7 +24,7 @@ from live.brokers.settings import BrokerSettings
 from live.kill_switch import KillSwitch
 from simulator.errors import ConfigError
 
-__all__ = ["ADAPTERS", "Adapter", "open_broker"]
+__all__ = ["ADAPTERS", "Adapter", "check_addresses", "open_broker"]
 
 _THIS_MACHINE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -63,7 +63,12 @@ def _alpaca(settings: BrokerSettings) -> Mapping[str, Any]:
 
 
 def _interactive_brokers(settings: BrokerSettings) -> Mapping[str, Any]:
-    return {"host": settings.host, "port": settings.port, "client_id": settings.client_id}
+    found: dict[str, Any] = {
+        "host": settings.host, "port": settings.port, "client_id": settings.client_id,
+    }  # fmt: skip
+    if settings.per_minute is not None:
+        found["per_second"] = max(1, int(settings.per_minute / 60.0))
+    return found
 
 
 def _tastytrade(settings: BrokerSettings) -> Mapping[str, Any]:
@@ -132,7 +137,7 @@ def open_broker(
         The broker's library is not installed.
     """
     guard = check_live(key=live_key, flag=live, switch=switch, armed=armed) if live else None
-    _check_addresses(settings, live=live)
+    check_addresses(settings, live=live)
     if settings.name == "paper":
         if live:
             raise ConfigError(
@@ -162,7 +167,7 @@ def open_broker(
     return broker if guard is None else GuardedBroker(broker, guard)
 
 
-def _check_addresses(settings: BrokerSettings, *, live: bool) -> None:
+def check_addresses(settings: BrokerSettings, *, live: bool) -> None:
     """Refuse to send keys anywhere but to the broker, or, for paper, to a server on this machine."""
     for name in ("url", "data_url"):
         address = getattr(settings, name)
