@@ -12,15 +12,17 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from simulator.errors import ConfigError, EngineError
 
-__all__ = ["ServerThread", "is_loopback", "listen", "own_names", "shown"]
+__all__ = ["ServerThread", "is_loopback", "listen", "own_names", "shown", "until_signal"]
 
 STOP_SECONDS: Final = 5
 _START_SECONDS: Final = 20.0
@@ -72,6 +74,8 @@ class ServerThread:
             self._app, lifespan="off", log_config=None, access_log=False, server_header=False,
             proxy_headers=False, timeout_graceful_shutdown=STOP_SECONDS, loop="asyncio", **self._settings,
         )  # fmt: skip
+        # whatever handlers an application has: a login's token stands in the address of a request
+        logging.getLogger("uvicorn.access").disabled = True
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
             target=self._serve, args=(listening,), name=f"twinstep-{self._name}", daemon=True
@@ -102,6 +106,23 @@ class ServerThread:
         except BaseException:
             # a thread has nobody to raise to; `start` and the command look whether it lives
             logging.getLogger(f"twinstep.{self._name}").exception("the server ended")
+
+
+@contextmanager
+def until_signal() -> Iterator[threading.Event]:
+    """Give an event that Ctrl-C and SIGTERM set; a second Ctrl-C interrupts. In the main thread only."""
+    ended = threading.Event()
+
+    def end(*_: object) -> None:
+        ended.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield ended
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def listen(host: str, port: int, *, code: str) -> socket.socket:

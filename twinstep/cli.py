@@ -27,6 +27,7 @@ from twinstep.commands import (
     compare,
     config,
     counterfactuals,
+    dashboard,
     data,
     desk,
     doctor,
@@ -35,6 +36,7 @@ from twinstep.commands import (
     journal,
     kill,
     learn,
+    live,
     lookahead,
     optimize,
     paper,
@@ -90,6 +92,7 @@ app.add_typer(optimize.app, name="optimize", rich_help_panel=RUN)
 app.command("trials", epilog=trials.EXAMPLES, rich_help_panel=RUN)(trials.trials)
 app.command("lookahead", epilog=lookahead.EXAMPLES, rich_help_panel=LOOK)(lookahead.lookahead)
 app.command("paper", epilog=paper.PAPER_EXAMPLES, rich_help_panel=TRADE)(paper.paper)
+app.command("live", epilog=live.EXAMPLES, rich_help_panel=TRADE)(live.live)
 app.command("parity", epilog=paper.PARITY_EXAMPLES, rich_help_panel=TRADE)(paper.parity)
 app.command("requests", epilog=desk.REQUESTS_EXAMPLES, rich_help_panel=TRADE)(desk.requests)
 app.command("approve", epilog=desk.APPROVE_EXAMPLES, rich_help_panel=TRADE)(desk.approve)
@@ -100,6 +103,7 @@ app.command("kill", epilog=kill.KILL_EXAMPLES, rich_help_panel=TRADE)(kill.kill)
 app.command("arm", epilog=kill.ARM_EXAMPLES, rich_help_panel=TRADE)(kill.arm)
 app.command("status", epilog=kill.STATUS_EXAMPLES, rich_help_panel=TRADE)(kill.status)
 app.command("exchange", epilog=exchange.EXAMPLES, rich_help_panel=TRADE)(exchange.exchange)
+app.command("dashboard", epilog=dashboard.EXAMPLES, rich_help_panel=TRADE)(dashboard.dashboard)
 app.add_typer(broker.app, name="broker", rich_help_panel=TRADE)
 app.add_typer(alerts.app, name="alerts", rich_help_panel=TRADE)
 app.command("strategies", rich_help_panel=LOOK)(strategies.strategies)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -162,13 +159,14 @@ def exchange(
     else:
         source, head, pace = _live(feed, data, settings, speed, manual, iv)
     from live.exchange import Exchange
+    from live.serving import until_signal
 
     served = Exchange.open(
         source, cash=settings.account.cash, costs=settings.costs, conventions=settings.conventions,
         path=state, manual=manual, host=host, port=port, allow_hosts=allow_host or (),
         requests_per_minute=rate_limit,
     )  # fmt: skip
-    with _until_signal() as ended:
+    with until_signal() as ended:
         with served:
             emit(head)
             _tell_address(served, pace)
@@ -248,23 +246,6 @@ def _tell_address(served: Exchange, pace: str) -> None:
     emit()
     sys.stdout.flush()
     note("Ctrl-C ends it")
-
-
-@contextmanager
-def _until_signal() -> Iterator[threading.Event]:
-    """Give an event that Ctrl-C and SIGTERM set; a second Ctrl-C interrupts."""
-    ended = threading.Event()
-
-    def end(*_: Any) -> None:
-        ended.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield ended
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _wait(served: Exchange, ended: threading.Event) -> None:

@@ -1,0 +1,66 @@
+"""Whatever is sent to any address that the description names, the server answers and does not break."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.checks import not_a_server_error
+
+from live.kill_switch import KillSwitch, switch_folder
+from tests.twinstep.dashboard.conftest import Client
+from twinstep.dashboard import Dashboard
+
+OPERATIONS = (
+    "GET /", "GET /now", "GET /state", "GET /queue", "GET /queue/live", "GET /health", "POST /do/kill",
+    "POST /do/arm", "POST /do/close", "POST /do/link", "POST /do/requests/{request_id}/approve",
+    "POST /do/requests/{request_id}/reject",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def described(journal: Path) -> Any:
+    return schemathesis.openapi.from_asgi("/openapi.json", Dashboard(journal).app)
+
+
+def test_every_operation_is_tried(described: Any) -> None:
+    found = {one.ok().label for one in described.get_all_operations()}
+    assert found == set(OPERATIONS)
+
+
+@pytest.mark.parametrize("label", OPERATIONS)
+def test_nothing_that_is_sent_breaks_the_server(described: Any, label: str) -> None:
+    operation = next(one.ok() for one in described.get_all_operations() if one.ok().label == label)
+
+    @settings(
+        max_examples=20,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy())
+    def sent(case: Any) -> None:
+        case.call_and_validate(checks=[not_a_server_error])
+
+    sent()
+
+
+def test_the_description_names_everything_that_does_something(client: Client) -> None:
+    paths = client.ask("/openapi.json").json["paths"]
+    assert {path for path, methods in paths.items() if "post" in methods} == {
+        "/do/kill", "/do/arm", "/do/close", "/do/link", "/do/requests/{request_id}/approve",
+        "/do/requests/{request_id}/reject",
+    }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def armed(journal: Path) -> Iterator[None]:
+    yield
+    switch = KillSwitch(switch_folder(journal), arm_fresh=False)
+    if switch.state != "ACTIVE":
+        switch.arm("ada", "the test is over")
