@@ -220,7 +220,8 @@ def refuse_live(config: AutomationConfig, *, live_flag: bool, folder: Path | Non
             code="LIVE_SCOPE",
         )
     raise ConfigError(
-        "execution_mode is LIVE, and this automation trades its paper account only: orders to a real "
-        "broker need an adapter that passes BrokerContract. Use PAPER_ONLY or MANUAL_REVIEW",
+        "execution_mode is LIVE, and this automation trades its paper account only; a session that trades at "
+        "a broker is `twinstep live`, or live.following.BrokerSession from Python. Use PAPER_ONLY or "
+        "MANUAL_REVIEW here",
         code="LIVE_PAPER_ACCOUNT",
     )

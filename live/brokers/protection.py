@@ -2,8 +2,9 @@
 
 Exits that this program works itself (trails, targets, time exits) end with it. So every stock position gets a
 stop that rests at the broker, wider than the program's own, which it never reaches while all is well. A stop
-counts only while it works: a bracket's children wait until their entry has filled completely, so the part
-that has filled is unprotected until then. A stop that several orders share counts once.
+counts only while it works: where a broker lets a bracket's children wait until their entry has filled
+completely, the part that has filled is unprotected until then, and `PartialEntries` sees to it. A stop that
+several orders share counts once.
 
 Options are shown and get no stop: a leg's price jumps with its spread, and a stop in one leg of a package
 opens the others. What they can lose is bounded by their package, or by nothing.
@@ -31,6 +32,7 @@ from live.brokers.interface import (
     is_option,
 )
 from live.brokers.manager import BrokerManager
+from live.brokers.partial_entries import PATIENCE, PartialEntries, family_of, is_stop, live_stop
 from live.intents import IntentLog
 from live.review_queue import ReviewRequest
 from simulator.brokerage import Holding
@@ -41,12 +43,13 @@ __all__ = ["Gap", "Protection", "Protector", "protections"]
 WIDER_PCT: Final = 5.0
 """How far beyond the program's own stop, or from the price where it has none, a protective stop rests."""
 
-_STOPS: Final = frozenset({"stop", "stop_limit", "trailing"})
 RELEASE_SECONDS: Final = 5.0
 """How long a cancelled stop may take to end before an exit is given up."""
 
 _STEP_SECONDS: Final = 0.1
-_STRATEGY: Final = "protective stop"
+STRATEGY: Final = "protective stop"
+"""Of the orders that are sent here, those of `PartialEntries` included."""
+
 _DUST: Final = 1e-9
 
 
@@ -115,13 +118,12 @@ def protections(positions: Sequence[Holding], orders: Sequence[BrokerOrder]) -> 
     positions, orders
         As the broker has them now; unknown is neither: ask again where one question failed.
     """
-    waiting = {order.order_id for order in orders if order.is_open and not order.parent_id}
     found = []
     for held in sorted(positions, key=lambda one: one.symbol):
         stops = [
             (_rest(order), order.stop_price)
             for order in orders
-            if _guards(order, held) and order.parent_id not in waiting
+            if _guards(order, held) and live_stop(order, orders)
         ]
         found.append(_protection(held, stops))
     return found
@@ -138,6 +140,8 @@ class Protector:
         Of the broker, as the manager has it.
     wider_pct
         See `WIDER_PCT`; percent.
+    patience
+        How long an entry may stand filled in part while the broker holds its stop back; see `PartialEntries`.
     sleep
         Injected for tests.
 
@@ -153,6 +157,7 @@ class Protector:
         name: str,
         *,
         wider_pct: float = WIDER_PCT,
+        patience: timedelta = PATIENCE,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         if not 0.0 < wider_pct < 100.0:
@@ -164,6 +169,7 @@ class Protector:
         self._wider = wider_pct / 100.0
         self._sleep = sleep
         self._log: IntentLog = manager.intents
+        self._parts = PartialEntries(manager, name, strategy=STRATEGY, patience=patience, sleep=sleep)
 
     def look(self, now: datetime) -> list[Protection]:
         """Return how things stand, and write down where a gap has begun or ended; sends nothing."""
@@ -198,6 +204,7 @@ class Protector:
     ) -> list[Submitted | ReviewRequest]:
         """Send the stops that lack, and cancel ours that guard nothing any more; to be called after a poll.
 
+        What has filled of a bracket whose stop the broker holds back comes first: see `PartialEntries`.
         A protective stop passes in every state of the kill switch. Before an exit is sent, `release` its
         symbol: both would sell the same shares, and some brokers refuse the exit for that.
 
@@ -210,23 +217,25 @@ class Protector:
         """
         answers: list[Submitted | ReviewRequest] = []
         self._cancel_idle()
+        answers += self._parts.settle(now)
         found = self.look(now)
         begun = {gap.symbol: gap.begin for gap in self.gaps() if gap.end is None}
         doubtful = {leg.symbol for sent in self.manager.book.unresolved() for leg in sent.request.legs}
         working = self.manager.known(self.name).get_orders()
+        waiting = self._parts.waiting(working)
         for one in found:
             price = self._price(one, (stops or {}).get(one.symbol))
             # what leaves already, or may, is not sold a second time
             quantity = one.naked - _leaving(one, working)
             if one.symbol not in begun or is_option(one.symbol) or price is None:
                 continue
-            if one.symbol in doubtful or quantity <= _DUST:
+            if one.symbol in doubtful or one.symbol in waiting or quantity <= _DUST:
                 continue
             side = math.copysign(1.0, one.quantity)
             request = OrderRequest(
                 client_order_id=self._identity(one.symbol, begun[one.symbol]),
                 legs=(Leg(one.symbol, -side * quantity),), kind="stop", stop_price=price, tif="gtc",
-                purpose="protect", strategy=_STRATEGY, reason="nothing guards it at the broker",
+                purpose="protect", strategy=STRATEGY, reason="nothing guards it at the broker",
             )  # fmt: skip
             answers.append(self.manager.submit_order(request))
         return answers
@@ -248,7 +257,7 @@ class Protector:
         waiting = [
             order
             for order in broker.get_orders()
-            if order.client_order_id in ours and order.legs[0].symbol == symbol
+            if family_of(order) in ours and order.legs[0].symbol == symbol
         ]
         for order in waiting:
             self.manager.cancel_order(self.name, order.order_id)
@@ -263,7 +272,7 @@ class Protector:
         return {
             sent.identity
             for sent in self._log.open()
-            if sent.broker == self.name and sent.request.strategy == _STRATEGY
+            if sent.broker == self.name and sent.request.strategy == STRATEGY
         }
 
     def _identity(self, symbol: str, begin: datetime) -> str:
@@ -274,7 +283,7 @@ class Protector:
         broker = self.manager.known(self.name)
         sequence = 0
         while True:
-            found = client_order_id(self._log.account, _STRATEGY, symbol, begin, sequence)
+            found = client_order_id(self._log.account, STRATEGY, symbol, begin, sequence)
             sent = self._log.find(found)
             if sent is None or sent.submitted.outcome is not Outcome.CONFIRMED:
                 return found
@@ -304,14 +313,14 @@ class Protector:
             leg = order.legs[0]
             there = held.get(leg.symbol, 0.0)
             idle = leg.quantity * there >= 0.0 or _rest(order) > abs(there) + _DUST
-            if order.client_order_id in ours and idle:
+            if family_of(order) in ours and idle:
                 self.manager.cancel_order(self.name, order.order_id)
 
 
 def _guards(order: BrokerOrder, held: Holding) -> bool:
     return (
         order.is_open
-        and order.kind in _STOPS
+        and is_stop(order)
         and len(order.legs) == 1
         and order.legs[0].symbol == held.symbol
         and order.legs[0].quantity * held.quantity < 0.0
@@ -319,13 +328,18 @@ def _guards(order: BrokerOrder, held: Holding) -> bool:
 
 
 def _leaving(one: Protection, orders: Sequence[BrokerOrder]) -> float:
-    """Return how much of a position other orders are closing, at the market or at a limit."""
+    """Return how much of a position other orders are closing, at the market or at a limit.
+
+    A target that a stop stands beside closes what that stop guards, and nothing besides.
+    """
+    guarded = {family_of(order) for order in orders if is_stop(order) and live_stop(order, orders)}
     return math.fsum(
         _rest(order)
         for order in orders
         for leg in order.legs
         if order.is_open
-        and order.kind not in _STOPS
+        and not is_stop(order)
+        and (family_of(order) not in guarded or not order.client_order_id)
         and leg.symbol == one.symbol
         and leg.quantity * one.quantity < 0.0
     )

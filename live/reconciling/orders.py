@@ -15,6 +15,7 @@ from live.brokers.book import Sent
 from live.brokers.errors import AccessRefused
 from live.brokers.interface import BrokerOrder, Outcome, Submitted
 from live.brokers.manager import BrokerManager
+from live.brokers.partial_entries import is_stop, live_stop
 from live.reconciling.acceptance import accepted_orders
 from live.reconciling.differences import Found
 from live.reconciling.fill_ledger import DUST, FillLedger
@@ -24,7 +25,6 @@ from simulator.types import OrderState
 
 __all__ = ["OrderRounds"]
 
-_STOPS = ("stop", "stop_limit", "trailing")
 _NEVER_THERE = (Outcome.DENIED, Outcome.REJECTED)
 
 
@@ -201,7 +201,8 @@ class OrderRounds:
                 order.quantity - order.filled
                 for order in orders
                 if order.is_open
-                and order.kind in _STOPS
+                and is_stop(order)
+                and live_stop(order, orders)
                 and [leg.symbol for leg in order.legs] == [symbol]
                 and order.legs[0].quantity * held[symbol] < 0
             )

@@ -131,7 +131,7 @@ class Engine:
             return _apply(state, event)
         except VenueRejected:
             raise
-        except Exception:
+        except Exception:  # whatever it was, nothing of it may stay: it is undone, and goes on to the caller
             self._undo()
             raise
         finally:

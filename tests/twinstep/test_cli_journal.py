@@ -452,7 +452,8 @@ def test_a_scan_logs_what_its_bounds_alone_kept_out(cli: Cli, tmp_path: Path) ->
     with TradeJournal(tmp_path / "scan.db", source="paper", read_only=True) as journal:
         kept_out = {one.id for one in journal.recommendations("ignored")}
         taken = {one.id for one in journal.recommendations("recommended")}
-    assert kept_out == set(answer["logged_refused"]) and kept_out
+    assert kept_out == set(answer["logged_refused"])
+    assert kept_out
     assert taken == set(answer["logged"])
     again = cli("scan", "--journal", "scan.db", "--source", "paper", "--log-refused")
     assert "nothing new to log" in again.out

@@ -13,19 +13,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from live.brokers.alpaca.broker import AlpacaBroker
     from live.brokers.alpaca.line import Limiter, NoAnswer, Refused
-    from live.brokers.alpaca.market import Quote
-    from live.brokers.alpaca.readings import Activity
-    from live.brokers.alpaca.updates import BrokerUpdate
 
-__all__ = ["Activity", "AlpacaBroker", "BrokerUpdate", "Limiter", "NoAnswer", "Quote", "Refused"]
+__all__ = ["AlpacaBroker", "Limiter", "NoAnswer", "Refused"]
 
 _HOMES = {
-    "Activity": "readings",
     "AlpacaBroker": "broker",
-    "BrokerUpdate": "updates",
     "Limiter": "line",
     "NoAnswer": "line",
-    "Quote": "market",
     "Refused": "line",
 }
 

@@ -22,10 +22,9 @@ from urllib.parse import urlsplit
 
 from live.brokers.alpaca.line import STREAM_PATH, Limiter, Line, NoAnswer, Refused, trusted_address
 from live.brokers.alpaca.listing import Listing
-from live.brokers.alpaca.market import Quote, chain_of, quotes_of
+from live.brokers.alpaca.market import chain_of, quotes_of
 from live.brokers.alpaca.orders import changed_id, numbered, priced, request_for, steps_of
 from live.brokers.alpaca.readings import (
-    Activity,
     activity_of,
     assigned_of,
     executed_kinds,
@@ -36,7 +35,7 @@ from live.brokers.alpaca.readings import (
     order_of,
     rows_of,
 )
-from live.brokers.alpaca.updates import BrokerUpdate
+from live.brokers.alpaca.standing import standing_of
 from live.brokers.alpaca.watch import EVERY, Watch
 from live.brokers.errors import DuplicateOrder
 from live.brokers.interface import (
@@ -50,6 +49,7 @@ from live.brokers.interface import (
     is_option,
     unresolved,
 )
+from live.brokers.told import Activity, BrokerUpdate, Quote, Standing
 from simulator.brokerage import Execution, Holding
 from simulator.errors import ConfigError
 
@@ -303,21 +303,13 @@ class AlpacaBroker(BrokerInterface):
         known = {name: value for name, value in values.items() if value is not None}
         return Account(**known, currency=str(raw.get("currency") or "USD"))
 
-    def standing(self) -> dict[str, Any]:
-        """Return what the account may do, and the broker's time: for a check before trading starts."""
-        raw = self._account()
-        clock = self._line.ask(lambda: self._line.trading.get_clock(), "clock")
-        return {
-            "account": str(raw.get("account_number")),
-            "status": str(raw.get("status")),
-            "may_trade": not any(
-                raw.get(name) for name in ("trading_blocked", "account_blocked", "trade_suspended_by_user")
-            ),
-            "may_short": bool(raw.get("shorting_enabled")),
-            "option_level": int(number(raw.get("options_trading_level")) or 0),
-            "time": moment(clock["timestamp"]),
-            "is_open": bool(clock["is_open"]),
-        }
+    def standing(self) -> Standing:
+        """Return what the account may do and see: for a check before trading starts."""
+        return standing_of(self._line, self._account())
+
+    def server_time(self) -> datetime:
+        """Return the time of the broker, aware."""
+        return moment(self._line.ask(lambda: self._line.trading.get_clock(), "clock")["timestamp"])
 
     def executions(self, since: datetime | None = None) -> Sequence[Execution]:
         """Return fills, exercises, assignments and expiries at or after `since`, oldest first."""

@@ -55,9 +55,10 @@ class Listing:
     def find(self, client_order_id: str) -> BrokerOrder | None:
         """Return the order with our id, or what replaced it; None where the broker says that it has none."""
         try:
-            raw = self._line.ask(
+            answer = self._line.ask(
                 lambda: self._line.trading.get_order_by_client_id(client_order_id), f"order {client_order_id}"
             )
+            (raw,) = rows_of([answer], f"order {client_order_id}")
         except Refused as error:
             if error.status == _NOT_FOUND:
                 return None

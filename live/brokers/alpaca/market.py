@@ -12,19 +12,19 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from live.brokers.alpaca.line import Line, NoAnswer
 from live.brokers.alpaca.readings import moment, number
 from live.brokers.interface import is_option
+from live.brokers.told import Quote
 from simulator.errors import FetchError, UnknownNameError
 
 if TYPE_CHECKING:
     from simulator.options.chain import Chain
 
-__all__ = ["Quote", "chain_of", "quotes_of"]
+__all__ = ["chain_of", "quotes_of"]
 
 AT_ONCE: Final = 100
 """Symbols of one request."""
@@ -32,38 +32,6 @@ AT_ONCE: Final = 100
 _OCC: Final = re.compile(r"(.+)(\d{2})(\d{2})(\d{2})([CP])(\d{8})")
 _EPOCH: Final = date(1970, 1, 1)
 _SECOND: Final = 1_000_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quote:
-    """A quote; NaN for what there is not.
-
-    Attributes
-    ----------
-    time
-        When it was made.
-    is_delayed
-        Whether it is not what one could trade at now: the "indicative" prices of options.
-    iv, delta, gamma, vega, theta
-        Of an option, by the service's model: a fraction; per unit; per point of volatility; per day.
-    """
-
-    symbol: str
-    time: datetime
-    bid: float = math.nan
-    ask: float = math.nan
-    last: float = math.nan
-    is_delayed: bool = False
-    iv: float = math.nan
-    delta: float = math.nan
-    gamma: float = math.nan
-    vega: float = math.nan
-    theta: float = math.nan
-
-    @property
-    def is_usable(self) -> bool:
-        """Whether there are two sides, above 0, and not crossed, and they are of now."""
-        return 0.0 < self.bid <= self.ask and not self.is_delayed
 
 
 def quotes_of(line: Line, symbols: Sequence[str], *, feed: str, option_feed: str) -> dict[str, Quote]:
@@ -163,6 +131,9 @@ def _quotes(answer: Any, *, delayed: bool) -> dict[str, Quote]:
             time=moment(quote["t"]) if quote.get("t") else datetime.now(UTC),
             bid=_price(quote.get("bp")),
             ask=_price(quote.get("ap")),
+            # of shares nobody says whether they are counted in lots
+            bid_size=_price(quote.get("bs")) if is_option(str(symbol)) else math.nan,
+            ask_size=_price(quote.get("as")) if is_option(str(symbol)) else math.nan,
             last=_price((raw.get("latestTrade") or {}).get("p")),
             is_delayed=delayed,
             iv=_price(raw.get("impliedVolatility")),

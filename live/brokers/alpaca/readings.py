@@ -23,11 +23,11 @@ from zoneinfo import ZoneInfo
 from live.brokers.alpaca.line import NoAnswer
 from live.brokers.alpaca.orders import CHANGED
 from live.brokers.interface import BrokerOrder, Leg, OrderKind, is_option
+from live.brokers.told import Activity, ActivityKind
 from simulator.brokerage import Execution, Holding
 from simulator.types import OrderState
 
 __all__ = [
-    "Activity",
     "Family",
     "activity_of",
     "child_role",
@@ -41,9 +41,6 @@ __all__ = [
 ]
 
 Raw = Mapping[str, Any]
-Kind = Literal[
-    "assignment", "exercise", "expiry", "dividend", "split", "interest", "fee", "transfer", "other"
-]
 
 CONTRACT_SIZE: Final = 100.0
 NEW_YORK: Final = ZoneInfo("America/New_York")
@@ -64,7 +61,7 @@ _ENDED: Final = {
     "expired": OrderState.EXPIRED,
     "rejected": OrderState.REJECTED,
 }
-_ACTIVITIES: Final[dict[str, Kind]] = {
+_ACTIVITIES: Final[dict[str, ActivityKind]] = {
     "OPASN": "assignment", "OPEXC": "exercise", "OPXRC": "exercise", "OPEXP": "expiry", "SPLIT": "split",
     "SSP": "split", "SPIN": "split", "INT": "interest", "FEE": "fee", "CFEE": "fee", "PTC": "fee",
     "CSD": "transfer", "CSW": "transfer", "TRANS": "transfer", "JNL": "transfer", "JNLC": "transfer",
@@ -85,34 +82,6 @@ class Family:
     identity: str
     order_class: str
     parent_filled: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Activity:
-    """Something that changed an account and was no trade.
-
-    Attributes
-    ----------
-    activity_id
-        The broker's own.
-    symbol
-        Canonical, "" for cash alone.
-    quantity
-        Signed change of the position; 0 for cash.
-    amount
-        Currency, received is positive; 0 where none moved.
-    text
-        The broker's words.
-    """
-
-    activity_id: str
-    kind: Kind
-    time: datetime
-    symbol: str = ""
-    quantity: float = 0.0
-    price: float = 0.0
-    amount: float = 0.0
-    text: str = ""
 
 
 def rows_of(answer: Any, what: str) -> list[dict[str, Any]]:
@@ -256,7 +225,7 @@ def activity_of(raw: Raw) -> Activity | None:
     word = str(raw.get("activity_type", ""))
     if word in ("FILL", "OPTRD"):
         return None
-    kind: Kind = "dividend" if word.startswith("DIV") else _ACTIVITIES.get(word, "other")
+    kind: ActivityKind = "dividend" if word.startswith("DIV") else _ACTIVITIES.get(word, "other")
     return Activity(
         activity_id=_row_id(raw),
         kind=kind,

@@ -17,8 +17,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
-from live.brokers.alpaca.updates import BrokerUpdate
 from live.brokers.interface import BrokerOrder
+from live.brokers.told import BrokerUpdate
 from simulator.errors import TwinstepWarning, warn
 
 if TYPE_CHECKING:

@@ -37,6 +37,8 @@ class DataService:
         Rows of one answer.
     subscribed
         Channels and symbols that somebody listens to.
+    refused
+        Feeds that are not subscribed: "sip", "opra".
     mute
         Whether the streams say nothing any more, though they stay open.
     """
@@ -48,6 +50,7 @@ class DataService:
         self.actions: dict[str, list[dict[str, Any]]] = {}
         self.page = PAGE
         self.subscribed: set[tuple[str, str]] = set()
+        self.refused: set[str] = set()
         self.mute = False
         self.connections = 0
         self.queries: list[tuple[str, dict[str, str]]] = []
@@ -93,6 +96,8 @@ class DataService:
         query = {name: values[-1] for name, values in parse_qs(scope["query_string"].decode()).items()}
         self.queries.append((scope["path"], query))
         content = self._found(scope["path"], query) if known else {"message": "forbidden."}
+        if query.get("feed") in self.refused:
+            known, content = False, {"message": "subscription does not permit querying recent SIP data"}
         body = json.dumps(content).encode()
         await send({"type": "http.response.start", "status": 200 if known else 403, "headers": []})
         await send({"type": "http.response.body", "body": body})

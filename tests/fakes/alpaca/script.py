@@ -76,6 +76,8 @@ class Script:
         Symbols that are left out of the list of positions.
     repeat
         Whether every fill is told twice.
+    refuses
+        Says of the body of an order whether the broker refuses it, and how; by default of none.
     """
 
     def __init__(self, app: Any, data: Any) -> None:
@@ -86,6 +88,7 @@ class Script:
         self.hidden: set[str] = set()
         self.repeat = False
         self.mute = False  # streams stay open and say nothing
+        self.refuses: Callable[[dict[str, Any]], Refuse | None] = lambda _: None
         self._at: dict[tuple[str, int], Fault] = {}
         self._every: dict[str, Fault] = {}
         self._counts: dict[str, int] = {}
@@ -136,6 +139,10 @@ class Script:
         if await self._spoiled(fault, send):
             return
         body = await _body(receive)
+        refusal = self.refuses(json.loads(body)) if kind == "submit" else None
+        if refusal is not None:
+            await self._spoiled(refusal, send)
+            return
         status, headers, content = await self._answer(scope, body, kind)
         content = self._rewritten(kind, query, status, body, content)
         await self._sent(fault, status, headers, content, send)

@@ -28,7 +28,7 @@ from live.venue.settlement import exercise
 from live.venue.types import VenueLeg, VenueRequest
 from simulator import Bars
 from tests.fakes.alpaca.data import DataService
-from tests.fakes.alpaca.script import Script
+from tests.fakes.alpaca.script import Refuse, Script
 
 __all__ = ["SECRET", "AlpacaServer"]
 
@@ -65,10 +65,10 @@ class AlpacaServer:
         self.clock = clock
         self.data = DataService(self.exchange.keys)
         self.script = Script(self.exchange.guard, self.data)
+        self.script.refuses = self._washes
         self._unscaled: list[Order] = []
         self.missed: Callable[[dict[str, Any]], bool] = _stop_leg_cancelled
-        # the server asks for both when it starts
-        self.exchange.guard = self.script  # type: ignore[assignment]
+        self.exchange._served._app = self.script  # between the socket and the guard
         self._publish = self.exchange.hub.publish
         self.exchange.hub.publish = self._told  # type: ignore[method-assign]
 
@@ -95,7 +95,7 @@ class AlpacaServer:
         if wait:
             self.exchange.stop()
         else:
-            self.exchange._server.should_exit = True
+            self.exchange._served._server.should_exit = True
 
     def __enter__(self) -> AlpacaServer:
         return self.start()
@@ -170,6 +170,22 @@ class AlpacaServer:
         """Return what works, by client order id; children by that of their parent and what they do."""
         state = self.venue._state
         return {self._name(one): one for one in state.orders.working.values() if one.ratio is None}
+
+    def _washes(self, body: dict[str, Any]) -> Refuse | None:
+        """Refuse what could trade with an order of the same account that rests, as the exchange does not.
+
+        Orders of which one cancels or triggers the other are excepted, and two limits that do not cross.
+        """
+        if body.get("order_class") not in (None, "simple"):
+            return None
+        side, limit = (1 if body["side"] == "buy" else -1), body.get("limit_price")
+        for one in self.orders().values():
+            if one.symbol != body.get("symbol") or one.side == side or one.parent >= 0:
+                continue
+            if limit is None or one.limit is None or (float(limit) - one.limit) * side >= 0.0:
+                words = "potential wash trade detected. use complex orders"
+                return Refuse(403, {"code": 40310000, "message": words})
+        return None
 
     def _name(self, order: Order) -> str:
         from live.brokers.alpaca.orders import CHANGED

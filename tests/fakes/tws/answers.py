@@ -40,7 +40,11 @@ class DataAnswers:
     volatility
         Implied volatilities of an underlying, one for each session.
     delayed
-        Whether prices are those of some minutes ago, as without a subscription.
+        Whether prices are those of some minutes ago, as without a subscription, which a notice (10167) says.
+    values
+        Of the account, in place of and beside the usual ones: {"DayTradesRemaining": "0"}.
+    skew
+        Seconds that its clock is ahead of the market's.
     """
 
     market: TwsMarket
@@ -50,6 +54,8 @@ class DataAnswers:
         self.greeks: dict[str, tuple[float, float, float, float, float]] = {}
         self.volatility: list[float] = []
         self.delayed = False
+        self.values: dict[str, str] = {}
+        self.skew = 0.0
 
     async def _on_account_stream(self, session: Session, words: list[str]) -> None:
         name = self.market.account
@@ -70,7 +76,7 @@ class DataAnswers:
         cash, equity = self.market.cash, self.market.equity()
         return {"AccountType": "INDIVIDUAL", "TotalCashValue": f"{cash:.2f}",
                 "NetLiquidation": f"{equity:.2f}",
-                "BuyingPower": f"{max(0.0, 4 * equity):.2f}"}  # fmt: skip
+                "BuyingPower": f"{max(0.0, 4 * equity):.2f}", **self.values}  # fmt: skip
 
     async def _on_account_end(self, session: Session, words: list[str]) -> None: ...
 
@@ -82,7 +88,7 @@ class DataAnswers:
         session.send(wire.frame(9, 1, self.next_id))
 
     async def _on_time(self, session: Session, words: list[str]) -> None:
-        session.send(wire.frame(49, 1, int(self.market.now.timestamp())))
+        session.send(wire.frame(49, 1, int(self.market.now.timestamp() + self.skew)))
 
     async def _on_contract(self, session: Session, words: list[str]) -> None:
         request = int(words[2])
@@ -123,7 +129,8 @@ class DataAnswers:
             return
         one = found[0]
         if self.delayed:
-            session.send(wire.frame(58, 1, request, 3))
+            text = "Requested market data is not subscribed. Displaying delayed market data."
+            session.send(wire.error(request, 10167, text) + wire.frame(58, 1, request, 3))
         price = self.market.prices.get(one.symbol)
         bid, ask = self.market.quotes.get(one.symbol, (price, price))
         # what has no price is -1 with a size of 0

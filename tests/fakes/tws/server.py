@@ -17,7 +17,8 @@
 
 Faults of state: `restart(next_id)` (a gateway that comes back with ids of before), `refuse` (nobody listens),
 `link(False)` (error 1100: the gateway runs and has lost the servers), `half` (the connection breaks in the
-middle of an answer), `presets` (error 10349 with every order), `repeat` (executions twice), `slow_fees`.
+middle of an answer), `presets` (error 10349 with every order), `repeat` (executions twice), `slow_fees`,
+`refuses` (who asks what an order would do, and orders, is refused: by "BUY STK", "SELL OPT", "BUY BAG").
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ class TwsServer(DataAnswers):
         self.half: set[str] = set()
         self.hidden: set[str] = set()
         self.hidden_orders: set[str] = set()
+        self.refuses: dict[str, tuple[int, str]] = {}
         self._faults: dict[tuple[str, int], Fault] = {}
         self._always: dict[str, Fault] = {}
         self._counts: dict[str, int] = {}
@@ -155,6 +157,7 @@ class TwsServer(DataAnswers):
         self._always.clear()
         self.half, self.hidden, self.hidden_orders = set(), set(), set()
         self.refuse = self.repeat = self.slow_fees = False
+        self.refuses = {}
         if not self._up:
             self.link(True)
 
@@ -201,7 +204,7 @@ class TwsServer(DataAnswers):
             if not hello.startswith("v"):
                 raise AssertionError(f"a client says {hello!r} where its versions belong")
             session.send(wire.frame(wire.VERSION, "20260302 10:00:00 EST"))
-            while True:
+            while session in self._sessions:  # what still lies in the line of one that was cut off is lost
                 words = (await self._read(reader)).split("\0")[:-1]
                 await self._take(session, words)
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
@@ -332,6 +335,14 @@ class TwsServer(DataAnswers):
         if problem:
             session.send(wire.error(number, *problem))
             return
+        refusal = self.refuses.get(f"{asked['action']} {contract['kind'] or 'STK'}")
+        if refusal is not None:
+            session.send(wire.error(number, *refusal))
+            return
+        if asked["what_if"]:
+            self.next_id = max(self.next_id, number + 1)
+            session.send(wire.what_if(number, legs, bag=contract["kind"] == "BAG", action=asked["action"]))
+            return
         there = self.market.find(session.client_id, number)
         if there is not None and there.works:
             self._change(session, there, asked)
@@ -346,6 +357,9 @@ class TwsServer(DataAnswers):
             return
         if asked["account"] not in ("", self.market.account):
             session.send(wire.error(number, 321, "Error validating request: account is not known"))
+            return
+        if asked["parent_id"] and self.market.find(session.client_id, asked["parent_id"]) is None:
+            session.send(wire.error(number, 10006, "Missing parent order."))
             return
         self.next_id = number + 1
         self.placed.append((session.client_id, number, asked["ref"]))

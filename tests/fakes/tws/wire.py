@@ -131,8 +131,15 @@ def _legs(order: TwsOrder) -> list[object]:
     return [*fields, 0, 0]  # no prices per leg, no parameters of routing
 
 
-def open_order(order: TwsOrder) -> bytes:
-    """Message 5."""
+def what_if(number: int, legs: tuple[tuple[Instrument, int, str], ...], *, bag: bool, action: str) -> bytes:
+    """Message 5 about an order that was only asked about: margin before, change and after."""
+    order = TwsOrder(number, 0, 0, legs, bag, action, 1.0, "MKT", None, None, None, "DAY", "")
+    order.status = "PreSubmitted"
+    return open_order(order, margin=True)
+
+
+def open_order(order: TwsOrder, *, margin: bool = False) -> bytes:
+    """Message 5; `margin` makes it the answer to what an order would do."""
     limit = order.limit if order.limit is not None else 0.0
     aux = order.aux if order.aux is not None else 0.0
     stop = order.stop if order.stop is not None else UNSET
@@ -144,7 +151,7 @@ def open_order(order: TwsOrder) -> bytes:
         order.parent_id, 0, UNSET, 0, "", UNSET,
         0, 0, stop, order.percent if order.percent is not None else UNSET, "", "", "",
         *_legs(order), "", "", "", "", 0, "", "IB", 0, 0, "",
-        0, 0, order.status, *[UNSET] * 9, UNSET, UNSET, UNSET, "", "", 0, 0, 0,
+        0, int(margin), order.status, *[100.0 if margin else UNSET] * 9, UNSET, UNSET, UNSET, "", "", 0, 0, 0,
         "None", UNSET, stop, "", UNSET, UNSET, "", 0, "", "", "", 0, 0, 0, 0, 0,
         "", "", 0, "", "", "", "", "",
     )  # fmt: skip

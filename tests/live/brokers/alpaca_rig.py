@@ -11,7 +11,7 @@ from live.brokers.interface import BrokerInterface
 from tests.fakes.alpaca.script import KINDS, Fault, Refuse
 from tests.fakes.alpaca.server import AlpacaServer
 from tests.live.brokers.alpaca_desk import broker_at
-from tests.live.brokers.faults import BrokerRig, Call
+from tests.live.brokers.rig import BrokerRig, Call
 
 TOO_MANY: Final = Refuse(429, {"code": 42910000, "message": "rate limit exceeded"}, (("retry-after", "1"),))
 LOCKED: Final = Refuse(403, {"code": 40310000, "message": "account is blocked from trading"})
@@ -82,6 +82,20 @@ class AlpacaRig(BrokerRig):
 
     def split(self, symbol: str, ratio: float) -> None:
         self.alpaca.split(symbol, ratio)
+
+    def lose_children(self) -> None:
+        """They always do at Alpaca."""
+
+    def night(self) -> None:
+        self.alpaca.move(minutes=24 * 60)
+        self.alpaca.venue.expire_day(self.now)
+        self.alpaca.script.drop_streams()
+
+    def quote(self, symbol: str, bid: float, ask: float) -> None:
+        self.alpaca.data.quote(symbol, bid, ask, at=self.now)
+
+    def no_quotes(self) -> None:
+        self.alpaca.script.every("data", "504")
 
     def assign(self, symbol: str, quantity: float) -> None:
         self.alpaca.assign(symbol, quantity)

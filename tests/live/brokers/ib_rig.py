@@ -10,8 +10,8 @@ from live.brokers.interactive_brokers import FlexStatements, InteractiveBrokersB
 from live.brokers.interface import BrokerInterface
 from tests.fakes.tws.flex import FlexServer
 from tests.fakes.tws.server import TwsServer
-from tests.live.brokers.faults import BrokerRig, Call
 from tests.live.brokers.ib_desk import broker_at
+from tests.live.brokers.rig import BrokerRig, Call
 
 _MESSAGES: Final[dict[Call, str]] = {
     "submit": "place",
@@ -96,6 +96,20 @@ class TwsRig(BrokerRig):
     def split(self, symbol: str, ratio: float) -> None:
         self.tws.do(lambda: self.tws.market.split(symbol, ratio))
 
+    def lose_children(self) -> None:
+        self.tws.market.children_die = True
+
+    def night(self) -> None:
+        self.tws.do(self.tws.market.next_session)
+        self.tws.restart(next_id=1)
+        self.move({}, minutes=24 * 60)
+
+    def quote(self, symbol: str, bid: float, ask: float) -> None:
+        self.tws.market.quotes[symbol] = (bid, ask)
+
+    def no_quotes(self) -> None:
+        self.tws.every("quote", (10197, "No market data during competing live session"))
+
     def assign(self, symbol: str, quantity: float) -> None:
         one = self.tws.market.instrument_of(symbol)
 
@@ -120,3 +134,6 @@ class TwsRig(BrokerRig):
     def received(self) -> list[str]:
         placed = self.tws.do(lambda: list(self.tws.placed))
         return [ref for _, _, ref in placed if not ref.endswith(("-stop", "-target"))]
+
+    def numbers(self) -> list[Any]:
+        return [number for _, number, _ in self.tws.do(lambda: list(self.tws.placed))]

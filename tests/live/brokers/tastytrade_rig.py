@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -9,9 +10,10 @@ from typing import Any, Final
 
 from live.brokers.interface import BrokerInterface
 from live.brokers.tastytrade import TastytradeBroker
+from tests.fakes.tastytrade import wire
 from tests.fakes.tastytrade.books import Books
 from tests.fakes.tastytrade.server import REFRESH, SECRET, Answer, TastytradeServer
-from tests.live.brokers.faults import BrokerRig, Call
+from tests.live.brokers.rig import BrokerRig, Call
 
 KEYS: Final = {"secret": SECRET, "refresh": REFRESH}
 _REQUESTS: Final[dict[Call, str]] = {
@@ -114,6 +116,20 @@ class TastytradeRig(BrokerRig):
     def split(self, symbol: str, ratio: float) -> None:
         with self.server.lock:
             self.server.books.split(symbol, ratio)
+
+    def lose_children(self) -> None:
+        """They always do at tastytrade."""
+
+    def night(self) -> None:
+        self.move({}, minutes=24 * 60)
+        self.server.tokens += 1  # the token of yesterday is not taken any more
+
+    def quote(self, symbol: str, bid: float, ask: float) -> None:
+        row = {**wire.market_json(self.server.books, symbol), "bid": str(bid), "ask": str(ask)}
+        self.server.every("market", Answer(200, text=json.dumps({"data": {"items": [row]}})))
+
+    def no_quotes(self) -> None:
+        self.server.every("market", "before")
 
     def assign(self, symbol: str, quantity: float) -> None:
         root, strike = symbol[:-15], int(symbol[-8:]) / 1000.0

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from live.brokers.alpaca import AlpacaBroker, BrokerUpdate, NoAnswer, Refused
+from live.brokers import BrokerUpdate
+from live.brokers.alpaca import AlpacaBroker, NoAnswer, Refused
 from live.brokers.alpaca.line import trusted_address
 from live.brokers.alpaca.readings import (
     activity_of,
@@ -92,12 +93,8 @@ def test_the_account_and_what_it_may_do() -> None:
         assert broker.get_account().cash == 100_000.0
         assert broker.account.startswith("TW")
         standing = broker.standing()
-        assert (standing["may_trade"], standing["option_level"], standing["account"]) == (
-            True,
-            3,
-            broker.account,
-        )
-        assert abs(standing["time"] - server.now) < timedelta(seconds=1)
+        assert (standing.may_trade, standing.may_short, standing.option_level) == (True, True, 3)
+        assert abs(broker.server_time() - server.now) < timedelta(seconds=1)
         other = broker_at(server, account="PA123")
         assert other.account == "PA123"
         with pytest.raises(ConfigError) as caught:

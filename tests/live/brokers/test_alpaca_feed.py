@@ -2,118 +2,28 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from live.feeds.alpaca import AlpacaFeed, alpaca_feed_of
+from live.feeds.alpaca import alpaca_feed_of
 from live.feeds.alpaca_options import AlpacaOptionQuotes
-from live.feeds.backoff import Backoff
 from live.feeds.events import FeedEvent
 from live.kill_switch import KillSwitch
 from simulator.bars import Bars
 from simulator.errors import ConfigError, FetchError, TwinstepError
 from tests.fakes.alpaca.script import Refuse
-from tests.fakes.alpaca.server import AlpacaServer
 from tests.live.brokers.alpaca_desk import CREDENTIALS, until
+from tests.live.brokers.alpaca_world import MINUTE, OPEN, World, opened, streaming, take
 
-MINUTE = timedelta(minutes=1)
-OPEN = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 PUT = "SPY261218P00500000"
-
-
-class World:
-    """A data service, and a clock that only the test moves."""
-
-    def __init__(self, server: AlpacaServer) -> None:
-        self.server, self.data = server, server.data
-        self.now = OPEN
-        self.feeds: list[AlpacaFeed] = []
-
-    def feed(self, symbols: str = "AAPL,MSFT", **more: Any) -> AlpacaFeed:
-        settings: dict[str, Any] = {
-            "credentials": CREDENTIALS, "url": self.server.url, "warm": 3, "patience": 0.0, "silence": 30.0,
-            "stream_url": self.server.url.replace("http", "ws") + "/v2/iex", "reconnect_pause": 0.02,
-            "clock": lambda: self.now, "steady": lambda: (self.now - OPEN).total_seconds() + 1000.0,
-            "sleep": self.sleep, "backoff": Backoff(random=lambda: 0.5), "timeout": 10.0,
-        }  # fmt: skip
-        self.feeds.append(AlpacaFeed(symbols.split(","), **(settings | more)))
-        return self.feeds[-1]
-
-    def sleep(self, seconds: float) -> None:
-        self.now += timedelta(seconds=max(seconds, 1.0))
-
-    def row(self, symbol: str, start: datetime, price: float, volume: float = 100.0) -> dict[str, Any]:
-        """A minute's bar: a dollar up, a dollar down, half a dollar more at the end."""
-        return {
-            "t": start.isoformat().replace("+00:00", "Z"), "o": price, "h": price + 1.0, "l": price - 1.0,
-            "c": price + 0.5, "v": volume,
-        }  # fmt: skip
-
-    def store(self, symbol: str, minutes: int, *, start: datetime = OPEN, price: float = 100.0) -> None:
-        rows = [self.row(symbol, start + n * MINUTE, price + n) for n in range(minutes)]
-        self.data.bars.setdefault(symbol, []).extend(rows)
-
-    def tell(self, symbol: str, start: datetime, price: float, kind: str = "b") -> None:
-        self.data.say({"T": kind, "S": symbol, **self.row(symbol, start, price), "t": start})
 
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with AlpacaServer() as server:
-        made = World(server)
-        yield made
-        for feed in made.feeds:
-            feed.close()
-
-
-def take(
-    world: World, feed: AlpacaFeed, bars: int, *, after: int | None = None, seconds: float = 600.0
-) -> list[Bars]:
-    """Take so many bars, or those of some time."""
-    ends = world.now + timedelta(seconds=seconds)
-    found: list[Bars] = []
-    for part in feed.bars(after=after, rows=1, stopped=lambda: len(found) >= bars or world.now > ends):
-        found.append(part)  # noqa: PERF402 - `stopped` counts them while they come
-    return found
-
-
-class Taking:
-    """Bars taken in a thread, while the test lets things happen."""
-
-    def __init__(self, world: World, feed: AlpacaFeed, *, after: int | None = None) -> None:
-        self.found: list[Bars] = []
-        self.allowed: list[datetime] = [world.now]
-        self._stop = threading.Event()
-        self._world, self._feed = world, feed
-        self._thread = threading.Thread(target=self._run, args=(after,), daemon=True)
-
-    def __enter__(self) -> Taking:
-        self._feed._sleep = self._sleep
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(5.0)
-
-    def go(self, until_time: datetime) -> None:
-        """Let the clock run up to a time."""
-        self.allowed[0] = until_time
-        until(lambda: self._world.now >= until_time or self._stop.is_set())
-
-    def _sleep(self, seconds: float) -> None:
-        if self._world.now < self.allowed[0]:
-            self._world.now = min(self.allowed[0], self._world.now + timedelta(seconds=max(1.0, seconds)))
-        else:
-            self._stop.wait(0.005)
-
-    def _run(self, after: int | None) -> None:
-        for part in self._feed.bars(after=after, rows=1, stopped=self._stop.is_set):
-            self.found.append(part)
+    yield from opened()
 
 
 def test_history_comes_first_and_is_raw_and_on_the_grid(world: World) -> None:
@@ -164,16 +74,6 @@ def test_symbols_that_nobody_knows_are_no_quiet_market(world: World) -> None:
     with pytest.raises(FetchError) as caught:
         take(world, world.feed("ZZZZ", stream=False, give_up=30.0), 1)
     assert caught.value.code == "FEED_EMPTY"
-
-
-def streaming(world: World, **more: Any) -> tuple[AlpacaFeed, Taking]:
-    """Return a feed that has its history, and takes on."""
-    world.store("AAPL", 3)
-    world.store("MSFT", 3, price=50.0)
-    world.now = OPEN + 3 * MINUTE + timedelta(seconds=5)
-    feed = world.feed(**more)
-    taking = Taking(world, feed)
-    return feed, taking
 
 
 def test_bars_of_the_stream_are_bars_of_the_feed(world: World) -> None:
@@ -271,55 +171,6 @@ def test_the_secret_is_in_no_line_of_the_log(world: World, caplog: pytest.LogCap
     assert ending not in caplog.text
     assert ending.encode().hex(" ") not in caplog.text
     assert CREDENTIALS["secret"] not in repr(feed) + str(feed.status())
-
-
-# Faults 28 to 30: bars twice, late, of another zone; the rest is that of every feed (test_feed_*.py)
-
-
-def test_28_a_bar_that_is_told_twice_or_late_or_in_the_wrong_order_is_one_bar(world: World) -> None:
-    feed, taking = streaming(world)
-    with taking:
-        until(lambda: len(taking.found) == 3 and feed.status()["connected"])
-        for symbol, price in (("AAPL", 103.0), ("MSFT", 53.0)):
-            world.store(symbol, 1, start=OPEN + 3 * MINUTE, price=price)
-        taking.go(OPEN + 5 * MINUTE)
-        until(lambda: len(taking.found) == 4)
-        for symbol, price in (("MSFT", 54.0), ("AAPL", 105.0), ("AAPL", 104.0), ("MSFT", 54.0)):
-            world.tell(symbol, OPEN + 4 * MINUTE, price)  # the service corrects a bar by telling it again
-        until(lambda: feed.messages == 4)
-        taking.go(OPEN + 5 * MINUTE + timedelta(seconds=10))
-        until(lambda: len(taking.found) == 5)
-        world.tell("AAPL", OPEN + 4 * MINUTE, 104.0, kind="u")
-        until(lambda: feed.messages == 5)
-    times = [int(part.ts[0]) for part in taking.found]
-    assert times == sorted(set(times))
-    assert taking.found[-1].close[0].tolist() == [104.5, 54.5]
-
-
-def test_28_a_bar_that_still_runs_is_not_handed_over(world: World) -> None:
-    world.store("AAPL", 6)
-    world.now = OPEN + 5 * MINUTE + timedelta(seconds=20)  # the row of the sixth minute is there already
-    found = take(world, world.feed("AAPL", stream=False), 3, seconds=5.0)
-    assert [int(part.close[0, 0]) for part in found] == [102, 103, 104]
-
-
-def test_29_after_the_clocks_have_changed_the_session_begins_an_hour_earlier_in_utc(world: World) -> None:
-    monday = datetime(2026, 3, 9, 13, 30, tzinfo=UTC)
-    world.store("AAPL", 4, start=monday)
-    world.store("AAPL", 3, start=monday - timedelta(hours=1), price=7.0)
-    world.now = monday + 4 * MINUTE + timedelta(seconds=20)
-    found = take(world, world.feed("AAPL", stream=False, warm=4), 4, seconds=5.0)
-    assert [int(part.close[0, 0]) for part in found] == [100, 101, 102, 103]
-
-
-def test_29_a_daily_row_is_stamped_with_midnight_in_new_york_and_is_a_session(world: World) -> None:
-    for day, hour, price in ((5, 5, 10.0), (6, 5, 11.0), (9, 4, 12.0)):
-        world.store("AAPL", 1, start=datetime(2026, 3, day, hour, tzinfo=UTC), price=price)
-    world.now = datetime(2026, 3, 9, 21, 0, tzinfo=UTC)
-    found = take(world, world.feed("AAPL", interval="1d"), 3, seconds=5.0)
-    assert [str(part.ts.astype("datetime64[ns]")[0])[:10] for part in found] == [
-        "2026-03-05", "2026-03-06", "2026-03-09",
-    ]  # fmt: skip
 
 
 # A line of text

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.live.brokers.faults import BrokerRig
 from tests.live.brokers.ib_rig import TwsRig
+from tests.live.brokers.rig import BrokerRig
 from tests.live.brokers.tracking import BrokerTracking
 
 

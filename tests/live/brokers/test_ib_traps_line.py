@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from live.brokers import BrokerUpdate
 from live.brokers.errors import AccessRefused, BrokerError, RateLimited
-from live.brokers.interactive_brokers import BrokerUpdate, GatewayDown, InteractiveBrokersBroker
+from live.brokers.interactive_brokers import GatewayDown, InteractiveBrokersBroker
 from live.brokers.interactive_brokers.pace import Pace
 from live.brokers.interactive_brokers.working import Sending
 from live.brokers.interface import Outcome
@@ -168,6 +169,30 @@ def test_an_account_of_real_money_is_refused_where_paper_was_asked_for() -> None
         real = broker_at(tws, paper=False)
         assert (real.is_paper, real.account) == (False, "U7654321")
         real.close()
+
+
+@pytest.mark.parametrize(
+    ("number", "paper"), [("DU1234567", False), ("DF7654321", False), ("U7654321", True), ("F1234567", True)]
+)
+def test_the_other_kind_of_account_is_refused_and_both_are_named(number: str, paper: bool) -> None:
+    with TwsServer(number) as tws:
+        broker = broker_at(tws, paper=paper)
+        with pytest.raises(ConfigError) as caught:
+            broker.get_account()
+        assert caught.value.code == "LIVE_NOT_PAPER"
+        words = str(caught.value)
+        assert all(one in words for one in (number, f"paper={paper}", "(DU..., DF...)", "(U..., F...)"))
+        assert broker.submit_order(order(1)).code == "LIVE_NOT_PAPER"
+        assert tws.placed == []
+        broker.close()
+
+
+@pytest.mark.parametrize(("number", "paper"), [("DF7654321", True), ("F1234567", False)])
+def test_accounts_of_advisors_are_of_their_kind(number: str, paper: bool) -> None:
+    with TwsServer(number) as tws:
+        broker = broker_at(tws, paper=paper)
+        assert (broker.account, broker.is_paper) == (number, paper)
+        broker.close()
 
 
 def test_of_several_accounts_one_must_be_named(tws: TwsServer) -> None:

@@ -14,10 +14,11 @@ from journal.database import Database
 from live.brokers import secrets
 from live.brokers.examining import Check, examine_broker
 from live.brokers.settings import BrokerSettings
+from live.brokers.told import Standing
 from live.exchange import Exchange
 from live.intents import IntentLog
 from live.kill_switch import KillSwitch
-from live.slippage import samples
+from live.slippage import samples, standing
 from tests.fakes.tws.server import TwsServer
 from tests.live.exchange.conftest import exchange
 from tests.twinstep.conftest import Answer, Cli, cli
@@ -219,7 +220,8 @@ class Told:
     broker, account, is_paper = "alpaca", "PA1", True
 
     def __init__(self, **standing: Any) -> None:
-        self.told = {"may_trade": True, "option_level": 3, "time": datetime.now(UTC), **standing}
+        self.time = standing.pop("time", datetime.now(UTC))
+        self.told = Standing(**{"may_trade": True, "option_level": 3, **standing})
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(name)
@@ -238,8 +240,11 @@ class Told:
     def executions(self) -> list[Any]:
         raise ConnectionError(f"GET /?token={CANARY}")
 
-    def standing(self) -> dict[str, Any]:
+    def standing(self) -> Standing:
         return self.told
+
+    def server_time(self) -> Any:
+        return self.time
 
 
 def examined(monkeypatch: pytest.MonkeyPatch, broker: Told) -> dict[str, Check]:
@@ -285,3 +290,21 @@ def test_what_fills_cost_is_shown_and_written_as_costs(cli: Cli, configured: str
     assert "commission_per_share = 0.005" in Path("costs.toml").read_text(encoding="utf-8")
     assert cli("config", "check", "costs.toml").code == 0
     assert "[costs]" in cli("broker", "slippage").out
+
+
+def test_figures_are_kept_and_means_taken_and_only_a_person_promotes(cli: Cli) -> None:
+    Path("twinstep.toml").write_text('[broker]\nname = "alpaca"\n', encoding="utf-8")
+    said(cli("broker", "slippage", "--quantile", "mean", "--save", "usual.json", "--json"))
+    assert json.loads(Path("usual.json").read_text(encoding="utf-8"))["cells"] == []
+    assert "CLI_USAGE" in cli("broker", "slippage", "--quantile", "most").err
+
+    with Database("trade_journal.db") as database:
+        log = IntentLog(database, "alpaca:paper")
+        Path("trade_journal.db.switch").mkdir()
+        log.note("demoted", datetime.now(UTC), key="demoted:1", why="fills have become dear")
+        assert standing(log, "trade_journal.db.switch") is not None
+    answer = said(cli("broker", "promote", "--by", "ada", "--reason", "back to usual", "--json"))
+    assert (answer["account"], answer["promoted"]) == ("alpaca:paper", True)
+    with Database("trade_journal.db") as database:
+        assert standing(IntentLog(database, "alpaca:paper"), "trade_journal.db.switch") is None
+    assert "LIVE_REVIEW_NAME" in cli("broker", "promote", "--by", " ", "--reason", "x").err

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from live.brokers import BrokerUpdate
 from live.brokers.errors import AccessRefused, RateLimited
 from live.brokers.interface import Leg, OrderRequest, Outcome
-from live.brokers.tastytrade import BrokerUpdate, TastytradeBroker, TastytradeDown
+from live.brokers.tastytrade import TastytradeBroker, TastytradeDown
 from live.brokers.timeouts import CallTimeout
 from simulator.errors import ConfigError, TwinstepError
 from tests.fakes.tastytrade.server import REFRESH, SECRET, Answer, TastytradeServer

@@ -14,7 +14,7 @@ import pytest
 
 from journal import PositionTracker, TradeJournal
 from live.brokers.interface import Leg, OrderRequest, Outcome
-from tests.live.brokers.faults import BrokerRig
+from tests.live.brokers.rig import BrokerRig
 
 PUTS = ("SPY261218P00500000", "SPY261218P00490000")
 
