@@ -181,6 +181,16 @@ class Session:
         return self._core.intake.ts if self._core.bars else None
 
     @property
+    def strategy_names(self) -> tuple[str, ...]:
+        """Names of the strategies by the codes that the state has."""
+        return tuple(self._core.memory.names.strategies)
+
+    @property
+    def arming(self) -> str | None:
+        """Arming of the kill switch under which the last bar was stepped; None without a switch."""
+        return self._core.memory.waiting.arming
+
+    @property
     def equity(self) -> float:
         """Equity at the last mark, in currency."""
         return float(self.state.account["equity"][0])

@@ -170,8 +170,8 @@ def _rows_below(text: str, heading: str) -> list[list[str]]:
 
 def test_codes_follow_one_pattern() -> None:
     areas = {
-        "ALERT", "CLI", "CONFIG", "COST", "DASHBOARD", "DATA", "ENGINE", "EXCHANGE", "FEED", "FETCH", "JOURNAL",
-        "LIVE", "NAME", "OPTIMIZE", "PAPER", "SIGNAL", "STRATEGY", "SURFACE", "TUNING", "VENUE",
+        "ALERT", "CLI", "CONFIG", "COST", "DASHBOARD", "DATA", "ENGINE", "EXCHANGE", "FEED", "FETCH",
+        "JOURNAL", "LIVE", "NAME", "OPTIMIZE", "PAPER", "SIGNAL", "STRATEGY", "SURFACE", "TUNING", "VENUE",
     }  # fmt: skip
     assert {code.partition("_")[0] for code in codes_in_source()["fixed"]} == areas
 

@@ -77,9 +77,7 @@ class Entering:
         switch = self._hands.switch
         if switch.state != "ACTIVE":
             return False
-        arming = (
-            self._hands.session._core.memory.waiting.arming
-        )  # under which the plan's last bar was stepped
+        arming = self._hands.session.arming
         return arming is None or switch.arming == arming
 
     def _turns(self, case: Case, cases: Sequence[Case]) -> bool:

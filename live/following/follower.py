@@ -212,8 +212,7 @@ class Follower:
         return [one for one in cases if one.number not in over]
 
     def _wants(self) -> tuple[Wanted, ...]:
-        names = self.session._core.memory.names.strategies  # they belong to the plan's memory
-        return wanted(self.session.state, self.session.like, names)
+        return wanted(self.session.state, self.session.like, self.session.strategy_names)
 
     def _act(self, facts: Facts, *, enter: bool) -> bool:
         """Send what is missing; returns whether the broker has to be asked again."""

@@ -201,8 +201,8 @@ class OrderRounds:
                 order.quantity - order.filled
                 for order in orders
                 if order.is_open
-                and is_stop(order)
-                and live_stop(order, orders)
+                # what leaves at the market, if only at the next open, needs no stop beside it
+                and (order.kind == "market" or (is_stop(order) and live_stop(order, orders)))
                 and [leg.symbol for leg in order.legs] == [symbol]
                 and order.legs[0].quantity * held[symbol] < 0
             )

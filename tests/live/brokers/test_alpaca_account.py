@@ -343,7 +343,7 @@ def test_cancels_and_protective_orders_have_the_reserve_of_the_budget() -> None:
         assert caught.value.code == "LIVE_RATE_LIMITED"
         with pytest.raises(TwinstepError):
             broker.submit_order(order(2))
-        guard = order(3, -1.0, kind="stop", stop_price=95.0, purpose="protect")
+        guard = order(3, -1.0, "MSFT", kind="stop", stop_price=95.0, purpose="protect")
         assert broker.submit_order(guard).order is not None
         assert not broker.cancel_order(waiting.order_id).is_open  # three requests
         broker.close()
