@@ -15,21 +15,18 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from twinstep.dashboard import words
 from twinstep.dashboard.acting import Acting
-from twinstep.dashboard.drawing import ladder
+from twinstep.dashboard.drawn import Draw, drawing
 from twinstep.dashboard.guard import STREAM_PATH
 from twinstep.dashboard.login import Doorman
 from twinstep.dashboard.reading import Reader
+from twinstep.dashboard.views import VIEWS
 
-__all__ = ["PAGES", "make_app"]
+__all__ = ["make_app"]
 
-PAGES: Final = (("/", "Now"), ("/queue", "Review queue"))
-"""Address and name of each page, in the order of the menu."""
 LOOK_SECONDS: Final = 0.5
 """How often the files are looked at for news."""
 ALIVE_SECONDS: Final = 15.0
@@ -108,7 +105,10 @@ def make_app(reader: Reader, doorman: Doorman, *, cookie: Callable[[], str]) -> 
         Gives the name of the session's cookie.
     """
     app = FastAPI(title="Twinstep", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
-    app.include_router(_pages(reader, doorman, cookie))
+    draw = drawing()
+    app.include_router(_logging_in(doorman, cookie, draw))
+    for view in VIEWS:
+        app.include_router(view.pages(reader, draw))
     app.include_router(_actions(Acting(reader)))
     app.include_router(_links(doorman))
     app.include_router(_news(reader))
@@ -116,9 +116,8 @@ def make_app(reader: Reader, doorman: Doorman, *, cookie: Callable[[], str]) -> 
     return app
 
 
-def _pages(reader: Reader, doorman: Doorman, cookie: Callable[[], str]) -> APIRouter:
+def _logging_in(doorman: Doorman, cookie: Callable[[], str], draw: Draw) -> APIRouter:
     pages = APIRouter(default_response_class=HTMLResponse)
-    draw = _drawing()
 
     @pages.get("/login", include_in_schema=False)
     def login(token: str = "") -> Any:
@@ -130,26 +129,6 @@ def _pages(reader: Reader, doorman: Doorman, cookie: Callable[[], str]) -> APIRo
         answer = RedirectResponse("/", 303)
         answer.set_cookie(cookie(), secret, httponly=True, samesite="strict", path="/")
         return answer
-
-    @pages.get("/")
-    def now() -> Any:
-        return draw("now.html.j2", {"page": "/", "now": reader.now()})
-
-    @pages.get("/now")
-    def now_fragment() -> Any:
-        return draw("now_live.html.j2", {"now": reader.now()})
-
-    @pages.get("/state")
-    def state() -> Any:
-        return draw("state.html.j2", {"now": reader.now()})
-
-    @pages.get("/queue")
-    def queue() -> Any:
-        return draw("queue.html.j2", {"page": "/queue", "now": reader.now()})
-
-    @pages.get("/queue/live")
-    def queue_fragment() -> Any:
-        return draw("queue_live.html.j2", {"now": reader.now()})
 
     return pages
 
@@ -222,20 +201,6 @@ async def _stream(reader: Reader, request: Request) -> AsyncIterator[bytes]:
         elif loop.time() - said > ALIVE_SECONDS:
             said = loop.time()
             yield b": alive\n\n"
-
-
-def _drawing() -> Callable[[str, dict[str, Any]], str]:
-    environment = Environment(
-        loader=PackageLoader("twinstep.dashboard", "templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters |= words.FILTERS
-    environment.globals |= {"pages": PAGES, "new_key": words.new_key, "ladder": ladder}
-
-    def draw(name: str, values: dict[str, Any]) -> str:
-        return environment.get_template(name).render(values)
-
-    return draw
 
 
 def _said(answer: dict[str, Any]) -> Said:

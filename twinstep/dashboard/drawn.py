@@ -1,0 +1,34 @@
+"""Templates, drawn with everything escaped; the words and pictures that they may use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from twinstep.dashboard import words
+from twinstep.dashboard.drawing import ladder
+
+__all__ = ["PAGES", "Draw", "drawing"]
+
+Draw = Callable[[str, dict[str, Any]], str]
+"""From a template's name and its values to a page."""
+
+PAGES: Final = (("/", "Now"), ("/queue", "Review queue"))
+"""Address and name of each page, in the order of the menu."""
+
+
+def drawing() -> Draw:
+    """Return what draws a template; a name that it does not know is an error, and no empty place."""
+    environment = Environment(
+        loader=PackageLoader("twinstep.dashboard", "templates"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= words.FILTERS
+    environment.globals |= {"pages": PAGES, "new_key": words.new_key, "ladder": ladder}
+
+    def draw(name: str, values: dict[str, Any]) -> str:
+        return environment.get_template(name).render(values)
+
+    return draw
