@@ -17,6 +17,7 @@ does not list is asked for by its id before anything is made of it.
 
 from __future__ import annotations
 
+import shlex
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -95,7 +96,8 @@ class ReconcileReport:
     def __str__(self) -> str:
         silent = [f"{name} did not answer ({one.problem})" for name, one in self.brokers.items()
                   if not one.answered]  # fmt: skip
-        words = [f"{len(self.differences)} differences", *silent]
+        count = len(self.differences)
+        words = [f"{count} difference{'' if count == 1 else 's'}", *silent]
         return "; ".join(words if self.differences or silent else ["books and brokers agree"])
 
 
@@ -152,8 +154,7 @@ class Reconciler:
         recovered = self.manager.recover()
         report = self.run()
         if report.differences:
-            words = "; ".join(one.message for one in report.differences[:3])
-            self.manager.halt(f"reconciliation: {len(report.differences)} differences ({words})", "reconcile")
+            self.manager.halt(self._halted(report.differences), "reconcile")
         return ReconcileReport(
             at=report.at, brokers=report.brokers, resolved=(*recovered, *report.resolved),
             differences=report.differences, opened=report.opened,
@@ -186,6 +187,24 @@ class Reconciler:
             at=self._clock(), brokers=runs, resolved=tuple(resolved), differences=differences,
             opened=tuple(opened),
         )  # fmt: skip
+
+    def _halted(self, differences: tuple[Difference, ...]) -> str:
+        """Return why trading is halted, and what a person types to look and to decide."""
+        count = len(differences)
+        words = "; ".join(one.message for one in differences[:3])
+        folder = shlex.quote(str(self.manager.kill_switch.folder))
+        # a stop that is missing is found again however often it is accepted
+        first = next((one.item_id for one in differences if one.found.cause != "unprotected"), None)
+        accept = (
+            "twinstep broker protect puts the stop there"
+            if first is None
+            else f"twinstep broker accept {first} --folder {folder} --by NAME --reason TEXT takes the "
+            "broker's word"
+        )
+        return (
+            f"reconciliation: {count} difference{'' if count == 1 else 's'} ({words}). {accept}; twinstep "
+            f"requests --folder {folder} lists what waits"
+        )
 
     def ledger(self, name: str) -> FillLedger:
         """Return the fills at a broker."""

@@ -21,6 +21,7 @@ import re
 import stat
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -155,11 +156,17 @@ def _advice(broker: str, names: Sequence[str], paper: bool, path: Path) -> str:
     stage = "" if paper else "live."
     variables = " and ".join(_variable((broker, *(() if paper else ("live",))), name) for name in names)
     section = broker if paper else f"{broker}.live"
+    stored = " and ".join(f"`keyring set {SERVICE} {broker}.{stage}{name}`" for name in names)
     return (
         f"no credentials of {broker} for {'paper' if paper else 'real money'}: {', '.join(names)}. Set "
-        f"{variables}, or store them with `keyring set {SERVICE} {broker}.{stage}{names[0]}`, or write them "
+        f"{variables}, or store them with {stored}{_extra()}, or write them "
         f"under [{section}] into {path} and run chmod 600 on it"
     )
+
+
+def _extra() -> str:
+    """Return what brings the keyring, where it is not installed."""
+    return "" if find_spec("keyring") else " (which pip install 'twinstep[keyring]' brings)"
 
 
 def _variable(parts: Sequence[str], name: str) -> str:
@@ -223,7 +230,8 @@ def _from_file(path: Path, parts: Sequence[str], wanted: Sequence[str]) -> dict[
     except ValueError:
         # what a parser says may quote the line, and the line may be a secret
         raise ConfigError(
-            f'{path} is not TOML; write [broker] and under it name = "value"', code="LIVE_CREDENTIALS_FILE"
+            f'{path} is not TOML; write [{".".join(parts)}] and under it a line {wanted[0]} = "…" for each',
+            code="LIVE_CREDENTIALS_FILE",
         ) from None
     for part in parts:
         section = section.get(part, {}) if isinstance(section, dict) else {}

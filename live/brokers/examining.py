@@ -18,17 +18,17 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final, Literal
 
 from live.brokers.credentials import load_credentials
-from live.brokers.errors import AccessRefused
+from live.brokers.errors import AccessRefused, BrokerError
 from live.brokers.interface import BrokerInterface
 from live.brokers.live_gate import check_live
-from live.brokers.opening import ADAPTERS, open_broker
+from live.brokers.opening import ADAPTERS, check_addresses, open_broker
 from live.brokers.secrets import scrub
 from live.brokers.settings import BrokerSettings
 from live.brokers.told import Standing
 from live.kill_switch import KillSwitch
 from simulator.errors import ConfigError, TwinstepError
 
-__all__ = ["Check", "examine_broker"]
+__all__ = ["Check", "advised", "examine_broker", "words_of"]
 
 State = Literal["ok", "note", "problem"]
 
@@ -121,12 +121,21 @@ def examine_broker(
         The clock of this machine, aware.
     """
     if settings.name == "paper":
-        return [Check("broker", "ok", "paper: an account of this program; no keys, no connection")]
+        return [
+            Check(
+                "broker", "ok", "paper: an account of this program, for sessions of twinstep live; no keys, "
+                "no connection, and no prices for orders by hand",
+            )
+        ]  # fmt: skip
     found = [_library(settings.name)]
     if found[0].state == "problem":
         return found
     if live:
         found.append(_locks(live_key, switch))
+    try:
+        check_addresses(settings, live=live)
+    except TwinstepError as error:
+        found.append(Check("address", "problem", _words(error)))
     found.append(_credentials(settings, live, config, environment))
     if any(check.state == "problem" for check in found):
         return found
@@ -137,7 +146,8 @@ def examine_broker(
     except TwinstepError as error:
         return [*found, Check("broker", "problem", _words(error))]
     try:
-        found += _asked(broker, settings.name, now or _now)
+        own = settings.url is None and settings.data_url is None
+        found += _asked(broker, settings.name, now or _now, real=own)
     finally:
         close = getattr(broker, "close", None)
         if close is not None:
@@ -181,7 +191,41 @@ def _credentials(
     return Check("credentials", "note", f"none needed{lost}")
 
 
-def _asked(broker: BrokerInterface, name: str, now: Callable[[], datetime]) -> Iterator[Check]:
+def advised(error: Exception, name: str) -> TwinstepError | None:
+    """Return the error of a broker with what to do about it; None for one that is not of a connection.
+
+    Parameters
+    ----------
+    name
+        The broker, as section [broker] has it.
+    """
+    code = error.code if isinstance(error, TwinstepError) else "LIVE_NO_ANSWER"
+    silent = code in ("LIVE_NO_ANSWER", "LIVE_TIMEOUT") or isinstance(error, ConnectionError)
+    if not isinstance(error, (TwinstepError, ConnectionError, TimeoutError)):
+        return None
+    if code in ("LIVE_RATE_LIMITED", "LIVE_DUPLICATE_ID"):
+        return None
+    if name not in _ADVICE or not (silent or isinstance(error, AccessRefused)):
+        return None
+    advice = _ADVICE[name]["access" if isinstance(error, AccessRefused) else "connect"]
+    words = error.args[0] if isinstance(error, TwinstepError) else _words(error)
+    text = scrub(
+        f"{name}: {' '.join(str(words).split())}: {advice}. twinstep doctor --broker {name} says more"
+    )
+    return AccessRefused(text) if isinstance(error, AccessRefused) else BrokerError(text, code=code)
+
+
+def words_of(name: str, message: str) -> str:
+    """Return what to do about an order that was kept back because a broker is not reconciled; "" for none."""
+    if name not in _ADVICE:
+        return ""
+    refused = AccessRefused.__name__ in message or "LIVE_ACCESS" in message
+    return _ADVICE[name]["access" if refused else "connect"]
+
+
+def _asked(
+    broker: BrokerInterface, name: str, now: Callable[[], datetime], *, real: bool = True
+) -> Iterator[Check]:
     """Yield what the broker itself answers; the first question that fails ends it."""
     advice = _ADVICE[name]
     try:
@@ -210,8 +254,8 @@ def _asked(broker: BrokerInterface, name: str, now: Callable[[], datetime]) -> I
         yield Check("permissions", "problem", f"{_words(error)}: {advice['permissions']}")
         return
     yield _permissions(standing, advice["permissions"])
-    yield _clock(broker, now)
-    yield _data(broker, standing, advice["data"])
+    yield _clock(broker, now, real=real)
+    yield _data(broker, standing, advice["data"], real=real)
     yield _options(standing, advice["options"])
 
 
@@ -251,7 +295,8 @@ def _permissions(standing: Standing, advice: str) -> Check:
     return Check("permissions", state, f"{kind} may trade{short}{more}")
 
 
-def _clock(broker: BrokerInterface, now: Callable[[], datetime]) -> Check:
+def _clock(broker: BrokerInterface, now: Callable[[], datetime], *, real: bool = True) -> Check:
+    """Compare the clocks; that of a server of one's own may be a replay's, which nobody has to set."""
     ask = getattr(broker, "server_time", None)
     began = now()
     try:
@@ -269,11 +314,16 @@ def _clock(broker: BrokerInterface, now: Callable[[], datetime]) -> Check:
     if off <= CLOCK_WARNING:
         return Check("clock", "ok", f"within {max(seconds, 0.1):.1f} s of the broker's")
     which = "behind" if time > ended else "ahead of"
+    if not real:
+        return Check(
+            "clock", "note", f"the server at [broker] url is at {time:%Y-%m-%d %H:%M:%S} UTC: the time of "
+            "stored bars, as twinstep exchange plays them",
+        )  # fmt: skip
     state: State = "problem" if off > CLOCK_LIMIT else "note"
     return Check("clock", state, f"this machine is {seconds:.0f} s {which} the broker: set it by NTP")
 
 
-def _data(broker: BrokerInterface, standing: Standing, advice: str) -> Check:
+def _data(broker: BrokerInterface, standing: Standing, advice: str, *, real: bool = True) -> Check:
     """Say which prices the login gets, and whether one comes."""
     told = f" ({standing.data_words})" if standing.data_words else ""
     if standing.data == "none":
@@ -284,6 +334,11 @@ def _data(broker: BrokerInterface, standing: Standing, advice: str) -> Check:
     try:
         quote = ask([PROBE])[PROBE]
     except Exception as error:  # as above
+        if not real:
+            return Check(
+                "data", "note", f"the server at [broker] url gives no quote of {PROBE}: name the bars with "
+                "--data or a --feed",
+            )  # fmt: skip
         return Check("data", "problem", f"no quote of {PROBE}: {_words(error)}. To have one, {advice}")
     if standing.data in _LESS or quote.is_delayed:
         what = _LESS.get(standing.data or "delayed", _LESS["delayed"])

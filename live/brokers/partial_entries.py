@@ -107,10 +107,20 @@ class PartialEntries:
                 leg = entry.legs[0]
                 late = now - self._since[entry.order_id] >= self._patience
                 if late or _crossed(self._price(held.get(leg.symbol)), self._stop_of(entry), leg.quantity):
-                    self._end(entry)
+                    self.end(entry)
             orders = list(broker.get_orders())
         bare = self._bare(broker.get_positions(), orders)
         return [answer for one in bare for answer in self._guarded(one, orders)]
+
+    def end(self, entry: BrokerOrder) -> None:
+        """Cancel the rest of an entry, and wait until the broker lists it no more."""
+        broker = self.manager.known(self.name)
+        if not self.manager.cancel_order(self.name, entry.order_id).is_open:
+            return
+        for _ in range(int(END_SECONDS / _STEP_SECONDS)):
+            if entry.order_id not in {order.order_id for order in broker.get_orders()}:
+                return
+            self._sleep(_STEP_SECONDS)
 
     def _waiting(self, orders: Sequence[BrokerOrder]) -> list[BrokerOrder]:
         """Return the entries of brackets that have filled in part, and whose stop waits for the rest."""
@@ -129,16 +139,6 @@ class PartialEntries:
     def _stop_of(self, entry: BrokerOrder) -> float | None:
         sent = self.manager.book.get(entry.client_order_id) if entry.client_order_id else None
         return None if sent is None else sent.request.stop_loss
-
-    def _end(self, entry: BrokerOrder) -> None:
-        """Cancel the rest of an entry, and wait until the broker lists it no more."""
-        broker = self.manager.known(self.name)
-        if not self.manager.cancel_order(self.name, entry.order_id).is_open:
-            return
-        for _ in range(int(END_SECONDS / _STEP_SECONDS)):
-            if entry.order_id not in {order.order_id for order in broker.get_orders()}:
-                return
-            self._sleep(_STEP_SECONDS)
 
     def _bare(self, positions: Sequence[Holding], orders: Sequence[BrokerOrder]) -> list[_Bare]:
         """Return the positions, or parts of them, that came by an entry that ended filled in part."""

@@ -10,7 +10,13 @@ Options are shown and get no stop: a leg's price jumps with its spread, and a st
 opens the others. What they can lose is bounded by their package, or by nothing.
 
 A gap begins when it is first seen and is on record, so that how long a position stood naked outlives the
-process; the id of a protective stop follows from the beginning of its gap, so that no gap gets two at once.
+process; the id of a protective stop follows from the beginning of its gap and a counter, which goes on only
+when the stop before is known to be refused, absent, ended or at work, so that no share gets two at once.
+
+Some brokers refuse a stop while an order that enters works in its symbol, as a trade with oneself. A position
+that no stop may stand behind is not added to: where that lasts for the patience, our own entries in the
+symbol are cancelled, as the rest of a bracket is, and the stop is tried anew. Entries by another hand are
+left alone, and waited for.
 """
 
 from __future__ import annotations
@@ -33,10 +39,11 @@ from live.brokers.interface import (
 )
 from live.brokers.manager import BrokerManager
 from live.brokers.partial_entries import PATIENCE, PartialEntries, family_of, is_stop, live_stop
-from live.intents import IntentLog
+from live.intents import IntentLog, Sent
 from live.review_queue import ReviewRequest
 from simulator.brokerage import Holding
 from simulator.errors import ConfigError
+from simulator.types import OrderState
 
 __all__ = ["Gap", "Protection", "Protector", "protections"]
 
@@ -46,6 +53,10 @@ WIDER_PCT: Final = 5.0
 RELEASE_SECONDS: Final = 5.0
 """How long a cancelled stop may take to end before an exit is given up."""
 
+RETRY_AFTER: Final = timedelta(seconds=2)
+"""How long after a refusal a stop is tried anew where nothing is in its way; each pause is twice the last."""
+
+_DOUBLED_AT_MOST: Final = 10
 _STEP_SECONDS: Final = 0.1
 STRATEGY: Final = "protective stop"
 """Of the orders that are sent here, those of `PartialEntries` included."""
@@ -141,7 +152,8 @@ class Protector:
     wider_pct
         See `WIDER_PCT`; percent.
     patience
-        How long an entry may stand filled in part while the broker holds its stop back; see `PartialEntries`.
+        How long an entry may stand filled in part while the broker holds its stop back, see `PartialEntries`,
+        or refuses a protective one beside it.
     sleep
         Injected for tests.
 
@@ -167,6 +179,7 @@ class Protector:
         self.manager = manager
         self.name = name
         self._wider = wider_pct / 100.0
+        self._patience = patience
         self._sleep = sleep
         self._log: IntentLog = manager.intents
         self._parts = PartialEntries(manager, name, strategy=STRATEGY, patience=patience, sleep=sleep)
@@ -218,12 +231,15 @@ class Protector:
         answers: list[Submitted | ReviewRequest] = []
         self._cancel_idle()
         answers += self._parts.settle(now)
-        found = self.look(now)
-        begun = {gap.symbol: gap.begin for gap in self.gaps() if gap.end is None}
+        if self._made_way(self.look(now)):
+            self.look(now)
+        begun = self._begun()
         doubtful = {leg.symbol for sent in self.manager.book.unresolved() for leg in sent.request.legs}
-        working = self.manager.known(self.name).get_orders()
+        # of one answer: a stop that is listed only now would be taken for one that is counted already
+        broker = self.manager.known(self.name)
+        working = broker.get_orders()
         waiting = self._parts.waiting(working)
-        for one in found:
+        for one in protections(broker.get_positions(), working) if begun else []:
             price = self._price(one, (stops or {}).get(one.symbol))
             # what leaves already, or may, is not sold a second time
             quantity = one.naked - _leaving(one, working)
@@ -231,11 +247,14 @@ class Protector:
                 continue
             if one.symbol in doubtful or one.symbol in waiting or quantity <= _DUST:
                 continue
+            identity = self._identity(one, begun[one.symbol], working)
+            if identity is None:
+                continue
             side = math.copysign(1.0, one.quantity)
             request = OrderRequest(
-                client_order_id=self._identity(one.symbol, begun[one.symbol]),
-                legs=(Leg(one.symbol, -side * quantity),), kind="stop", stop_price=price, tif="gtc",
-                purpose="protect", strategy=STRATEGY, reason="nothing guards it at the broker",
+                client_order_id=identity, legs=(Leg(one.symbol, -side * quantity),), kind="stop",
+                stop_price=price, tif="gtc", purpose="protect", strategy=STRATEGY,
+                reason="nothing guards it at the broker",
             )  # fmt: skip
             answers.append(self.manager.submit_order(request))
         return answers
@@ -275,23 +294,69 @@ class Protector:
             if sent.broker == self.name and sent.request.strategy == STRATEGY
         }
 
-    def _identity(self, symbol: str, begin: datetime) -> str:
-        """Return the id of the stop for a gap: the same until the order with it has worked and ended.
+    def _begun(self) -> dict[str, datetime]:
+        return {gap.symbol: gap.begin for gap in self.gaps() if gap.end is None}
 
-        What was refused or is unresolved keeps its id, and so is not sent again; nor is what works already.
-        """
+    def _tries(self, symbol: str, begin: datetime) -> list[Sent]:
+        """Return the stops that were sent for a gap, oldest first."""
+        found: list[Sent] = []
+        while (sent := self._log.find(self._name(symbol, begin, len(found)))) is not None:
+            if sent.was_never_sent:
+                break
+            found.append(sent)
+        return found
+
+    def _name(self, symbol: str, begin: datetime, sequence: int) -> str:
+        return client_order_id(self._log.account, STRATEGY, symbol, begin, sequence)
+
+    def _identity(self, one: Protection, begin: datetime, working: Sequence[BrokerOrder]) -> str | None:
+        """Return the id of the next stop for a gap, None where none may be sent now."""
+        tries = self._tries(one.symbol, begin)
         broker = self.manager.known(self.name)
-        sequence = 0
-        while True:
-            found = client_order_id(self._log.account, STRATEGY, symbol, begin, sequence)
-            sent = self._log.find(found)
-            if sent is None or sent.submitted.outcome is not Outcome.CONFIRMED:
-                return found
+        refusals: list[datetime] = []
+        for sent in tries:
+            if sent.submitted.outcome is Outcome.UNRESOLVED:
+                return None
             # the log is as old as the last poll; the broker may have forgotten what has ended
-            order = broker.find_order(found) or sent.order
-            if order is None or order.is_open:
-                return found
-            sequence += 1
+            order = broker.find_order(sent.identity) or sent.order
+            if order is None and sent.submitted.outcome is Outcome.CONFIRMED:
+                return None
+            if order is None or _is_refused(sent, order):
+                refusals.append(sent.at)  # or it never arrived
+            elif order.is_open and not _is_at_work(order, working):
+                return None  # it is there, and the list does not show it yet
+        if refusals and (_entering(one, working) or self._is_early(refusals)):
+            return None
+        return self._name(one.symbol, begin, len(tries))
+
+    def _is_early(self, refusals: Sequence[datetime]) -> bool:
+        pause: timedelta = RETRY_AFTER * (1 << min(len(refusals) - 1, _DOUBLED_AT_MOST))
+        return self.manager.clock() - refusals[-1] < pause
+
+    def _made_way(self, found: Sequence[Protection]) -> bool:
+        """Cancel our entries beside which a stop was refused; returns whether there were any to cancel."""
+        begun = self._begun()
+        naked = [one for one in found if one.symbol in begun and not one.is_guarded]
+        if not naked:
+            return False
+        working = self.manager.known(self.name).get_orders()
+        waiting = self._parts.waiting(working)
+        purposes = self.manager.book.purposes()
+        ended = False
+        for one in naked:
+            if one.symbol in waiting:
+                continue
+            ours = [
+                order for order in _entering(one, working) if purposes.get(order.client_order_id) == "entry"
+            ]
+            tries = self._tries(one.symbol, begun[one.symbol]) if ours else []
+            if tries and _is_refused(tries[-1], tries[-1].order):
+                if self.manager.clock() - tries[-1].at < self._patience:
+                    continue
+                for order in ours:
+                    self._parts.end(order)
+                    ended = True
+        return ended
 
     def _price(self, one: Protection, own: float | None) -> float | None:
         start = own if own is not None else one.mark
@@ -325,6 +390,31 @@ def _guards(order: BrokerOrder, held: Holding) -> bool:
         and order.legs[0].symbol == held.symbol
         and order.legs[0].quantity * held.quantity < 0.0
     )
+
+
+def _is_refused(sent: Sent, order: BrokerOrder | None) -> bool:
+    """Whether a broker said no, at once or after a while."""
+    if order is None:
+        return sent.submitted.outcome is Outcome.REJECTED
+    return order.state == OrderState.REJECTED and order.filled <= 0.0
+
+
+def _is_at_work(order: BrokerOrder, working: Sequence[BrokerOrder]) -> bool:
+    """Whether a stop is listed and live, so that what it guards counts as guarded."""
+    return any(
+        family_of(one) == order.client_order_id and is_stop(one) and live_stop(one, working)
+        for one in working
+    )
+
+
+def _entering(one: Protection, orders: Sequence[BrokerOrder]) -> list[BrokerOrder]:
+    """Return what works to make a position larger."""
+    return [
+        order
+        for order in orders
+        if order.is_open
+        and any(leg.symbol == one.symbol and leg.quantity * one.quantity > 0.0 for leg in order.legs)
+    ]
 
 
 def _leaving(one: Protection, orders: Sequence[BrokerOrder]) -> float:

@@ -1,8 +1,14 @@
 """Sending one order, and finding out what became of it.
 
-An id is taken, the price of the moment looked up, the gate asked, the intent written, the call made, and the
-answer understood: these steps are the whole way of an order, and nothing else sends. What is not answered
-stays UNRESOLVED until the broker has the order, or has said twice, some time apart, that it has not.
+An id is taken, the price of the moment looked up, an exit measured by what is held, the gate asked, the
+intent written, the call made, and the answer understood: these steps are the whole way of an order, and
+nothing else sends. What is not answered stays UNRESOLVED until the broker has the order, or has said twice,
+some time apart, that it has not.
+
+An exit that would open or turn a position is not sent in any state (`live.brokers.shrinking.excess`). What is
+on its way counts as leaving until its outcome is in the book, so two exits never count on the same position.
+Where the broker does not say what is held, an exit passes in ACTIVE only on our own record: it shows enough,
+and nothing of ours that closes the same can have filled unseen. Else it waits, behind the stop that rests.
 """
 
 from __future__ import annotations
@@ -11,12 +17,13 @@ import threading
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from live.brokers.book import Sent
 from live.brokers.errors import AccessRefused, BrokerError, DuplicateOrder
 from live.brokers.interface import OrderRequest, Outcome, Submitted, denied, unresolved
-from live.brokers.shrinking import shrinks
+from live.brokers.shrinking import Excess, excess, shrinks
 from live.submit_gate import Purpose, may_pass
 from simulator.errors import JournalError
 
@@ -43,6 +50,8 @@ class Sender:
     def __init__(self, manager: BrokerManager) -> None:
         self._manager = manager
         self._exits = threading.Lock()
+        self._under_way: dict[str, tuple[str, OrderRequest]] = {}
+        self._noted: set[str] = set()
 
     def send(
         self,
@@ -71,8 +80,11 @@ class Sender:
         expectation = self._manager.expectations.of(
             name, self._manager.known(name), request, state=self._manager.kill_switch.state, price=expected
         )
-        submitted, overtaken = self._passed(name, request, expectation)
-        self._finish(sent, submitted)
+        try:
+            submitted, overtaken = self._passed(name, request, expectation)
+            self._finish(sent, submitted)
+        finally:
+            self._under_way.pop(request.client_order_id, None)
         if submitted.code == "LIVE_DUPLICATE_ID" and (found := self._looked_up(sent)) is not None:
             self._finish(sent, found)
         if overtaken and submitted.outcome in (Outcome.CONFIRMED, Outcome.UNRESOLVED):
@@ -98,18 +110,31 @@ class Sender:
         broker = self._manager.known(name)
         # one at a time, so that two exits do not both count on the same position
         held = request.purpose != "entry" and self._exits.acquire(timeout=RESOLVE_AFTER.total_seconds())
+        self._under_way[request.client_order_id] = (name, request)
         sending: list[bool] = []
+        asked = cache(lambda: self._excess(name, request))
+        barred = cache(lambda: self._barred(name, request, asked()))
+
+        def smaller() -> bool | None:
+            if request.purpose == "exit":
+                return asked().shrinks
+            return shrinks(broker, request, self._manager.book.unresolved())
 
         def send() -> Submitted:
+            # the gate has asked where it is not ACTIVE; somebody may have armed since
+            if request.purpose == "exit" and barred().code:
+                return denied(request, code=barred().code, message=barred().why)
             sending.append(True)
             return broker.submit_order(request)
 
         try:
+            if request.purpose == "exit" and self._is_free(request) and barred().code:
+                return self._held_back(request, barred()), False
             passed = self._manager.gate.submit(
                 request.client_order_id,
                 request.purpose,
                 send,
-                shrinks=lambda: shrinks(broker, request, self._manager.book.unresolved()),
+                shrinks=smaller,
                 symbols=[leg.symbol for leg in request.legs],
                 record=lambda entry: self._manager.diary.record(entry, expectation),
             )
@@ -121,7 +146,9 @@ class Sender:
             if held:
                 self._exits.release()
         if not passed.entry.allowed:
-            return self._kept_back(request, passed.entry.code), False
+            code = passed.entry.code
+            measured = request.purpose == "exit" and code in ("LIVE_NOT_REDUCING", "LIVE_POSITION_UNKNOWN")
+            return self._kept_back(request, code, asked().why if measured else ""), False
         answer = passed.answer
         if not isinstance(answer, Submitted) or answer.client_order_id != request.client_order_id:
             answer = unresolved(
@@ -156,7 +183,69 @@ class Sender:
             and self._manager.kill_switch.state == "ACTIVE"
         ):
             why = f"books and broker differ in {request.symbol}: get_differences() says how"
-        return denied(request, code=code, message=why)
+        return denied(request, code=code, message="; ".join(part for part in (why, error) if part))
+
+    def _is_free(self, request: OrderRequest) -> bool:
+        """Whether the gate would ask nothing of an exit; else it asks, and denies by a code of its own."""
+        differences = self._manager.differences
+        reduced = differences is not None and differences.reduces([leg.symbol for leg in request.legs])
+        return self._manager.kill_switch.state == "ACTIVE" and not reduced
+
+    def _excess(self, name: str, request: OrderRequest) -> Excess:
+        """Ask the broker whether an exit would open or turn a position."""
+        book = self._manager.book
+        ahead = {one.identity: one.request for one in book.unresolved() if one.broker == name}
+        for there, other in list(self._under_way.values()):
+            if other is request:
+                break  # what has begun after it counts it
+            if there == name:
+                ahead[other.client_order_id] = other
+        found = excess(self._manager.known(name), request, book.purposes(), list(ahead.values()))
+        if isinstance(found.error, AccessRefused):
+            self._manager.access_refused(name, found.error)
+        return found
+
+    def _barred(self, name: str, request: OrderRequest, found: Excess) -> Excess:
+        """Return why an exit may not be sent in ACTIVE: leaving is possible on our own record, too."""
+        if found.error is None or isinstance(found.error, AccessRefused):
+            return found
+        return Excess() if self._is_on_record(name, request) else found
+
+    def _is_on_record(self, name: str, request: OrderRequest) -> bool:
+        """Whether our fills show enough to leave, and no other order of ours can have left it unseen."""
+        from live.reconciling.fill_ledger import DUST, FillLedger  # which imports this package
+
+        manager = self._manager
+        ways = {leg.symbol: leg.quantity for leg in request.legs}
+        try:
+            held = FillLedger(manager.intents, name, manager.known(name).account).positions()
+            before = manager.intents.orders(broker=name, symbols=set(ways))
+        except Exception:  # an adapter's or a database's; then the record says nothing
+            return False
+        for symbol, quantity in ways.items():
+            there = held.get(symbol, 0.0)
+            if quantity * there >= 0.0 or abs(quantity) > abs(there) + DUST:
+                return False
+        if any(one.request.order_class == "bracket" and not one.was_never_sent for one in before):
+            return False  # its children may have filled
+        return not any(
+            leg.quantity * ways.get(leg.symbol, 0.0) > 0.0
+            for other in manager.book.live()
+            if other.broker == name and other.identity != request.client_order_id
+            for leg in other.request.legs
+        )
+
+    def _held_back(self, request: OrderRequest, found: Excess) -> Submitted:
+        """Return the answer to an exit that is not sent, on record once, however often it is tried."""
+        identity = request.client_order_id
+        key = f"denied:{identity}:{found.code}"
+        if key not in self._noted:
+            self._noted.add(key)
+            self._manager.diary.note(
+                "denied", key=key, order=identity, symbol=request.symbol, purpose=request.purpose,
+                state="ACTIVE", allowed=False, code=found.code, message=found.why,
+            )  # fmt: skip
+        return denied(request, code=found.code, message=found.why)
 
     def resolve(self) -> list[Submitted]:
         """Ask for every unresolved order by its id; returns those that are resolved now."""

@@ -20,6 +20,12 @@ __all__ = ["BROKERS", "BrokerSettings"]
 BROKERS: Final = ("paper", "alpaca", "interactive_brokers", "tastytrade")
 """Names of the brokers that there are."""
 
+_SHORT: Final = {
+    "ib": "interactive_brokers", "ibkr": "interactive_brokers", "tws": "interactive_brokers",
+    "interactivebrokers": "interactive_brokers", "tasty": "tastytrade", "tastyworks": "tastytrade",
+}  # fmt: skip
+"""What they are called as well, and what no spelling check would find."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerSettings:
@@ -58,9 +64,9 @@ class BrokerSettings:
 
     def __post_init__(self) -> None:
         if self.name not in BROKERS:
-            raise UnknownNameError(
-                f"no broker {self.name!r}.{did_you_mean(self.name, BROKERS)}", code="NAME_BROKER"
-            )
+            short = _SHORT.get(self.name.lower().replace("-", "_"))
+            near = did_you_mean(self.name, BROKERS) if short is None else f" Did you mean {short!r}?"
+            raise UnknownNameError(f"no broker {self.name!r}.{near}", code="NAME_BROKER")
         if not (math.isfinite(self.timeout) and self.timeout > 0.0):
             raise ConfigError(
                 f"timeout is {self.timeout:g}; a call ends after a number of seconds above 0",

@@ -178,7 +178,7 @@ class ShadowBroker(BrokerInterface):
             leverage=self._owner.leverage, calendar=calendar, clock=self._clock,
         )  # fmt: skip
         self._venue = self._book.venue
-        self._local = PaperBroker(self._venue, account=self._owner.account)
+        self._local = PaperBroker(self._venue, account=self.account)
         self._base = self._book.paid_in
         self._is_checked = False
         self._looked: datetime | None = None
@@ -193,8 +193,8 @@ class ShadowBroker(BrokerInterface):
 
     @property
     def account(self) -> str:
-        """Number of the real account."""
-        return self._owner.account
+        """Return "shadow:" and the real account's number: fills and ids of one are none of the other's."""
+        return f"shadow:{self._owner.account}"
 
     @property
     def is_paper(self) -> bool:
@@ -372,7 +372,7 @@ class ShadowBroker(BrokerInterface):
         return self._real.passed_on(name)
 
     def __repr__(self) -> str:
-        return f"ShadowBroker({self._real.name!r}, account={self._owner.account!r})"
+        return f"ShadowBroker({self._real.name!r}, account={self.account!r})"
 
     def _owned(self, path: Path | None, leverage: float | None) -> Owner:
         """Return whose the book is; a new one is that of the real account, which is asked what it may do."""

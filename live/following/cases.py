@@ -1,8 +1,9 @@
 """One entry order of the plan and all that came of it at the broker: held, working, under way.
 
-Shares are counted by what our own orders have filled, execution by execution, and never above what the broker
-says is there. So two trades in one symbol keep apart what the broker holds as one position, and what was sold
-by hand is not sold once more. An order's own word counts where it runs ahead of its executions.
+Shares are counted by what our own orders and their children have filled, and never above what the broker says
+is there (`live.following.counting`). So two trades in one symbol keep apart what the broker holds as one
+position, and what was sold by hand is not sold once more. An order that has vanished, and of whose end nobody
+has said anything, may have filled: until that is known its case is left alone.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from live.brokers.interface import Account, BrokerOrder, Outcome
 from live.brokers.partial_entries import live_stop
-from live.following.record import Followed, Parted
+from live.following.counting import Told, bound
+from live.following.record import Followed, Parted, Role
 from live.intents import Sent
 from live.reconciling.fill_ledger import DUST, FillLedger
 from live.review_queue import ReviewRequest
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from live.brokers.manager import BrokerManager
     from live.following.wanted import Wanted
 
-__all__ = ["STOPS", "Case", "Facts", "Order", "Standing", "cases_of", "explained_exits"]
+__all__ = ["STOPS", "Case", "Facts", "Missing", "Order", "Standing", "cases_of", "explained_exits"]
 
 STOPS: Final = frozenset({"stop", "stop_limit", "trailing"})
 
@@ -34,7 +36,19 @@ Standing = Literal["unsent", "review", "rejected", "unresolved", "open", "ended"
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the broker said in one round of questions, and what the books make of it."""
+    """What the broker said in one round of questions, and what the books make of it.
+
+    Attributes
+    ----------
+    orders, ended
+        That work, and that it still lists or has told us of.
+    account
+        None where that was not answered.
+    fresh
+        Executions that the ledger does not have yet.
+    missing
+        Orders that are neither, by the plan's order.
+    """
 
     at: datetime
     positions: Mapping[str, BrokerHolding]
@@ -42,6 +56,32 @@ class Facts:
     account: Account | None
     ledger: FillLedger
     reviews: Mapping[str, ReviewRequest]
+    ended: Sequence[BrokerOrder] = ()
+    fresh: Sequence[Execution] = ()
+    missing: Mapping[int, Sequence[Missing]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """An order that was there, is not listed any more, and of whose end nobody has said anything.
+
+    Attributes
+    ----------
+    role
+        "child" of a bracket, or what it was decided for.
+    since
+        When it was missed first, aware.
+    is_hidden
+        Whether the broker says that it works, and does not list it.
+    is_due
+        Whether it was waited for long enough; see `Case.ended_unexplained`.
+    """
+
+    order_id: str
+    role: Role | Literal["child"]
+    since: datetime
+    is_hidden: bool = False
+    is_due: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +116,10 @@ class Case:
         What works at the broker behind it: children of brackets that count, and orders of our own.
     asleep
         Children whose entry has not filled completely.
+    missing
+        What rested or left, is not listed any more, and has no known end.
+    is_there
+        Whether the broker's positions hold all that is counted.
     """
 
     number: int
@@ -92,6 +136,8 @@ class Case:
     stops: list[BrokerOrder] = field(default_factory=list)
     targets: list[BrokerOrder] = field(default_factory=list)
     asleep: list[BrokerOrder] = field(default_factory=list)
+    missing: Sequence[Missing] = ()
+    is_there: bool = True
 
     @property
     def trade(self) -> int:
@@ -142,6 +188,19 @@ class Case:
         return any(one.standing == "unresolved" for one in self.orders)
 
     @property
+    def ended_unexplained(self) -> bool:
+        """Whether something behind it may have filled, and nobody says so.
+
+        What was waited for in vain is taken for ended where the broker's positions still hold all of it.
+        """
+        return any(one.is_hidden or not one.is_due or not self.is_there for one in self.missing)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether nothing that leaves or rests may be sent or cancelled until the broker has said more."""
+        return self.counted > DUST and self.ended_unexplained
+
+    @property
     def is_done(self) -> bool:
         """Whether neither plan nor broker has anything of it."""
         working = self.entries or self.stops or self.targets or self.asleep
@@ -171,6 +230,9 @@ def cases_of(
         What has left by no order of ours.
     """
     asked = {one.order: one for one in wants}
+    names = [one.client_order_id for mine in records.values() for one in mine]
+    sents = {name: manager.book.get(name) for name in names}
+    told = Told(facts, _broker_ids(sents), sents.keys())
     found = []
     for number in sorted({*asked, *records}):
         mine, want = records.get(number, ()), asked.get(number)
@@ -182,16 +244,19 @@ def cases_of(
             side = 1 if entry.legs[0].quantity > 0.0 else -1
         else:
             continue
-        case = Case(number, symbol, side, strategy, want, [_order(one, facts, manager) for one in mine])
-        _count(case, facts)
+        orders = [_order(one, sents[one.client_order_id], facts, told) for one in mine]
+        case = Case(number, symbol, side, strategy, want, orders, missing=facts.missing.get(number, ()))
+        _count(case, facts, told)
         found.append(case)
     gone: dict[int, float] = {}
     for one in elsewhere:
         gone[one.order] = gone.get(one.order, 0.0) + abs(one.quantity)
     for case in found:
         case.counted = case.held = max(0.0, case.held - gone.get(case.number, 0.0))
-    _bounded(found, facts)
-    _sorted_out(found, facts)
+    bound(found, facts)
+    for case in found:
+        case.is_there = case.held >= case.counted - DUST
+    _sorted_out(found, facts, told)
     return found
 
 
@@ -230,88 +295,69 @@ def _average(executions: Sequence[Execution]) -> float | None:
     return sum(one.quantity * one.price for one in executions) / quantity
 
 
-def _order(record: Followed, facts: Facts, manager: BrokerManager) -> Order:
-    sent = manager.book.get(record.client_order_id)
-    if record.client_order_id in facts.reviews:
+def _broker_ids(sents: Mapping[str, Sent | None]) -> dict[str, str]:
+    return {
+        sent.order.order_id: identity
+        for identity, sent in sents.items()
+        if sent is not None and sent.order is not None
+    }
+
+
+def _order(record: Followed, sent: Sent | None, facts: Facts, told: Told) -> Order:
+    identity = record.client_order_id
+    if identity in facts.reviews:
         return Order(record, "review", 0.0, record.quantity, sent)
-    if sent is None or sent.was_never_sent:
+    listed = told.order(identity)
+    if (sent is None or sent.was_never_sent) and listed is None:
         return Order(record, "unsent", 0.0, 0.0, sent)
     first = record.legs[0]
-    unit = abs(first.quantity) / record.quantity if record.quantity else 1.0
-    filled = facts.ledger.filled(record.client_order_id, first.symbol)[0]
-    if sent.order is not None:
-        filled = max(filled, sent.order.filled)
+    unit = _unit(record)
+    filled = facts.ledger.filled(identity, first.symbol)[0] + told.fresh(identity, first.symbol)
+    # the list is asked after the book was written, and has what came late after it was given up
+    newest = listed if listed is not None or sent is None else sent.order
+    for one in (listed, None if sent is None else sent.order):
+        filled = filled if one is None else max(filled, one.filled)
     filled /= unit
-    outcome = sent.submitted.outcome
+    outcome = None if sent is None else sent.submitted.outcome
     if outcome is Outcome.UNRESOLVED:
         return Order(record, "unresolved", filled, max(0.0, record.quantity - filled), sent)
-    if outcome is not Outcome.CONFIRMED or sent.order is None:
+    if newest is None or (listed is None and outcome is not Outcome.CONFIRMED):
         return Order(record, "rejected", filled, 0.0, sent)
-    if not sent.order.is_open:
-        refused = sent.order.state.label == "rejected" and filled <= DUST
+    if not newest.is_open:
+        refused = newest.state.label == "rejected" and filled <= DUST
         return Order(record, "rejected" if refused else "ended", filled, 0.0, sent)
-    return Order(record, "open", filled, max(0.0, sent.order.quantity / unit - filled), sent)
+    return Order(record, "open", filled, max(0.0, newest.quantity / unit - filled), sent)
 
 
-def _count(case: Case, facts: Facts) -> None:
-    """Work out what its orders have brought and taken."""
+def _unit(record: Followed) -> float:
+    return abs(record.legs[0].quantity) / record.quantity if record.quantity else 1.0
+
+
+def _count(case: Case, facts: Facts, told: Told) -> None:
+    """Work out what its orders have brought and taken, in shares of now."""
     for one in case.orders:
-        identity, first = one.record.client_order_id, one.record.legs[0]
-        told = facts.ledger.filled(identity, first.symbol)[0]
-        unit = abs(first.quantity) / one.record.quantity if one.record.quantity else 1.0
-        rest = facts.ledger.rest(identity, first.symbol)
-        ahead = max(0.0, one.filled * unit - told)
+        identity, symbol = one.record.client_order_id, one.record.legs[0].symbol
+        unit = _unit(one.record)
+        ahead = max(0.0, one.filled * unit - facts.ledger.filled(identity, symbol)[0])
+        rest = (facts.ledger.rest(identity, symbol) + ahead) / unit
         if one.record.role == "entry":
             case.entered += one.filled
-            case.held += (rest + ahead) / unit
+            # what a package lists as children are its legs
+            gone = 0.0 if len(one.record.legs) > 1 else told.left_ahead(identity, symbol)
+            case.held += rest - gone / unit
         else:
-            # what has filled, and what the other half of a pair has
-            case.held -= (told + ahead + (told - rest)) / unit
+            case.held -= rest
     case.held = max(0.0, case.held)
 
 
-def _bounded(cases: Sequence[Case], facts: Facts) -> None:
-    """Let no case hold more than there is; the oldest is served first."""
-    left: dict[tuple[str, int], float] = {}
-    for case in cases:
-        legs = next((one.record.legs for one in case.orders if one.record.role == "entry"), ())
-        if not legs:
-            continue
-        quantity = next(one.record.quantity for one in case.orders if one.record.role == "entry")
-        most = case.held
-        for leg in legs:
-            unit, side = abs(leg.quantity) / quantity, 1 if leg.quantity > 0.0 else -1
-            there = facts.positions.get(leg.symbol)
-            key = (leg.symbol, side)
-            if key not in left:
-                left[key] = 0.0 if there is None else max(0.0, there.quantity * side)
-            most = min(most, left[key] / unit)
-        for leg in legs:
-            left[leg.symbol, 1 if leg.quantity > 0.0 else -1] -= most * abs(leg.quantity) / quantity
-        case.held = most
-
-
-def _sorted_out(cases: Sequence[Case], facts: Facts) -> None:
+def _sorted_out(cases: Sequence[Case], facts: Facts, told: Told) -> None:
     """Give each working order to its case."""
     by_id = {one.record.client_order_id: (case, one) for case in cases for one in case.orders}
-    by_broker = {
-        one.sent.order.order_id: one.record.client_order_id
-        for case in cases
-        for one in case.orders
-        if one.sent is not None and one.sent.order is not None
-    }
     for order in facts.orders:
-        if not order.is_open:
-            continue
-        identity = facts.ledger.owner(order.order_id) or by_broker.get(order.order_id, "")
-        if not identity and order.client_order_id in by_id:
-            identity = order.client_order_id
-        if not identity:
-            identity = by_broker.get(order.parent_id, "") or order.client_order_id.rpartition("-")[0]
+        identity, child = told.kin(order)
         if identity not in by_id:
             continue
         case, one = by_id[identity]
-        child = bool(order.parent_id) or order.client_order_id not in ("", identity)
         if not child and one.record.role == "entry":
             case.entries.append(order)
         elif not live_stop(order, facts.orders):

@@ -7,6 +7,7 @@ the intent log refuse to have it twice.
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -15,8 +16,9 @@ from live.following.record import Followed, Role
 from simulator.types import ExitReason
 
 if TYPE_CHECKING:
-    from live.following.cases import Case
+    from live.following.cases import Case, Order
     from live.following.wanted import Wanted
+    from live.review_queue import ReviewRequest
 
 __all__ = [
     "Decision",
@@ -25,13 +27,17 @@ __all__ = [
     "add_of",
     "close_of",
     "entry_of",
+    "goes_again",
     "package_entry_of",
     "purpose_of",
     "rest_of",
+    "said_of",
 ]
 
 _PER_ORDER: Final = 1_000
 """Numbers that one order of the plan has for what follows from it."""
+
+_NOT_SENT: Final = "LIVE_NOT_SENT"
 
 Purpose = Literal["entry", "exit", "protect"]
 
@@ -155,9 +161,20 @@ def rest_of(case: Case, identity: str, ts: int, quantity: float, price: float, r
 
 
 def close_of(
-    case: Case, identity: str, ts: int, quantity: float, expected: float | None, reason: str, purpose: Purpose
+    case: Case,
+    identity: str,
+    ts: int,
+    quantity: float,
+    expected: float | None,
+    reason: str,
+    purpose: Purpose,
+    *,
+    ended: Set[str] = frozenset(),
 ) -> Decision:
-    """Return what takes a part or all of a position out at the market; a package at its net price."""
+    """Return what takes a part or all of a position out at the market; a package at its net price.
+
+    Contracts that have `ended` are left to the broker; what remains of a package has no price of the plan.
+    """
     entry = next(one.record for one in case.orders if one.record.role == "entry")
     if not case.packaged:
         legs: tuple[Leg, ...] = (Leg(case.symbol, -case.side * quantity),)
@@ -166,8 +183,9 @@ def close_of(
         )
         record = _record(case, request, "close", quantity, expected, ts, reason)
         return Decision(request, record, expected)
-    legs = tuple(Leg(leg.symbol, -leg.quantity / entry.quantity * quantity) for leg in entry.legs)
-    net = None if expected is None else _cents(expected)
+    alive = [leg for leg in entry.legs if leg.symbol not in ended]
+    legs = tuple(Leg(leg.symbol, -leg.quantity / entry.quantity * quantity) for leg in alive)
+    net = None if expected is None or len(alive) < len(entry.legs) else _cents(expected)
     request = OrderRequest(
         client_order_id=identity, legs=legs, kind="market" if net is None else "limit", limit_price=net,
         order_class="multi_leg" if len(legs) > 1 else "simple", purpose=purpose, strategy=case.strategy,
@@ -177,6 +195,22 @@ def close_of(
         request = _single(request, net)
     paid = None if net is None else abs(net)
     return Decision(request, _record(case, request, "close", quantity, paid, ts, reason), net)
+
+
+def goes_again(one: Order) -> bool:
+    """Whether an order that leaves or rests goes once more under its own id.
+
+    The broker has said, more than once, that it does not have it. It may arrive all the same, and under one
+    id it is one order to the broker.
+    """
+    return one.sent is not None and one.sent.submitted.code == _NOT_SENT
+
+
+def said_of(record: Followed, request: ReviewRequest) -> str:
+    """Say that a person's review of an order has ended, and how."""
+    by = f" by {request.decided_by}" if request.decided_by else ""
+    note = f": {request.note}" if request.note else ""
+    return f"{record.symbol}: {record.role} was {request.state}{by} in review{note}"
 
 
 def purpose_of(reason: ExitReason | None) -> Purpose:

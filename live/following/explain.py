@@ -75,6 +75,12 @@ class Explanation:
         return sum(not one.differences for one in self.trades)  # a fill that is nobody's always has one
 
     @property
+    def rounded(self) -> int:
+        """Trades that differ by the rounding of prices or quantities alone."""
+        causes = [{each.cause for each in one.differences} for one in self.trades if one.is_trade]
+        return sum(each == {"rounding"} for each in causes)
+
+    @property
     def difference(self) -> float:
         """What the account made more than the plan, currency."""
         return fsum((self.fact_profit, -self.plan_profit))
@@ -107,7 +113,7 @@ class Explanation:
         counts = self.counts
         return {
             "ok": self.ok, "session": self.session, "journal": self.journal, "accounts": list(self.accounts),
-            "bars": self.bars, "equal": self.equal, "plan_profit": self.plan_profit,
+            "bars": self.bars, "equal": self.equal, "rounded": self.rounded, "plan_profit": self.plan_profit,
             "fact_profit": self.fact_profit, "difference": self.difference,
             "causes": [
                 {"cause": cause, "means": CAUSES[cause], "count": counts[cause], "amount": amount}

@@ -1,11 +1,13 @@
 """What the parts of a follower share: the record of what was decided, and the way to send and to cancel.
 
 Every order is on record before it is sent, under an id that follows from the decision; every answer that is
-no confirmation is kept in words, and one that leaves no other trace is written down as an event.
+no confirmation is kept in words, and one that leaves no other trace is written down as an event. What
+protects does not wait for a journal that cannot be written: it goes, and is written down when it can be.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -16,18 +18,21 @@ from sqlalchemy import select
 
 from journal import schema
 from live.brokers.interface import BrokerOrder, Outcome, Submitted
-from live.following.cases import Case, Order
-from live.following.decisions import Decision, Namer
+from live.brokers.protection import Protector, protections
+from live.exchange.calendar import nanoseconds
+from live.following.cases import Case, Facts, Order
+from live.following.decisions import Decision, Namer, goes_again, said_of
 from live.following.record import Followed, Parted, PartedKind, as_note, of_notes
 from live.sessions.recording import unpack
 from live.sessions.store import SessionStore
-from simulator.errors import JournalError
+from simulator.errors import JournalError, TwinstepError
 from simulator.types import ExitReason
 
 if TYPE_CHECKING:
     from live.brokers.manager import BrokerManager
     from live.kill_switch import KillSwitch
     from live.opening import Desk
+    from live.review_queue import ReviewRequest
     from live.session import Session
 
 __all__ = ["Hands"]
@@ -59,6 +64,8 @@ class Hands:
         Where plan and fact parted, oldest first.
     trades, ends
         Number of the plan's position by its order, and why a position of the plan has ended.
+    answers
+        What the broker has said to each cancel, by its id of the order.
     """
 
     def __init__(
@@ -78,6 +85,13 @@ class Hands:
             self._remember(one)
         self.trades: dict[int, int] = {}
         self.ends: dict[int, ExitReason] = {}
+        self.answers: dict[str, BrokerOrder] = {}
+        self._unwritten: list[Followed | Parted] = []
+        self._splits: dict[tuple[str, datetime], int] = {}
+        self._split: set[str] = set()
+        self._split_as_of: Facts | None = None
+        self._bare: dict[str, datetime] = {}
+        self._gaps: set[str] | None = None
         self._learned_from = self.ts + 1  # bars from here on are told to `learn`
 
     @property
@@ -128,20 +142,28 @@ class Hands:
     def send(self, decision: Decision) -> bool:
         """Put an order on record, then send it; returns whether the broker may have it now."""
         record, request = decision.record, decision.request
-        if self._known.get(record.client_order_id) != record:
-            self.session.note(as_note(record))
-            self._remember(record)
+        try:
+            self.decide(record, anyway=request.purpose == "protect")
+        except (TwinstepError, OSError) as error:
+            self.problems["journal"] = f"{record.symbol}: {record.role} is not sent: {error}"
+            return False
         bar = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=record.decided_ts // 1_000)
         answer = self.manager.submit_order(
             request, price=decision.expected, bar_time=bar, expected=decision.expected
         )
         about = f"{record.role} {record.order}"
-        if not isinstance(answer, Submitted) or answer.outcome is Outcome.CONFIRMED:
+        if not isinstance(answer, Submitted):
             self.problems.pop(about, None)
-            return isinstance(answer, Submitted)
+            if answer.state != "pending":
+                self.problems[about] = said_of(record, answer)
+            return False
+        if answer.outcome is Outcome.CONFIRMED:
+            self.problems.pop(about, None)
+            return True
         self.problems[about] = f"{record.symbol}: {record.role} {answer.outcome.value}: {answer.message}"
         if answer.outcome is Outcome.REJECTED:
-            self.part("refused", record.symbol, record.order, f"{record.role}: {answer.message}")
+            with contextlib.suppress(TwinstepError, OSError):  # said in `problems`, and by the intents
+                self.part("refused", record.symbol, record.order, f"{record.role}: {answer.message}")
         elif answer.outcome is Outcome.DENIED:
             self._note_denied(record, answer)
         return answer.outcome is Outcome.UNRESOLVED
@@ -175,11 +197,82 @@ class Hands:
         """Return what was decided under an id."""
         return self._known.get(identity)
 
-    def decide(self, record: Followed) -> None:
-        """Put on record what cannot be sent yet."""
-        if self._known.get(record.client_order_id) != record:
+    def decide(self, record: Followed, *, anyway: bool = False) -> None:
+        """Put on record what is to be sent.
+
+        Parameters
+        ----------
+        anyway
+            Whether it goes where it cannot be written: it is written with the next that can be.
+        """
+        if self._known.get(record.client_order_id) == record:
+            return
+        try:
+            self.flush()
             self.session.note(as_note(record))
-            self._remember(record)
+        except (TwinstepError, OSError) as error:
+            if not anyway:
+                raise
+            self.problems["note"] = f"{record.symbol}: {record.role} goes without its note: {error}"
+            self._unwritten.append(record)
+        self._remember(record)
+
+    def flush(self) -> None:
+        """Write down what has gone without its note; raises where that is still not possible."""
+        while self._unwritten:
+            self.session.note(as_note(self._unwritten[0]))
+            self._unwritten.pop(0)
+        self.problems.pop("note", None)
+
+    def ended_review(self, one: Order) -> ReviewRequest | None:
+        """Return the request of an order that was never sent, where a person or the time has ended it."""
+        queue = self.manager.review_queue
+        if queue is None or one.standing != "unsent":
+            return None
+        mine = (it for it in queue.all() if it.order.client_order_id == one.record.client_order_id)
+        return next((it for it in mine if it.state != "pending"), None)
+
+    def in_split(self, symbol: str, facts: Facts) -> bool:
+        """Whether a split has happened at the broker, and no bar of the plan has carried it since."""
+        if facts is not self._split_as_of:
+            kept = self.manager.differences
+            try:
+                open_ = [] if kept is None else kept.open()
+            except JournalError:
+                open_ = []  # then nobody can say, and the levels of the plan are what there is
+            split = (one.found.symbols for one in open_ if one.found.cause == "split")
+            self._split_as_of, self._split = facts, {name for names in split for name in names}
+        if symbol in self._split:
+            return True
+        seen = self.session.seen()
+        closed = int(seen.close_ts[-1]) if len(seen) else 0
+        new = [
+            one for one in facts.ledger.adjustments
+            if one.symbol == symbol and one.split_at is not None and nanoseconds(one.split_at) > closed
+        ]  # fmt: skip
+        # by the bar at which it was first seen, too: bars of a replay have other times than the clock
+        at = [self._splits.setdefault((symbol, one.split_at), self.ts) for one in new if one.split_at]
+        return any(ts == self.ts for ts in at)
+
+    def write_gaps(self, facts: Facts) -> None:
+        """Write down where something has been held bare for longer than from one poll to the next."""
+        now, log = self.manager.clock(), self.manager.intents
+        try:
+            if self._gaps is None:
+                gaps = Protector(self.manager, self.broker).gaps()
+                self._gaps = {gap.symbol for gap in gaps if gap.end is None}
+            found = protections(list(facts.positions.values()), facts.orders)
+            naked = {one.symbol for one in found if not one.is_guarded}
+            for symbol in sorted(naked & set(self._bare) - self._gaps):
+                log.note("naked", self._bare[symbol], symbol=symbol, broker=self.broker)
+                self._gaps.add(symbol)
+            for symbol in sorted(self._gaps - naked):
+                log.note("guarded", now, symbol=symbol, broker=self.broker)
+                self._gaps.discard(symbol)
+        except JournalError as error:
+            self.problems["journal"] = str(error)
+            return
+        self._bare = {symbol: self._bare.get(symbol, now) for symbol in naked}
 
     def cancel(self, case: Case, orders: Iterable[BrokerOrder]) -> bool:
         """Cancel orders and wait until they have ended; returns whether there were any."""
@@ -190,7 +283,7 @@ class Hands:
         self.problems.pop(about, None)
         for order_id in sorted(waiting):
             try:
-                self.manager.cancel_order(self.broker, order_id)
+                self.answers[order_id] = self.manager.cancel_order(self.broker, order_id)
             except Exception as error:  # of whatever the adapter's library raises; the next look says
                 self.problems[about] = f"{case.symbol}: {order_id} is not cancelled: {error}"
         broker = self.manager.known(self.broker)
@@ -209,7 +302,7 @@ class Hands:
 
         What has never arrived may at once.
         """
-        if one.sent is None or one.sent.submitted.code == "LIVE_NOT_SENT" or one.record.decided_ts < self.ts:
+        if one.sent is None or goes_again(one) or one.record.decided_ts < self.ts:
             return True
         return self.manager.clock() - (one.sent.updated or one.sent.at) >= RETRY
 

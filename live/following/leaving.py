@@ -4,23 +4,34 @@ That is all of it where the plan has left or is about to (time, signal, a stop t
 and a part where the plan has taken one off. What rests holds the shares, so it is cancelled first; if it
 fills meanwhile, the next look sees less to sell. A package that has reached its profit goes at the plan's net
 price and, where that is not met within a bar, at the market like all others.
+
+An exit that the broker has said not to have goes again under its own id, since it may still arrive. One that
+waited for a person in vain is laid anew: at once where nobody has decided, with the next bar where one did.
+While a split is at the broker and not yet in the plan, quantities mean different things, and nothing leaves.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Final
 
 from live.automation.config import ExecutionMode
+from live.brokers.interface import is_option
+from live.exchange.calendar import SessionCalendar
 from live.following.cases import Case, Facts, Order
-from live.following.decisions import Purpose, close_of, purpose_of
+from live.following.decisions import Decision, Purpose, close_of, goes_again, purpose_of, said_of
 from live.reconciling.fill_ledger import DUST
 from live.submit_gate import may_pass
+from simulator.errors import TwinstepError
 from simulator.types import ExitReason
 
 if TYPE_CHECKING:
     from live.following.hands import Hands
 
-__all__ = ["Leaving"]
+__all__ = ["Leaving", "is_beyond", "is_past"]
+
+_UNDECIDED: Final = frozenset({"expired", "void"})
+"""How a request ends that no person has said no to."""
 
 
 class Leaving:
@@ -41,25 +52,41 @@ class Leaving:
         earlier = case.of("close")
         if case.packaged and self._is_settled_by_expiry(case):
             return False
-        late = [one for one in earlier if one.standing == "open" and one.record.decided_ts < ts]
+        late = [
+            one for one in earlier
+            if one.standing == "open" and one.record.decided_ts < ts
+            and one.sent is not None and one.sent.request.kind != "market"
+        ]  # fmt: skip
         if case.packaged and late:
             return hands.cancel(case, [one.sent.order for one in late if one.sent and one.sent.order])
-        over = case.held - case.leaving - self._most(case)
+        over = case.held - case.leaving - self._most(case, facts)
         if over <= DUST or case.is_doubtful or (case.entries and over >= case.held - DUST):
+            return False
+        about = f"close {case.number}"
+        if self._waits_for_split(case, facts):
             return False
         last = earlier[-1] if earlier else None
         if last is not None and last.standing == "review":
             return False
         if last is not None and last.standing == "rejected" and not hands.may_retry(last):
             return False
-        reason, purpose = self._why(case, last)
+        ended = None if last is None else hands.ended_review(last)
+        if ended is not None and ended.state not in _UNDECIDED and last is not None:
+            if last.record.decided_ts >= ts:
+                hands.problems[about] = said_of(last.record, ended)
+                return False
+        reason, purpose = self._why(case, facts, last)
         if not may_pass(hands.switch.state, purpose):
-            hands.problems[f"close {case.number}"] = f"{case.symbol}: the exit waits until somebody arms"
+            hands.problems[about] = f"{case.symbol}: the exit waits until somebody arms"
             return False
         reviewed = purpose == "exit" and hands.manager.mode is ExecutionMode.MANUAL_REVIEW
         if not reviewed and hands.cancel(case, [*case.stops, *case.targets, *case.asleep]):
             return True  # one of them may have filled
-        if last is not None and last.standing == "unsent" and last.record.quantity == over:
+        again = last is not None and not reviewed and goes_again(last)
+        if last is not None and again and last.sent is not None and last.record.quantity == over:
+            return hands.send(Decision(last.sent.request, last.record, last.record.expected_price))
+        unsent = last is not None and last.standing == "unsent" and last.record.quantity == over
+        if last is not None and ended is None and (again or unsent):
             identity, ts = last.record.client_order_id, last.record.decided_ts
         else:
             identity = hands.namer.other(case, "close", ts, len(earlier))
@@ -68,20 +95,32 @@ class Leaving:
         # a package that must go does not wait for a price
         hurried = case.packaged and (earlier or reason != ExitReason.PROFIT_TARGET.label)
         net = None if hurried else self._mark(case, facts)
-        return hands.send(close_of(case, identity, ts, over, net, reason, purpose))
+        return hands.send(
+            close_of(case, identity, ts, over, net, reason, purpose, ended=self._ended_legs(case))
+        )
 
-    def _most(self, case: Case) -> float:
+    def _waits_for_split(self, case: Case, facts: Facts) -> bool:
+        about = f"split {case.number}"
+        if case.packaged or not self._hands.in_split(case.symbol, facts):
+            self._hands.problems.pop(about, None)
+            return False
+        self._hands.problems[about] = (
+            f"{case.symbol}: the exit waits until the plan has a bar after the split"
+        )
+        return True
+
+    def _most(self, case: Case, facts: Facts) -> float:
         """Return the most that may be held; nothing once the price is past the stop in force."""
-        if case.wanted is None or is_past(case):
+        if case.wanted is None or is_past(case, facts):
             return 0.0
         return case.wanted.most
 
-    def _why(self, case: Case, last: Order | None) -> tuple[str, Purpose]:
+    def _why(self, case: Case, facts: Facts, last: Order | None) -> tuple[str, Purpose]:
         holding = None if case.wanted is None else case.wanted.holding
         if holding is not None and holding.leaving is not None:
             return holding.leaving.label, purpose_of(holding.leaving)
         if holding is not None:
-            return ("stop passed" if is_past(case) else "part"), "protect"
+            return ("stop passed" if is_past(case, facts) else "part"), "protect"
         if last is not None and last.record.reason == ExitReason.SIGNAL.label:
             return last.record.reason, "exit"
         trade = self._hands.trade_of(case.number)
@@ -94,10 +133,14 @@ class Leaving:
         hands = self._hands
         if hands.trade_of(case.number) >= 0 or hands.has_parted(case.number, "filled_after_cancel"):
             return
-        hands.part(
-            "filled_after_cancel", case.symbol, case.number,
-            "the plan has cancelled the entry, and the broker had filled it", quantity=case.side * quantity,
-        )  # fmt: skip
+        try:
+            hands.part(
+                "filled_after_cancel", case.symbol, case.number,
+                "the plan has cancelled the entry, and the broker had filled it",
+                quantity=case.side * quantity,
+            )  # fmt: skip
+        except (TwinstepError, OSError) as error:  # the exit does not wait for it
+            hands.problems["journal"] = str(error)
 
     def _mark(self, case: Case, facts: Facts) -> float | None:
         """Return the price that is expected; of a package what leaving brings, received is positive."""
@@ -110,14 +153,56 @@ class Leaving:
         return None if there is None else there.mark
 
     def _is_settled_by_expiry(self, case: Case) -> bool:
-        """Whether its contracts have ended, so that the broker settles what is left of them."""
+        """Whether all its contracts have ended, so that the broker settles what is left of them."""
         ends = [day for one in case.orders for day in one.record.expiries]
-        return bool(ends) and min(ends) <= int(self._hands.session.state.account["session"][0])
+        return bool(ends) and all(self._has_ended(day) for day in ends)
+
+    def _ended_legs(self, case: Case) -> frozenset[str]:
+        ends: dict[str, int] = {}
+        for one in case.orders:
+            contracts = [leg.symbol for leg in one.record.legs if is_option(leg.symbol)]
+            ends |= zip(contracts, one.record.expiries, strict=True)
+        return frozenset(symbol for symbol, day in ends.items() if self._has_ended(day))
+
+    def _has_ended(self, day: int) -> bool:
+        """Whether the plan's last bar reaches to the close of a session, or is of a later one."""
+        session = self._hands.session
+        now = int(session.state.account["session"][0])
+        if day != now:
+            return day < now
+        like, seen = session.like, session.seen()
+        if like.daily or not len(seen):
+            return True
+        return int(seen.close_ts[-1]) >= SessionCalendar(like.calendar, daily=False).hours(day)[1]
 
 
-def is_past(case: Case) -> bool:
-    """Whether the last price is beyond the stop in force, so that a stop there would sell at once."""
+def is_past(case: Case, facts: Facts) -> bool:
+    """Whether the price is beyond the stop in force, so that a stop there would sell at once.
+
+    By the plan's last price, or, where not all is behind a stop, by the broker's: some refuse a stop there.
+    The broker's counts only where it holds what the books do, since after a split, say, it means another
+    share.
+    """
     holding = None if case.wanted is None else case.wanted.holding
     if holding is None or holding.stop is None:
         return False
-    return (holding.mark - holding.stop) * case.side <= 0.0
+    if (holding.mark - holding.stop) * case.side <= 0.0:
+        return True
+    behind = sum(order.quantity - order.filled for order in case.stops)
+    if case.packaged or case.unguarded_by_exits - behind <= DUST or case.entries or case.asleep:
+        return False
+    return is_beyond(case, facts, holding.stop) and _is_agreed(case.symbol, facts)
+
+
+def is_beyond(case: Case, facts: Facts, level: float) -> bool:
+    """Whether the broker's price is at a stop's level or beyond it; not where the broker names none."""
+    there = facts.positions.get(case.symbol)
+    mark = None if there is None else there.mark
+    return mark is not None and math.isfinite(mark) and (mark - level) * case.side <= 0.0
+
+
+def _is_agreed(symbol: str, facts: Facts) -> bool:
+    """Whether the broker holds of a symbol what our fills say."""
+    there = facts.positions.get(symbol)
+    held = 0.0 if there is None else there.quantity
+    return abs(held - facts.ledger.positions().get(symbol, 0.0)) <= DUST

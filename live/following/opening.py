@@ -8,6 +8,7 @@ reconciles then: a crash between the end of a stop and the exit it made room for
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -128,7 +129,7 @@ def open_all(
     manager.recover()
     nothing = ReconcileReport(at=manager.clock(), brokers={}, resolved=(), differences=(), opened=())
     desk = Desk(database, manager, reconciler, nothing)
-    shadowed = shadow or found.broker.startswith("shadow:")
+    shadowed = shadow or _is_shadow(found.broker)
     kind: Literal["PAPER", "LIVE", "SHADOW"] = "SHADOW" if shadowed else "PAPER" if found.is_paper else "LIVE"
     opened.append(Opened(session, desk, found, kind, driver, state / "reviews"))
     return opened[0]
@@ -216,6 +217,12 @@ def _is_paper(broker: BrokerSettings | BrokerInterface | None) -> bool:
 def _check_cash(broker: BrokerInterface, cash: float) -> None:
     """Refuse a plan that is richer than the account: its sizes could not be followed."""
     equity = broker.get_account().equity
+    if not (math.isfinite(equity) and equity > 0.0):
+        raise ConfigError(
+            f"{broker.broker} says that the account {broker.account} is worth {equity:,.2f}, so nobody knows "
+            f"whether the plan's {cash:,.2f} are there; look at the account, and start again",
+            code="LIVE_FOLLOW_CASH",
+        )
     if cash > equity + _CENT:
         raise ConfigError(
             f"the plan begins with {cash:,.2f} and the account {broker.account} at {broker.broker} is worth "
@@ -230,17 +237,30 @@ def _check_same(session: Session, broker: BrokerInterface, accept_change: str | 
     told = [
         note.value[_NOTE] for note in session.notes() if isinstance(note.value, dict) and _NOTE in note.value
     ]
+    if any(_is_shadow(one["broker"]) != _is_shadow(now["broker"]) for one in told):
+        raise ConfigError(
+            f"session {session.name!r} has its orders in account {told[-1]['account']} at "
+            f"{told[-1]['broker']}, and was started with {now['account']} at {now['broker']}; what a shadow "
+            "has filled was never bought, so a shadow and an account that trades never share a session: "
+            "open one under another name",
+            code="LIVE_FOLLOW_SHADOW",
+        )
     if told and told[-1] == now:
         return
     if told and not accept_change:
         raise ConfigError(
             f"session {session.name!r} has its orders in account {told[-1]['account']} at "
             f"{told[-1]['broker']}, and was started with {now['account']} at {now['broker']}; start it "
-            "there, open a session under another name, or say accept_change='why': nobody looks after what "
+            "there, open a session under another name, or say why with accept_change "
+            "(--accept-change): nobody looks after what "
             "works at the old one then",
             code="LIVE_FOLLOW_OTHER",
         )
     session.note({_NOTE: now} if not told else {_NOTE: now, "reason": accept_change})
+
+
+def _is_shadow(broker: str) -> bool:
+    return broker.startswith("shadow:")
 
 
 def _folder(database: Database, folder: str | os.PathLike[str] | None) -> Path:

@@ -32,6 +32,7 @@ Role = Literal["entry", "stop", "target", "close"]
 PartedKind = Literal[
     "ended",
     "not_entered",
+    "not_added",
     "filled_after_cancel",
     "left_at_broker",
     "closed_elsewhere",
@@ -105,7 +106,8 @@ class Parted:
     kind
         "ended": the position was first seen to be over at the broker, while the plan has had no bar for it
         yet: no difference so far; "not_entered": the plan has entered and nothing was, or could be, at the
-        broker: the plan closes;
+        broker: the plan closes; "not_added": the plan has added `quantity`, and nothing was sent for it on
+        that bar: it is given up, and the position followed with what there is;
         "filled_after_cancel": the plan has cancelled an entry that had filled at the broker: it is closed
         there; "left_at_broker": the position ended at the broker first, by an order of ours: the plan closes
         at `price`; "closed_elsewhere": the same by a trade that is not ours, a person's say; "unfollowed":

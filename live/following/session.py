@@ -197,7 +197,7 @@ class BrokerSession:
                 self.session, self.desk, BROKER_NAME, prepare=self._opened.prepare, sleep=sleep
             )
             self._opened.objection = self.follower.objection
-            self._guard = DayGuard(self.session, self.desk.manager, risk)
+            self._guard = DayGuard(self.session, self.desk.manager, risk, problems=self.follower.problems)
             self.follower.protect()
             self.desk.report = self.desk.reconciler.start()
             self.slippage = watch_slippage(self.desk, calibration, alerts, demote=self.desk.manager)
@@ -341,21 +341,32 @@ class BrokerSession:
         return f"BrokerSession({self.name!r} at {self.broker.broker}, {self.bars} bars)"
 
     def _look(self, *, enter: bool, guard: bool = True) -> None:
-        """Take up what people have decided, ask the broker, and send what is missing."""
+        """Ask the broker, send what is missing, and take up what people have decided.
+
+        Decisions come after the question: what was to leave may have left by its stop meanwhile.
+        """
         look = getattr(self.broker, "look", None)
         if look is not None:
             # an account that is matched here looks at the real quotes; its next answer says what is wrong
             with contextlib.suppress(Exception):
                 look()
+        self.follower.poll(enter=enter)
+        if self._decided():
+            self.follower.again(enter=enter)
+        if guard:
+            self._guard.look(self.follower.facts, self._day())
+        self.slippage.look()
+
+    def _decided(self) -> bool:
+        """Take up decisions; returns whether there were any that were judged."""
+        judged = False
         for taken in take_decisions(self._opened.reviews, self.desk.manager.approve_request):
             about = f"approval {taken.request_id}"
             self.follower.problems.pop(about, None)
             if taken.problem:
                 self.follower.problems[about] = f"{taken.request_id} by {taken.by}: {taken.problem}"
-        self.follower.poll(enter=enter)
-        if guard:
-            self._guard.look(self.follower.facts, self._day())
-        self.slippage.look()
+            judged = judged or taken.answer is not None
+        return judged
 
     def _day(self) -> int:
         """Return which session it is: by the clock where bars happen now, else by the plan's last bar."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from live.following.cases import Case, Facts, explained_exits
 from live.reconciling.fill_ledger import DUST
+from simulator.errors import TwinstepError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +36,16 @@ class Telling:
         self._hands = hands
 
     def tell(self, case: Case, cases: Sequence[Case], facts: Facts) -> None:
-        """Close in the plan what the broker no longer holds, or never held."""
+        """Close in the plan what the broker no longer holds, or never held.
+
+        Where the journal cannot be written nothing is told, and it is tried anew with the next look.
+        """
+        try:
+            self._tell(case, cases, facts)
+        except (TwinstepError, OSError) as error:
+            self._hands.problems["journal"] = f"{case.symbol}: the plan is not told: {error}"
+
+    def _tell(self, case: Case, cases: Sequence[Case], facts: Facts) -> None:
         hands, want = self._hands, case.wanted
         holding = None if want is None else want.holding
         if want is None or holding is None:
@@ -68,10 +78,14 @@ class Telling:
         left, price, _ = explained_exits(case, facts)
         if left < case.entered - DUST:
             return False  # it may come back with the next answer
-        self._hands.part(
-            "closed_elsewhere", case.symbol, case.number, "it left by no order of ours",
-            quantity=case.side * case.counted, price=price,
-        )  # fmt: skip
+        try:
+            self._hands.part(
+                "closed_elsewhere", case.symbol, case.number, "it left by no order of ours",
+                quantity=case.side * case.counted, price=price,
+            )  # fmt: skip
+        except (TwinstepError, OSError) as error:
+            self._hands.problems["journal"] = f"{case.symbol}: it is not on record what became of it: {error}"
+            return False
         return True
 
     def _waits(self, case: Case, entered_ts: int) -> bool:

@@ -12,6 +12,7 @@ Keys travel in headers, and no error keeps a request, so neither a message nor a
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 import time
@@ -33,6 +34,9 @@ PAPER_URL: Final = "https://paper-api.alpaca.markets"
 LIVE_URL: Final = "https://api.alpaca.markets"
 DATA_URL: Final = "https://data.alpaca.markets"
 STREAM_PATH: Final = "/stream"
+
+# the library's streams log a traceback with every attempt; without a handler it would go to the terminal
+logging.getLogger("alpaca").addHandler(logging.NullHandler())
 
 Ask = Literal["read", "submit", "cancel"]
 
@@ -343,4 +347,10 @@ def _may_have_been_sent(error: BaseException) -> bool:
 
 
 def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:_MOST_WORDS]
+    """Return what went wrong, without the addresses of objects that the libraries put into it."""
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    if reason is None:
+        return f"{type(error).__name__}: {error}"[:_MOST_WORDS]
+    host = getattr(getattr(error.args[0], "pool", None), "host", None)
+    why = str(reason).rpartition(": ")[2]
+    return f"no connection{'' if host is None else f' to {host}'}: {why}"[:_MOST_WORDS]

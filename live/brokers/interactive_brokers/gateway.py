@@ -13,6 +13,7 @@ ids of before would be issued again.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError as FutureCancelled
@@ -35,6 +36,10 @@ IDS_SINCE: Final = 1_704_067_200
 
 LINK_LOST: Final = frozenset({1100, 2110})
 LINK_BACK: Final = frozenset({1101, 1102})
+
+# errors and notices are heard as events; without a handler the library's loggers would go to the terminal
+logging.getLogger("ib_async").addHandler(logging.NullHandler())
+logging.getLogger("eventkit").addHandler(logging.NullHandler())
 
 Heard = Callable[[int, int, str], None]
 

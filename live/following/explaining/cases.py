@@ -15,7 +15,7 @@ from typing import Final
 from live.brokers.interface import is_option
 from live.following.explaining.fact import Fact, Fill
 from live.following.explaining.plan import Plan, Timeline
-from live.following.explaining.values import DUST, MARK, Case, Course, Piece, Sent
+from live.following.explaining.values import DUST, MARK, NOT_ENTERED, Case, Course, Piece, Sent
 from live.following.record import Followed, Parted
 
 __all__ = ["joined"]
@@ -58,9 +58,20 @@ def joined(plan: Plan, fact: Fact, parted: Sequence[Parted]) -> tuple[list[Case]
         case = held.case
         case.fact_split = held.fills[0][0].factor if held.fills else 1.0
         case.fact = _course(case, held.fills, plan.bars)
+        case.plan = _named(case)
         if case.plan is not None or case.fact is not None:
             found.append(case)
     return sorted(found, key=lambda one: (one.begins, one.order, one.trade)), nobody
+
+
+def _named(case: Case) -> Course | None:
+    """Return the plan's side; where it was closed since nothing was entered, its end says so."""
+    course = case.plan
+    told = any(one.kind == "not_entered" for one in case.parted)
+    if course is None or not told or not course.exits or course.exits[-1].what != "manual":
+        return course
+    last = replace(course.exits[-1], what=NOT_ENTERED)
+    return replace(course, exits=(*course.exits[:-1], last))
 
 
 class _Register:

@@ -21,9 +21,11 @@ _SWITCH: Final = frozenset({"LIVE_HALTED", "LIVE_REDUCING"})
 _REFUSED: Final = ("rejected", "denied", "review", "unresolved", "absent")
 _RESTING: Final = frozenset({"stop", "target"})
 _SETTLED: Final = frozenset({"expiry", "assignment", "exercise", "settlement"})
-_KEPT_OUT: Final = frozenset({"unfollowed", "refused", "not_entered"})
+_KEPT_OUT: Final = frozenset({"unfollowed", "refused", "not_entered", "not_added"})
 _LEFT: Final = frozenset({"left_at_broker", "closed_elsewhere"})
 _ONE: Final = 1.0
+_CENT: Final = 0.01
+"""Tick of shares from 1.00 on; below, a hundredth of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,8 @@ class Reasons:
         worse = self._beyond_limit(theirs)
         if worse:
             return Told(UNEXPLAINED, worse, theirs.order)
+        if self._is_rounded(ours, theirs):
+            return Told("rounding")
         return Told("slippage" if self._case.side * (theirs.price - ours.price) > 0 else "improvement")
 
     def exit(self, ours: Piece, theirs: Piece) -> Told | None:
@@ -149,6 +153,8 @@ class Reasons:
         if theirs.row == ours.row:
             if theirs.what in _RESTING and _kind(ours.what) in _RESTING and _kind(ours.what) != theirs.what:
                 return Told("inside the bar", self._left(ours, theirs), theirs.order)
+            if self._is_rounded(ours, theirs):
+                return Told("rounding")
             worse = self._case.side * (theirs.price - ours.price) < 0
             return Told("slippage" if worse else "improvement")
         if theirs.row > ours.row:
@@ -268,6 +274,13 @@ class Reasons:
             return ""
         return f"filled at {_price(theirs.price)}, which is worse than its limit of {_price(limit)}"
 
+    def _is_rounded(self, ours: Piece, theirs: Piece) -> bool:
+        """Whether the prices are the same but for the tick, which the plan's price is no multiple of."""
+        tick = _CENT if abs(ours.price) >= 1.0 else _CENT * _CENT
+        apart = abs(theirs.price - ours.price)
+        on_tick = _on(theirs.price, tick) and not _on(ours.price, tick)
+        return not self._case.package and apart < tick and on_tick
+
     def _refused(self, orders: Sequence[Sent]) -> Told | None:
         one = next((one for one in reversed(orders) if one.state in _REFUSED), None)
         if one is None:
@@ -314,6 +327,11 @@ class Reasons:
     def _when(self, piece: Piece) -> str:
         label = self._bars.label(piece.row)
         return f"in {label}" if label.startswith("the") else f"on {label}"
+
+
+def _on(price: float, tick: float) -> bool:
+    """Whether a price is a multiple of the tick."""
+    return abs(price / tick - round(price / tick)) * tick <= DUST * max(1.0, abs(price))
 
 
 def _is(one: Sent, identity: str) -> bool:

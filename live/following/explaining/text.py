@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import floor
+from textwrap import wrap
 from typing import TYPE_CHECKING, Final
 
 from live.following.explaining.values import CAUSES, Course, Explained, average
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["table", "whole_cents"]
 
-_HEAD: Final[tuple[str, ...]] = ("", "", "quantity", "entered", "at", "left", "at", "how", "profit")
+_HEAD: Final[tuple[str, ...]] = ("", "", "qty", "entered", "at", "left", "at", "how", "profit")
 _RIGHT: Final = frozenset({2, 4, 6, 8})
 _EDGE: Final = "  "
+_WIDTH: Final = 80
+"""Columns for which an explanation is made."""
 
 
 def table(found: Explanation) -> str:
@@ -31,6 +34,8 @@ def table(found: Explanation) -> str:
         f"session {found.session} and account {where}: {found.equal} of {count} "
         f"trade{'' if count == 1 else 's'} as planned"
     )
+    if found.rounded:
+        head += f", {found.rounded} more but for rounding"
     cents = whole_cents(list(found.causes.values()), found.difference)
     counts = found.counts
     lines = [
@@ -39,10 +44,9 @@ def table(found: Explanation) -> str:
         f"  profit at the broker   {found.fact_profit:>14,.2f}",
         f"  difference             {_signed(found.difference):>14}",
     ]
-    lines += [
-        f"    {_signed(amount):>14}  {cause}, {_times(counts[cause])}: {CAUSES[cause]}"
-        for cause, amount in zip(found.causes, cents, strict=True)
-    ]
+    for cause, amount in zip(found.causes, cents, strict=True):
+        said = f"{cause}, {_times(counts[cause])}: {CAUSES[cause]}"
+        lines += _said(f"    {_signed(amount):>14}  ", said)
     return "\n".join([*lines, *_trades(found.trades)])
 
 
@@ -81,7 +85,9 @@ def _trades(trades: Sequence[Explained]) -> Iterator[str]:
         else:
             rows.append((f"{number} {one.symbol}", *[""] * (len(_HEAD) - 1)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    lines = iter([_line(row, widths) for row in rows])
+    # a space between columns where two would be too wide for a terminal
+    roomy = len(_EDGE) * len(widths) + sum(widths) <= _WIDTH
+    lines = iter([_line(row, widths, "  " if roomy else " ") for row in rows])
     yield ""
     yield next(lines)
     for one in trades:
@@ -90,28 +96,41 @@ def _trades(trades: Sequence[Explained]) -> Iterator[str]:
             yield next(lines)
         cents = whole_cents([each.amount for each in one.differences], one.amount)
         for each, amount in zip(one.differences, cents, strict=True):
-            yield f"{_EDGE * 2}{_signed(amount):>12}  {each.field}, {each.cause}: {each.detail}"
+            said = f"{each.field}, {each.cause}: {each.detail}"
+            yield from _said(f"{_EDGE * 2}{_signed(amount):>12}  ", said)
 
 
 def _row(name: str, side: str, course: Course | None) -> tuple[str, ...]:
     if course is None or not (course.entries or course.exits):
-        return name, side, "-", "-", "-", "-", "-", "-", "0.00"
+        how = "not entered" if side == "fact" else "-"
+        return name, side, "-", "-", "-", "-", "-", how, "0.00"
     entered, left = average(course.entries), average(course.exits)
     return (
         name, side, f"{course.quantity:g}",
-        _time(course.entries[0].ts) if course.entries else "-", "-" if entered is None else f"{entered:,.4f}",
-        _time(course.exits[-1].ts) if course.exits else "-", "-" if left is None else f"{left:,.4f}",
+        _time(course.entries[0].ts) if course.entries else "-", "-" if entered is None else _price(entered),
+        _time(course.exits[-1].ts) if course.exits else "-", "-" if left is None else _price(left),
         course.reason, f"{course.profit:,.2f}",
     )  # fmt: skip
 
 
+def _said(head: str, words: str) -> list[str]:
+    """Return words behind their amount, in lines below each other."""
+    lines = wrap(words, _WIDTH - len(head), break_long_words=False, break_on_hyphens=False)
+    return [f"{head if not number else ' ' * len(head)}{one}" for number, one in enumerate(lines)]
+
+
+def _price(value: float) -> str:
+    return f"{value:,.2f}" if abs(value - round(value, 2)) < 1e-9 else f"{value:,.4f}"
+
+
 def _time(ts: int) -> str:
-    return stamp(ts)[:19]
+    text = stamp(ts)[:19]
+    return text.removesuffix(":00") if len(text) == 19 else text
 
 
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+def _line(row: Sequence[str], widths: Sequence[int], gap: str) -> str:
     cells = (
         cell.rjust(width) if column in _RIGHT else cell.ljust(width)
         for column, (cell, width) in enumerate(zip(row, widths, strict=True))
     )
-    return (_EDGE + _EDGE.join(cells)).rstrip()
+    return (_EDGE + gap.join(cells)).rstrip()

@@ -9,6 +9,7 @@ the underlying, above 0 for debits and credits alike, as the kernel counts: so o
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from math import fsum
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ __all__ = [
     "CAUSES",
     "DUST",
     "MARK",
+    "NOT_ENTERED",
     "UNEXPLAINED",
     "Case",
     "Course",
@@ -33,6 +35,8 @@ DUST: Final = 1e-9
 """Shares or packages below which two quantities are the same."""
 
 MARK: Final = "mark"
+NOT_ENTERED: Final = "not entered"
+"""How a trade of the plan ends whose entry the broker does not have."""
 UNEXPLAINED: Final = "unexplained"
 
 CAUSES: Final = {
@@ -44,7 +48,7 @@ CAUSES: Final = {
     "inside the bar": "a stop or target at the broker goes by trades, the plan by bars",
     "a bar later": "worked by the plan: such an order goes out when the bar that decided it is complete",
     "partial fill": "one side's order filled in part only",
-    "rounding": "a quantity was cut to whole lots",
+    "rounding": "a quantity was cut to whole lots, or a price to whole ticks",
     "shrunk": "an order was made smaller before it was sent, or before the plan filled it",
     "overfill": "the broker filled more than was asked for",
     "not filled": "the plan's order filled, the broker's did not, or not yet",
@@ -82,7 +86,8 @@ class Piece:
         When, UTC nanoseconds (in the plan the label of the bar), and in which bar of the session; a bar that
         is not complete yet counts as the next.
     what
-        In the plan "entry", "add", or the reason of an exit; at the broker "entry", "stop", "target",
+        In the plan "entry", "add", the reason of an exit, or "not entered" where the plan was closed since
+        nothing was entered at the broker; at the broker "entry", "stop", "target",
         "close", "foreign", "protective stop", "expiry", "assignment", "exercise"; on both sides "mark" for
         what is open.
     order
@@ -158,12 +163,12 @@ class Course:
         return "" if not self.exits else "open" if self.exits[-1].what == MARK else self.exits[-1].what
 
     def plain(self) -> dict[str, Any]:
-        """Return it as values that JSON can hold."""
+        """Return it as values that JSON can hold, times in ISO 8601."""
         return {
             "quantity": self.quantity, "open": self.open, "entry_price": average(self.entries),
-            "exit_price": average(self.exits), "entry_ts": self.entries[0].ts if self.entries else None,
-            "exit_ts": self.exits[-1].ts if self.exits else None, "reason": self.reason, "fees": self.fees,
-            "dividends": self.dividends, "profit": self.profit,
+            "exit_price": average(self.exits), "entry_ts": _iso(self.entries[0].ts) if self.entries else None,
+            "exit_ts": _iso(self.exits[-1].ts) if self.exits else None, "reason": self.reason,
+            "fees": self.fees, "dividends": self.dividends, "profit": self.profit,
         }  # fmt: skip
 
 
@@ -237,9 +242,10 @@ class Explained:
         )
 
     def plain(self) -> dict[str, Any]:
-        """Return it as values that JSON can hold."""
+        """Return it as values that JSON can hold, times in ISO 8601."""
         return {
-            **{name: getattr(self, name) for name in self.__slots__[:7]},
+            **{name: getattr(self, name) for name in self.__slots__[:6]},
+            "begins": _iso(self.begins),
             "plan": None if self.plan is None else self.plan.plain(),
             "fact": None if self.fact is None else self.fact.plain(),
             "amount": self.amount,
@@ -319,6 +325,11 @@ class Case:
     parted: list[Parted] = field(default_factory=list)
     mark: float | None = None
     """Price at which what is open is worth something; None where none is known."""
+
+
+def _iso(ts: int) -> str:
+    """Return UTC nanoseconds as ISO 8601; what is finer than microseconds is dropped."""
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=ts // 1_000)).isoformat()
 
 
 def value(pieces: tuple[Piece, ...] | list[Piece]) -> float:

@@ -294,6 +294,8 @@ def test_what_fills_cost_is_shown_and_written_as_costs(cli: Cli, configured: str
 
 def test_figures_are_kept_and_means_taken_and_only_a_person_promotes(cli: Cli) -> None:
     Path("twinstep.toml").write_text('[broker]\nname = "alpaca"\n', encoding="utf-8")
+    with Database("trade_journal.db") as database:
+        IntentLog(database, "alpaca:paper")
     said(cli("broker", "slippage", "--quantile", "mean", "--save", "usual.json", "--json"))
     assert json.loads(Path("usual.json").read_text(encoding="utf-8"))["cells"] == []
     assert "CLI_USAGE" in cli("broker", "slippage", "--quantile", "most").err

@@ -158,7 +158,7 @@ def test_the_login_of_real_money_is_read_without_key_token_or_switch_and_cannot_
             settings, live=True, environment={}, late_quotes=True, clock=lambda: tws.market.now
         )
         with shadow:
-            assert (shadow.broker, shadow.account) == ("shadow:interactive_brokers", "U7654321")
+            assert (shadow.broker, shadow.account) == ("shadow:interactive_brokers", "shadow:U7654321")
             assert shadow.is_paper
             assert shadow.status().real_money
             # a desk of paper takes it, though nobody has turned a key

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from live.automation.config import ExecutionMode
+from live.brokers.told import Activity
 from live.decisions import leave_decision
 from live.following import BrokerSession
 from simulator.errors import ConfigError, TwinstepError
@@ -144,16 +145,26 @@ def test_a_price_that_has_gone_too_far_is_not_approved(tmp_path: Path) -> None:
     assert "went from 100 to 108" in answer.message
 
 
+def charged(r: Rig, amount: float) -> None:
+    """Let the broker take a fee, and say so."""
+    r.memory._cash -= amount
+    told: Any = r.faulty
+    fees: list[Activity] = getattr(told, "fees", [])
+    fees.append(Activity(activity_id=f"F{len(fees)}", kind="fee", time=r.memory.now, amount=-amount))
+    told.fees = fees
+    told.activities = lambda since: [one for one in fees if one.time >= since]
+
+
 def test_the_brokers_own_loss_of_a_day_halts(tmp_path: Path) -> None:
     r = rig(tmp_path, options={"risk": RiskLimits(daily_loss_limit=2.0)})
     r.play(0, 3)
     assert state_of(r) == "ACTIVE"
-    r.memory._cash -= 1_500.0  # fees, say, of which the plan knows nothing
+    charged(r, 1_500.0)  # fees, say, of which the plan knows nothing
     r.play(3, 4)
-    r.memory._cash -= 1_500.0  # of two days together more than the limit, and of none alone
+    charged(r, 1_500.0)  # of two days together more than the limit, and of none alone
     r.play(4, 5)
     assert state_of(r) == "ACTIVE"
-    r.memory._cash -= 2_500.0
+    charged(r, 2_500.0)
     r.session.poll()
     assert state_of(r) == "HALTED"
     assert "2.5" in r.session.kill_switch.status["why"] or "2,500" in r.session.kill_switch.status["why"]
@@ -169,7 +180,7 @@ def test_the_brokers_own_loss_of_a_day_halts(tmp_path: Path) -> None:
 def test_a_loss_shows_over_a_restart(tmp_path: Path) -> None:
     r = rig(tmp_path, options={"risk": RiskLimits(daily_loss_limit=2.0)})
     r.play(0, 3)
-    r.memory._cash -= 2_500.0
+    charged(r, 2_500.0)
     r.restart()
     assert state_of(r) == "HALTED"
 
