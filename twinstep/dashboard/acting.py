@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
+from journal.storage.lock import holder
 from live.decisions import leave_decision
 from live.desk import ask
 from live.kill_switch import KillSwitch
@@ -63,6 +64,11 @@ class Acting:
         """Halt."""
         switch = self._switch()
         switch.engage(reason or "from the dashboard", by or self.by)
+        if holder(self._reader.journal) is None:
+            return (
+                "Halted. No session runs on this journal, so nobody cancels what works at a broker: look "
+                "there, or start the session, which cancels it."
+            )
         return "Halted. Nothing is entered any more; orders that enter are being cancelled by the session."
 
     def arm(self, reason: str, by: str, typed: str) -> str:

@@ -8,11 +8,11 @@ fragments of a page when the stream says that something has changed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, FastAPI, HTTPException, Request
+from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
@@ -112,6 +112,7 @@ def make_app(reader: Reader, doorman: Doorman, *, cookie: Callable[[], str]) -> 
     app.include_router(_actions(Acting(reader)))
     app.include_router(_links(doorman))
     app.include_router(_news(reader))
+    app.add_exception_handler(404, _unknown(reader, draw))
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     return app
 
@@ -201,6 +202,18 @@ async def _stream(reader: Reader, request: Request) -> AsyncIterator[bytes]:
         elif loop.time() - said > ALIVE_SECONDS:
             said = loop.time()
             yield b": alive\n\n"
+
+
+def _unknown(reader: Reader, draw: Draw) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Return what answers for a path that is none: a page for people, JSON for programs."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        if "text/html" not in request.headers.get("accept", ""):
+            return JSONResponse({"detail": getattr(error, "detail", "Not Found")}, 404)
+        now = await run_in_threadpool(reader.now)
+        return HTMLResponse(draw("unknown.html.j2", {"page": "", "now": now, "path": request.url.path}), 404)
+
+    return answer
 
 
 def _said(answer: dict[str, Any]) -> Said:

@@ -15,7 +15,14 @@ __all__ = ["PAGES", "Draw", "drawing"]
 Draw = Callable[[str, dict[str, Any]], str]
 """From a template's name and its values to a page."""
 
-PAGES: Final = (("/", "Now"), ("/queue", "Review queue"))
+PAGES: Final = (
+    ("/", "Now"),
+    ("/queue", "Review queue"),
+    ("/journal", "Journal"),
+    ("/performance", "Performance"),
+    ("/learning", "Learning"),
+    ("/system", "System"),
+)
 """Address and name of each page, in the order of the menu."""
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,41 +11,8 @@ from live.kill_switch import KillSwitch, switch_folder
 from live.session import Session
 from simulator import load_bars
 from strategies import strategy_class
+from tests.twinstep.dashboard.conftest import SERIOUS
 from twinstep.dashboard import Dashboard
-
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-SERIOUS = {"serious", "critical"}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if BROWSER is None:
-        if os.environ.get("CI"):
-            pytest.fail("CI has no Chromium; .ci/run installs it")
-        pytest.skip("no Chromium here")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def page(browser: Any, dashboard: Dashboard) -> Iterator[Any]:
-    """Return a page that is logged in; whatever it complains of, and whatever leaves the machine, fails."""
-    context = browser.new_context(viewport={"width": 1180, "height": 800})
-    opened = context.new_page()
-    complaints: list[str] = []
-    opened.on("console", lambda one: complaints.append(one.text) if one.type == "error" else None)
-    opened.on("pageerror", lambda one: complaints.append(str(one)))
-    asked: list[str] = []
-    opened.on("request", lambda one: asked.append(one.url))
-    opened.goto(dashboard.link())
-    yield opened
-    context.close()
-    assert complaints == []
-    assert {url.split("/")[2] for url in asked} == {f"127.0.0.1:{dashboard.port}"}
 
 
 def test_what_is_held_is_drawn_between_its_stop_and_its_target(page: Any) -> None:

@@ -19,6 +19,11 @@ OPERATIONS = (
     "GET /", "GET /now", "GET /state", "GET /queue", "GET /queue/live", "GET /health", "POST /do/kill",
     "POST /do/arm", "POST /do/close", "POST /do/link", "POST /do/requests/{request_id}/approve",
     "POST /do/requests/{request_id}/reject",
+    "GET /performance", "GET /learning", "GET /learning/parameters", "GET /system", "GET /system/live",
+    "POST /do/parameters/roll-back", "POST /do/parameters/{number}/approve",
+    "POST /do/parameters/{number}/reject",
+    "GET /journal", "GET /trades/{number}", "GET /trades/{number}/live", "POST /do/trades/{number}/lesson",
+    "POST /do/trades/{number}/tag", "POST /do/trades/{number}/mistake",
 )  # fmt: skip
 
 
@@ -55,6 +60,8 @@ def test_the_description_names_everything_that_does_something(client: Client) ->
     assert {path for path, methods in paths.items() if "post" in methods} == {
         "/do/kill", "/do/arm", "/do/close", "/do/link", "/do/requests/{request_id}/approve",
         "/do/requests/{request_id}/reject",
+        "/do/parameters/roll-back", "/do/parameters/{number}/approve", "/do/parameters/{number}/reject",
+        "/do/trades/{number}/lesson", "/do/trades/{number}/tag", "/do/trades/{number}/mistake",
     }  # fmt: skip
 
 

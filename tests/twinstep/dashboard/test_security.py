@@ -21,10 +21,16 @@ from twinstep.dashboard import Dashboard
 from twinstep.dashboard.guard import BODY_LIMIT
 from twinstep.dashboard.login import MOST_FAILURES, Doorman
 
-READS = ("/", "/now", "/state", "/queue", "/queue/live", "/events", "/health", "/openapi.json", "/nothing")
+READS = (
+    "/", "/now", "/state", "/queue", "/queue/live", "/events", "/health", "/openapi.json", "/nothing",
+    "/performance", "/learning", "/learning/parameters", "/system", "/system/live",
+    "/journal", "/trades/1", "/trades/1/live",
+)  # fmt: skip
 WRITES = (
     "/do/kill", "/do/arm", "/do/close", "/do/link", "/do/requests/R-0123456789abcdef/approve",
     "/do/requests/R-0123456789abcdef/reject",
+    "/do/parameters/roll-back", "/do/parameters/1/approve", "/do/parameters/1/reject",
+    "/do/trades/1/lesson", "/do/trades/1/tag", "/do/trades/1/mistake",
 )  # fmt: skip
 
 
@@ -250,7 +256,9 @@ def test_every_answer_is_sealed(client: Client, path: str) -> None:
     assert "server" not in headers
 
 
-@pytest.mark.parametrize("path", ["/", "/queue", "/login"])
+@pytest.mark.parametrize(
+    "path", ["/", "/queue", "/login", "/performance", "/learning", "/system", "/journal", "/trades/1"]
+)
 def test_pages_have_no_inline_script_or_style_and_nothing_from_elsewhere(client: Client, path: str) -> None:
     text = client.ask(path).body
     assert not re.search(r"<script(?![^>]*\bsrc=\"/static/)", text)
@@ -283,7 +291,7 @@ def test_nothing_that_is_asked_opens_the_journal_for_writing(
         return real(*given, **others)
 
     monkeypatch.setattr(sqlite3, "connect", noting)
-    for path in ("/", "/now", "/queue"):
+    for path in ("/", "/now", "/queue", "/performance", "/learning", "/system", "/journal", "/trades/1"):
         assert client.ask(path).status == 200
     assert opened
     assert all("mode=ro" in str(one) for one in opened)

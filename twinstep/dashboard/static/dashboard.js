@@ -33,7 +33,9 @@
       if (!force && inUse(part)) continue;
       const answer = await fetch(part.dataset.live, { headers: { accept: "text/html" } });
       if (answer.status === 401) return location.assign("/login");
-      if (answer.ok) part.innerHTML = await answer.text();
+      if (!answer.ok) continue;
+      const text = await answer.text();
+      if (force || !inUse(part)) part.innerHTML = text; // somebody may have begun to write meanwhile
     }
     const state = await fetch("/state", { headers: { accept: "text/html" } });
     if (state.ok) document.querySelector("[data-state]").innerHTML = await state.text();
@@ -68,7 +70,10 @@
   if (document.querySelector("[data-live]")) {
     const news = new EventSource("/events");
     news.addEventListener("changed", () => refresh(false));
-    news.addEventListener("open", () => document.body.classList.remove("alone"));
+    news.addEventListener("open", () => {
+      document.body.classList.remove("alone");
+      refresh(false); // what changed between the drawing of the page and now
+    });
     news.addEventListener("error", () => document.body.classList.add("alone"));
   }
 })();

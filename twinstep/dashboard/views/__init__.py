@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from twinstep.dashboard.views import now
+from twinstep.dashboard.views import journal, learning, now, performance, system
 
 __all__ = ["VIEWS"]
 
-VIEWS: Final = (now,)
+VIEWS: Final = (now, journal, performance, learning, system)
 """In the order of the menu."""

@@ -1,0 +1,105 @@
+"""Performance, learning and system in a real Chromium: on a phone, in the dark, and without the script."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from journal import ParameterStore
+from journal.database import Database
+from tests.twinstep.dashboard.conftest import SERIOUS
+from tests.twinstep.dashboard.figures_journal import fill_journal
+from twinstep.dashboard import Dashboard
+
+PATHS = ("/performance", "/learning", "/system")
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    return fill_journal(tmp_path / "desk.db")
+
+
+def test_a_set_is_approved_and_rolled_back_by_typing_its_component(
+    page: Any, dashboard: Dashboard, journal: Path
+) -> None:
+    def in_force() -> int | None:
+        with Database(journal, read_only=True) as database:
+            found = ParameterStore(database).in_force("options_scanner")
+        return None if found is None else found.version
+
+    page.goto(f"{dashboard.url}/learning")
+    form = page.locator("form[data-send='/do/parameters/2/approve']")
+    form.get_by_label("Your name").fill("Ada")
+    form.get_by_label("Type options_scanner to confirm").fill("yes")
+    form.get_by_role("button", name="Approve").click()
+    page.get_by_text("'yes' was typed").wait_for()
+    assert in_force() == 1
+    form.get_by_label("Type options_scanner to confirm").fill("options_scanner")
+    form.get_by_role("button", name="Approve").press("Enter")
+    page.get_by_role("heading", name="Version 2 is in force").wait_for()
+    assert in_force() == 2
+    form = page.locator("form[data-send='/do/parameters/roll-back']")
+    form.get_by_label("Your name").fill("Ada")
+    form.get_by_label("Why back to version 1").fill("losses")
+    form.get_by_label("Type options_scanner to confirm").fill("options_scanner")
+    form.get_by_role("button", name="Roll back").click()
+    page.get_by_role("heading", name="Version 1 is in force").wait_for()
+    assert in_force() == 1
+
+
+def test_charts_are_drawn_in_the_width_that_there_is(page: Any, dashboard: Dashboard) -> None:
+    page.goto(f"{dashboard.url}/performance")
+    for width in (1180, 390):
+        page.set_viewport_size({"width": width, "height": 800})
+        charts = page.locator(".plot svg")
+        assert charts.count() == 3
+        for number in range(3):
+            box, card = charts.nth(number).bounding_box(), page.locator("section.card").first.bounding_box()
+            assert 0.6 * card["width"] < box["width"] < card["width"]
+            assert box["height"] > 60
+    colours = page.evaluate(
+        "[...document.querySelectorAll('.plot .bar')].map((one) => getComputedStyle(one).fill)"
+    )
+    assert len(set(colours)) == 2
+
+
+def test_a_halt_that_is_made_elsewhere_appears_on_the_system_page(
+    page: Any, dashboard: Dashboard, journal: Path
+) -> None:
+    from live.kill_switch import KillSwitch, switch_folder
+
+    with page.expect_response("**/events"):
+        page.goto(f"{dashboard.url}/system")
+    page.wait_for_timeout(1000)  # news begin with what changes after the stream has begun
+    KillSwitch(switch_folder(journal), arm_fresh=False).engage("bad prints", "ada")
+    page.locator("section:has(#switch) tbody tr", has_text="bad prints").wait_for(timeout=10_000)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1180, 390])
+def test_nothing_stands_in_a_screen_readers_way_and_a_phone_scrolls_one_way(
+    page: Any, dashboard: Dashboard, path: str, theme: str, width: int
+) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    page.emulate_media(color_scheme=theme)
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(f"{dashboard.url}{path}", wait_until="load")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    found = Axe().run(page)
+    bad = [one for one in found.response["violations"] if one["impact"] in SERIOUS]
+    assert bad == [], found.generate_report()
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_without_the_script_a_page_is_whole(browser: Any, dashboard: Dashboard, path: str) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    opened = context.new_page()
+    opened.goto(dashboard.link())
+    opened.goto(f"{dashboard.url}{path}")
+    assert opened.locator("main section.card").count() >= 3
+    assert opened.locator("main table").count() >= 3
+    context.close()
