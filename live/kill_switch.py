@@ -198,8 +198,11 @@ class KillSwitch:
         why = self.status["why"]
         if state == "REDUCING":
             raise KillSwitchError(f"only exits are sent: {why}", code="LIVE_REDUCING")
+        import shlex  # not needed to kill, which has to be quick
+
         raise KillSwitchError(
-            f"trading is halted: {why}. A named person arms again: twinstep arm --folder '{self.folder}'",
+            f"trading is halted: {why}. A named person arms: twinstep arm --folder "
+            f"{shlex.quote(str(self.folder))} --scope {self.scope} --by NAME --reason TEXT --confirm",
             code="LIVE_HALTED",
         )
 

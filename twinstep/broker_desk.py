@@ -8,22 +8,27 @@ file and a switch of scope live that a person has armed.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, JournalError
 from twinstep.checks import Finding
 from twinstep.config import Settings, load_settings
 
 if TYPE_CHECKING:
+    from live.brokers.interface import BrokerInterface
     from live.brokers.settings import BrokerSettings
     from live.kill_switch import KillSwitch
     from live.opening import Desk
 
 __all__ = [
-    "broker_name", "configured_folder", "configured_switch", "desk_account", "desk_at_broker",
-    "examine_configured", "sessions_at_brokers",
+    "broker_name", "check_session", "configured_folder", "configured_switch", "desk_account",
+    "desk_at_broker", "examine_configured", "sessions_at_brokers", "sessions_begun",
 ]  # fmt: skip
+
+_ACCOUNT: Final = b'j{"broker_account"'
+"""How the note begins in which a session keeps the account that it trades at."""
 
 
 def desk_at_broker(
@@ -61,15 +66,15 @@ def desk_at_broker(
     """
     from live.automation.config import ExecutionMode
     from live.brokers.opening import open_broker
-    from live.opening import open_desk
 
     place = configured_folder(journal, folder)
     # the orders of a session would be foreign ones to any other desk, which halts for them
-    _check_session(journal, session)
+    check_session(journal, session)
     if session is not None and settings.broker.name == "paper":
         raise ConfigError(
-            f"the paper account of session {session!r} is kept by the session itself; twinstep status shows "
-            "it, and [broker] name says paper",
+            f"[broker] name is paper, and the paper account of session {session!r} is kept by the session "
+            f"itself, so that nobody else can ask it: twinstep live --name {session} goes on with it, and "
+            f"twinstep status --name {session} shows its plan",
             code="CLI_SESSION",
         )
     # what is missing for real money is said before the journal is opened, or a folder begun
@@ -78,13 +83,40 @@ def desk_at_broker(
         settings.broker, live=live, live_key=settings.live.key, switch=switch, armed=armed,
         config=settings.path,
     )  # fmt: skip
-    return open_desk(
-        journal, {broker_name(settings.broker, session): broker},
+    return _desk(
+        journal, session, {broker_name(settings.broker, session): broker},
         account=session or desk_account(settings.broker, live=live),
         folder=place, scope="live" if live else "paper",
         mode=ExecutionMode.LIVE if live else ExecutionMode.PAPER_ONLY,
         live_key=settings.live.key, live_flag=live,
     )  # fmt: skip
+
+
+def _desk(
+    journal: str | Path, session: str | None, brokers: Mapping[str, BrokerInterface], **how: Any
+) -> Desk:
+    """Open the desk; where somebody else has the journal, the error says how that one is reached."""
+    from live.opening import open_desk
+
+    try:
+        return open_desk(journal, brokers, **how)
+    except JournalError as error:
+        for one in brokers.values():
+            close = getattr(one, "close", None)
+            if close is not None:
+                close()
+        if error.code != "JOURNAL_LOCKED":
+            raise
+        name = session or next(iter(sessions_at_brokers(journal)), None)
+        who = (
+            "the program that trades with it" if name is None else f"session {name!r}, if that is what runs,"
+        )
+        status = "twinstep status" if name is None else f"twinstep status --name {name}"
+        raise JournalError(
+            f"{error.args[0]}. {who} is reached by {status}, twinstep kill, close and requests; its orders "
+            "at the broker can be looked at here once it has ended",
+            code="JOURNAL_LOCKED",
+        ) from None
 
 
 def examine_configured(config: Path | None, name: str, *, live: bool = False) -> list[Finding]:
@@ -161,8 +193,36 @@ def sessions_at_brokers(journal: str | Path) -> list[str]:
         return sorted(str(row[0]) for row in connection.execute(asked))
 
 
-def _check_session(journal: str | Path, session: str | None) -> None:
+def sessions_begun(journal: str | Path) -> list[str]:
+    """Return the sessions of a journal that trade at a broker, with an order or without one yet."""
+    from sqlalchemy import func, select
+
+    from journal.database import Database
+    from journal.schema import inputs, sessions
+
     known = sessions_at_brokers(journal)
+    if "://" not in str(journal) and not Path(journal).expanduser().exists():
+        return known
+    # the account is the first that such a session notes, before its first bar
+    asked = (
+        select(sessions.c.name)
+        .join(inputs, inputs.c.session_id == sessions.c.id)
+        .where(inputs.c.kind == "note", func.substr(inputs.c.data, 1, len(_ACCOUNT)) == _ACCOUNT)
+        .distinct()
+    )
+    with Database(journal, read_only=True) as database, database.read() as connection:
+        return sorted({*known, *(str(row[0]) for row in connection.execute(asked))})
+
+
+def check_session(journal: str | Path, session: str | None) -> None:
+    """Refuse a session that the journal does not have, and none where it has the orders of sessions.
+
+    Raises
+    ------
+    ConfigError
+        CLI_SESSION.
+    """
+    known = sessions_at_brokers(journal) if session is None else sessions_begun(journal)
     if session is None and known:
         raise ConfigError(
             f"{journal} keeps the orders of {', '.join(map(repr, known))}, which a desk of its own would "

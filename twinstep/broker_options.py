@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from simulator.errors import TwinstepError
+
 if TYPE_CHECKING:
     from live.brokers.interface import BrokerInterface
     from live.opening import Desk
@@ -23,7 +25,8 @@ Live = Annotated[
     bool,
     typer.Option(
         "--live",
-        help="Real money: needs [live] key = true and an armed switch of scope live too; without it, paper.",
+        help="Real money: needs key = true in section live of the configuration and an armed switch of scope "
+        "live too; without it, paper.",
     ),
 ]
 Folder = Annotated[
@@ -69,7 +72,37 @@ def at_desk(
     live: bool,
     armed: bool = False,
 ) -> Iterator[AtDesk]:
-    """Open the desk that the configuration names, as `desk_at_broker`, and end its connections afterwards."""
+    """Open the desk that the configuration names, as `desk_at_broker`, and end its connections afterwards.
+
+    What the broker does not answer, or refuses, is raised with what to do about it.
+
+    Raises
+    ------
+    TwinstepError
+        As `desk_at_broker`; BrokerError LIVE_NO_ANSWER for a library's own error of its connection.
+    """
+    try:
+        with _opened(settings, journal, folder, session, live=live, armed=armed) as at:
+            yield at
+    except (TwinstepError, OSError) as error:
+        from live.brokers.examining import advised
+
+        told = advised(error, settings.broker.name)
+        if told is None:
+            raise
+        raise told from None
+
+
+@contextmanager
+def _opened(
+    settings: Settings,
+    journal: str | None,
+    folder: str | None,
+    session: str | None,
+    *,
+    live: bool,
+    armed: bool,
+) -> Iterator[AtDesk]:
     from twinstep.broker_desk import broker_name, desk_at_broker
 
     with desk_at_broker(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from simulator.errors import ConfigError
 
@@ -18,8 +18,16 @@ if TYPE_CHECKING:
     from live.opening import Desk
 
 __all__ = [
-    "money", "order_fields", "order_request", "order_row", "protection_rows", "send_order",
+    "ORDER_COLUMNS", "SENT", "money", "order_fields", "order_prices", "order_request", "order_row",
+    "protection_rows", "send_order", "sent_words",
 ]  # fmt: skip
+
+
+ORDER_COLUMNS: Final = ("order", "symbol", "quantity", "filled", "kind", "at", "state")
+"""Of a table of `order_row`s."""
+
+SENT: Final = {"confirmed": True, "rejected": True, "denied": False, "unresolved": None}
+"""Whether an order reached the broker, by the outcome of its sending; None where nobody knows yet."""
 
 
 def order_request(
@@ -118,11 +126,54 @@ def order_fields(one: BrokerOrder) -> dict[str, Any]:
 
 
 def order_row(one: BrokerOrder) -> list[str]:
-    """Return an order for a table."""
+    """Return an order for a table: side and prices in words."""
+    side = "buy" if one.legs[0].quantity > 0 else "sell"
     return [
         one.client_order_id or one.order_id, "/".join(leg.symbol for leg in one.legs),
-        f"{one.legs[0].quantity:g}", f"{one.filled:g}", one.kind, one.state.label,
+        f"{side} {one.quantity:g}", f"{one.filled:g}", one.kind, order_prices(one), one.state.label,
     ]  # fmt: skip
+
+
+def order_prices(one: BrokerOrder) -> str:
+    """Return the prices of an order in words, as "stop 12.82"; "" for one at the market."""
+    named = (("stop", one.stop_price), ("limit", one.limit_price))
+    return ", ".join(f"{name} {_price(value)}" for name, value in named if value is not None)
+
+
+def sent_words(outcome: str, code: str, message: str, broker: str) -> str:
+    """Return whether an order was sent, and what to do where that is not the end of it.
+
+    Parameters
+    ----------
+    outcome
+        Of its sending.
+    broker
+        Its name in section [broker].
+    """
+    from live.brokers.examining import words_of
+
+    if outcome == "unresolved":
+        return (
+            "it may have been sent, and is asked for by its id: twinstep broker status; do not type it again"
+        )
+    if outcome != "denied":
+        return ""
+    if code == "LIVE_UNRECONCILED":
+        advice = words_of(broker, message)
+        return (
+            f"nothing was sent{f'; {advice}. twinstep doctor --broker {broker} says more' if advice else ''}"
+        )
+    if code in ("LIVE_HALTED", "LIVE_REDUCING"):
+        return "nothing was sent; twinstep requests shows what waits, and a person arms: twinstep arm"
+    if code == "LIVE_SYMBOL_REDUCING":
+        return "nothing was sent; twinstep requests shows what differs"
+    return "nothing was sent"
+
+
+def _price(value: float) -> str:
+    # a cent where that says it, more for prices below a dollar and options' fractions
+    short = f"{value:.2f}"
+    return short if math.isclose(float(short), value, rel_tol=0.0, abs_tol=1e-9) else f"{value:g}"
 
 
 def money(value: float | None) -> str:

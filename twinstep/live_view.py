@@ -73,7 +73,7 @@ def render_live(view: LiveView, width: int) -> RenderResult:
     account = plan.account
     yield head_text(plan)
     if fact is not None:
-        yield _fact(fact, view.now)
+        yield _fact(fact, view.now, width)
         yield from _trouble(fact)
     if account is not None:
         yield cell_text("plan ", "dim").append_text(money_text(account, width - 5))
@@ -88,12 +88,19 @@ def render_live(view: LiveView, width: int) -> RenderResult:
         yield verdicts_table(account.verdicts, wide=width >= WIDE)
 
 
-def standing_line(fact: Standing, now: datetime) -> str:
-    """Return the account at the broker in one line, for where no terminal is."""
+def standing_line(fact: Standing, now: datetime, *, brief: bool = False) -> str:
+    """Return the account at the broker in one line, for where no terminal is.
+
+    Parameters
+    ----------
+    brief
+        Without what does not change between two lines: broker, account and kind.
+    """
     naked = [one.symbol for one in fact.positions if one.naked > _DUST]
     bare = f"  WITHOUT A STOP: {', '.join(naked)}" if naked else ""
+    head = f"  {fact.broker} equity {_money(fact.equity)}" if brief else _worth(fact, now)
     return (
-        f"{_worth(fact, now)}  held {len(fact.positions)}  at work {len(fact.orders)}  lost if it died now "
+        f"{head}  held {len(fact.positions)}  at work {len(fact.orders)}  lost if it died now "
         f"{_loss_of(fact)}{bare}"
     )
 
@@ -202,16 +209,29 @@ def _side_by_side(rows: list[_Row], now: datetime, *, wide: bool) -> Table:
     return grid
 
 
-def _fact(fact: Standing, now: datetime) -> Text:
-    return cell_text(_worth(fact, now), "bold" if fact.kind == "LIVE" else "")
+def _fact(fact: Standing, now: datetime, width: int) -> Text:
+    lines = [""]
+    for part in _worth_parts(fact, now):
+        longer = f"{lines[-1]}, {part}" if lines[-1] else part
+        if lines[-1] and len(longer) > width:
+            lines.append(part)
+        else:
+            lines[-1] = longer
+    return cell_text("\n".join(lines), "bold" if fact.kind == "LIVE" else "")
 
 
 def _worth(fact: Standing, now: datetime) -> str:
+    return ", ".join(_worth_parts(fact, now))
+
+
+def _worth_parts(fact: Standing, now: datetime) -> tuple[str, ...]:
+    """Return what the account is worth, in parts that stay whole."""
     money = "REAL MONEY" if fact.kind == "LIVE" else "orders go nowhere" if fact.kind == "SHADOW" else "paper"
     asked = "not asked yet" if fact.at is None else f"asked {age_words(_age(fact.at, now))} ago"
     return (
-        f"{fact.broker} {fact.account} ({money}, {fact.execution}): equity {_money(fact.equity)}, cash "
-        f"{_money(fact.cash)} {fact.currency}, {asked}"
+        f"{fact.broker} {fact.account} ({money}, {fact.execution}): equity {_money(fact.equity)}",
+        f"cash {_money(fact.cash)} {fact.currency}",
+        asked,
     )
 
 

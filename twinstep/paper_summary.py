@@ -33,6 +33,8 @@ class Answers:
     def take(self, session: Session, outcome: StepOutcome) -> None:
         """Count the verdicts of a transaction."""
         verdicts = outcome.logs["verdicts"]
+        # what is to be closed and is not there asked for nothing
+        verdicts = verdicts[verdicts["reason"] != Reason.NOTHING_TO_CLOSE]
         passed = verdicts["granted"] > 0.0
         self.granted += int(passed.sum())
         rules, counts = np.unique(verdicts["reason"][~passed], return_counts=True)
@@ -45,6 +47,12 @@ class Answers:
             return ""
         ((rule, count),) = self.refused.most_common(1)
         why, limits = "", session.rules.risk
+        halt = HaltState(int(session.state.account[0]["state"]))
+        if halt is not HaltState.ACTIVE:
+            return (
+                f"Nothing was admitted: the account is {halt.name}. twinstep status says why, and twinstep "
+                "arm --by NAME --reason TEXT --confirm ends it when the cause is gone."
+            )
         if rule == Reason.MIN_QUANTITY.label and limits is not None:
             why = f": one unit would risk more than {limits.risk_per_trade_pct:g} % of the equity"
         return (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from twinstep.account_lines import AccountLines, OrderLine, PositionLine, VerdictLine
+from twinstep.account_lines import AccountLines, FactLines, OrderLine, PositionLine, VerdictLine
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 __all__ = [
-    "DeskView", "FeedLine", "RequestLine", "account_line", "age_words", "cell_text", "dim_text", "head_text",
-    "make_grid", "money_text", "orders_table", "price_word", "render", "requests_table", "status_text",
-    "verdicts_table",
+    "DeskView", "FeedLine", "RequestLine", "account_line", "age_words", "cell_text", "dim_text", "fact_words",
+    "head_text", "make_grid", "money_text", "orders_table", "price_word", "render", "requests_table",
+    "status_text", "verdicts_table",
 ]  # fmt: skip
 
 WIDE: Final = 110
@@ -72,6 +72,9 @@ class DeskView:
         None where nobody knows it.
     switch, why
         State of the kill switch, and why it is so; "" where the session has none.
+    fact
+        What is at the broker, as last recorded: the account's figures are then the plan's. None where the
+        session's orders go to no broker, or the fact is shown elsewhere.
     """
 
     account: AccountLines | None
@@ -81,6 +84,7 @@ class DeskView:
     requests: tuple[RequestLine, ...] = ()
     feed: FeedLine | None = None
     closed: int | None = None
+    fact: FactLines | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw for the width of the terminal."""
@@ -91,13 +95,20 @@ def render(view: DeskView, width: int) -> RenderResult:
     """Yield the parts of the view for so many columns."""
     account = view.account
     yield head_text(view)
-    if account is not None:
+    fact = view.fact
+    if account is not None and fact is None:
         yield money_text(account, width)
+    elif account is not None:
+        yield cell_text("plan ", "dim").append_text(money_text(account, width - 5))
     yield status_text(view)
     if view.requests:
         yield requests_table(view.requests)
     if account is not None:
-        if account.positions:
+        if fact is not None:
+            if account.positions or fact.positions:
+                yield _beside(account.positions, fact)
+            yield dim_text(fact_words(fact))
+        elif account.positions:
             yield _positions(account.positions, wide=width >= WIDE)
         else:
             yield dim_text("no open position")
@@ -207,6 +218,46 @@ def _positions(positions: Sequence[PositionLine], *, wide: bool) -> Table:
         styles = {"R": _sign(held.result), "result": _sign(held.result), "symbol": "bold"}
         grid.add_row(*(cell_text(cells[name], styles.get(name, "")) for name in columns))
     return grid
+
+
+def fact_words(fact: FactLines) -> str:
+    """Return where the fact is, and how old what is known of it."""
+    when = "nothing is recorded yet" if fact.at is None else f"as last recorded, {fact.at:%Y-%m-%d %H:%M:%SZ}"
+    none = "" if fact.positions else "; nothing held"
+    return f"plan: what the session decided; held: at {fact.broker} {fact.account}, {when}{none}"
+
+
+def _beside(positions: Sequence[PositionLine], fact: FactLines) -> Table:
+    """Return the plan's positions beside what is held; "?" where the record does not say."""
+    grid = make_grid(
+        ("symbol", "plan", "held", "entry", "mark", "plan stop", "rests at", "R", "days"), left=("symbol",)
+    )
+    planned = {one.symbol for one in positions}
+    for held in positions:
+        # a package's legs are held each under its own name
+        there = None if held.legs else fact.held(held.symbol)
+        stop = None if held.legs else fact.stop(held.symbol)
+        apart = there is not None and abs(there - held.quantity) > 1e-9
+        grid.add_row(
+            cell_text(held.symbol, "bold"), cell_text(f"{held.quantity:g}"),
+            cell_text("?" if there is None else f"{there:g}", "bold yellow" if apart else ""),
+            cell_text(price_word(held.entry)), cell_text(price_word(held.mark)),
+            cell_text(price_word(held.stop)), cell_text(_rests(there, stop)),
+            cell_text("-" if held.r is None else f"{held.r:+.2f}", _sign(held.result)),
+            cell_text(f"{held.days:.0f}"),
+        )  # fmt: skip
+    for one in fact.positions:
+        if one.symbol not in planned:
+            grid.add_row(
+                cell_text(one.symbol, "bold"), cell_text("0"),
+                cell_text(f"{one.quantity:g}", "bold yellow"), *(cell_text("-") for _ in range(3)),
+                cell_text(_rests(one.quantity, one.stop)), cell_text("-"), cell_text("-"),
+            )  # fmt: skip
+    return grid
+
+
+def _rests(held: float | None, stop: float | None) -> str:
+    return "-" if held == 0.0 else "?" if stop is None else price_word(stop)
 
 
 def orders_table(orders: Sequence[OrderLine]) -> Table:

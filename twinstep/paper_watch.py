@@ -105,7 +105,7 @@ class Watch:
             note(str(hold))
         if self._live is None:
             for trade in outcome.logs["trades"]:
-                emit(_trade_line(session, trade))
+                emit(self.trade_words(session, trade))
             if not self._every or session.bars - self._shown < self._every:
                 return
             self._shown = session.bars
@@ -113,6 +113,10 @@ class Watch:
         self._lines = self._copied(session, outcome)
         if self._live is None:
             emit(account_line(self._lines, self._looked()[1]))
+
+    def trade_words(self, session: Session, trade: Any) -> str:
+        """Return a closed trade in one line."""
+        return _trade_line(session, trade)
 
     def view(self) -> DeskView:
         """Return what is drawn; asked by the thread that draws."""

@@ -22,6 +22,10 @@ STOP_SECONDS: Final = 5.0
 _OPEN_SECONDS: Final = 10.0
 _PING_SECONDS: Final = 10.0
 
+# what its loggers say, a traceback with each attempt, is for programs that ask for it: `StreamRunner.problem`
+# has it in a word, and the feed says what is missing
+logging.getLogger("alpaca").addHandler(logging.NullHandler())
+
 _quiet = logging.getLogger("twinstep.alpaca.wire")
 _quiet.setLevel(logging.WARNING)  # at DEBUG the socket would write down the message with the secret in it
 

@@ -8,6 +8,7 @@ False
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
 from live.clock import Clock, system_clock
-from simulator.errors import ConfigError, did_you_mean
+from simulator.errors import ConfigError, UnknownNameError, did_you_mean
 
 if TYPE_CHECKING:
     from live.feeds import Feed
@@ -63,8 +64,11 @@ def feed_of(
     ConfigError
         FEED_SPEC for a setting that does not exist or cannot be read, and for a part of the past asked of a
         live feed; and what the feeds raise.
+    UnknownNameError
+        NAME_SOURCE for what is neither a file nor the beginning of a feed.
     """
     if not spec.startswith((SCHEME, ALPACA, TASTYTRADE)):
+        _check_scheme(spec)
         from live.feeds.replay import ReplayFeed
 
         return ReplayFeed(spec, speed=speed, start=start, end=end)
@@ -100,6 +104,21 @@ def feed_of(
     from live.feeds.yahoo import YahooFeed
 
     return YahooFeed(names.split(","), **settings, **common)
+
+
+def _check_scheme(spec: str) -> None:
+    """Refuse a misspelt scheme by all that a feed may begin with, those of live feeds among them."""
+    scheme, colon, rest = spec.partition(":")
+    names = ("sample", "synthetic", *(live.rstrip(":") for live in (SCHEME, ALPACA, TASTYTRADE)))
+    # a letter before the colon is a drive, and a file may have a colon in its name
+    if not colon or len(scheme) < 2 or scheme in names or os.path.exists(spec):
+        return
+    near = difflib.get_close_matches(scheme.lower(), names, n=1)
+    more = f" Did you mean {f'{near[0]}:{rest}'!r}?" if near else ""
+    raise UnknownNameError(
+        f"{spec!r} is neither a file nor a feed: {scheme!r} is none of {', '.join(names)}.{more}",
+        code="NAME_SOURCE",
+    )
 
 
 def _value(name: str, text: str, spec: str) -> Any:

@@ -200,7 +200,8 @@ def _go_on(
     if not accept_change:
         raise EngineError(
             f"session {store.name!r} cannot go on as it was: {'; '.join(changed[:5])}. Start it as it "
-            "was, open a session under another name, or say accept_change='why', which is recorded",
+            "was, open a session under another name, or say why, which is recorded: --accept-change "
+            "'why' (in Python accept_change='why')",
             code="LIVE_CHANGED",
         )
     snapshot = store.snapshot(connection, found.id)

@@ -141,7 +141,8 @@ class EventFile:
         for name, value in head.items():
             if name != "salt" and found.get(name) != value:
                 raise ConfigError(
-                    f"{self.path} belongs to an account with {name} {found.get(name)!r}, not {value!r}",
+                    f"{self.path} belongs to an account with {name} {found.get(name)!r}, not {value!r}: "
+                    "start it with what it has, or open another account (a session under another name)",
                     code="VENUE_FILE_HEAD",
                 )
         return found

@@ -7,17 +7,32 @@ it, real money is reached behind three locks (docs/live.md).
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from simulator.errors import ConfigError, TwinstepError
 from twinstep.broker_options import Folder, Live, SessionName, Yes, at_desk, place_of
-from twinstep.broker_orders import money, order_fields, order_request, order_row, protection_rows, send_order
+from twinstep.broker_orders import (
+    ORDER_COLUMNS,
+    SENT,
+    money,
+    order_fields,
+    order_request,
+    order_row,
+    protection_rows,
+    send_order,
+    sent_words,
+)
+from twinstep.commands.broker_accept import ACCEPT_EXAMPLES, accept
 from twinstep.commands.broker_fills import PROMOTE_EXAMPLES, SLIPPAGE_EXAMPLES, promote, slippage
 from twinstep.confirm import confirm
-from twinstep.console import EXIT_FOUND, emit, emit_json, table
+from twinstep.console import EXIT_FOUND, emit, emit_json, note, table
 from twinstep.journals import JournalPath
 from twinstep.options import ConfigFile, Json, Set, settings_from
+
+if TYPE_CHECKING:
+    from twinstep.config import Settings
 
 __all__ = ["app"]
 
@@ -88,7 +103,7 @@ def status(
         rows = [[one.symbol, f"{one.quantity:g}", money(one.average_price)] for one in held]
         table(["symbol", "quantity", "average price"], rows)
     if orders:
-        table(["order", "symbol", "quantity", "filled", "kind", "state"], [order_row(one) for one in orders])
+        table(ORDER_COLUMNS, [order_row(one) for one in orders])
     if guards:
         emit("If every program died now:")
         rows = [
@@ -180,24 +195,41 @@ def order(
     folder: Folder = None,
     as_json: Json = False,
 ) -> None:
-    """Send one order, through the kill switch and into the record. Exit code 3 where it is not confirmed."""
+    """Send one order, through the kill switch and into the record. Exit code 3 where it is not confirmed.
+
+    Says whether it was sent. The paper account of this program has no prices, so a broker has to be named.
+    """
+    from live.brokers.examining import advised
+
     settings = settings_from(config, changes)
     request = order_request(
         symbol.upper(), quantity, limit=limit, stop=stop, stop_loss=stop_loss, take_profit=take_profit,
         tif=tif, purpose=purpose, identity=identity,
     )  # fmt: skip
+    _check_prices(settings, live=live)
     where = place_of(settings, live=live)
     side = "buy" if quantity > 0 else "sell"
     confirm(f"{side} {abs(quantity):g} {request.symbol}, {request.kind} ({where})", request.symbol, yes=yes)
     with at_desk(settings, journal, folder, session, live=live, armed=purpose != "protect") as at:
         answer: Any = send_order(at.desk, at.name, request)
-        at.desk.poll()
-        there = at.broker.find_order(request.client_order_id)
+        there, problem = None, ""
+        try:
+            at.desk.poll()
+            there = at.broker.find_order(request.client_order_id)
+        except (TwinstepError, OSError) as error:
+            # it is sent, or is not, and that is said first of all
+            told = advised(error, settings.broker.name)
+            if told is None:
+                raise
+            problem = str(told)
     state = None if there is None else order_fields(there)
+    outcome = answer.outcome.value
+    words = sent_words(outcome, answer.code, answer.message, settings.broker.name)
     if as_json:
         emit_json(
             {
-                "outcome": answer.outcome.value,
+                "outcome": outcome,
+                "sent": SENT[outcome],
                 "id": request.client_order_id,
                 "code": answer.code,
                 "message": answer.message,
@@ -205,10 +237,14 @@ def order(
             }
         )
     else:
-        emit(f"{answer.outcome.value}: {request.client_order_id} {answer.code} {answer.message}".rstrip())
+        emit(f"{outcome}: {request.client_order_id} {answer.code} {answer.message}".rstrip())
+        if words:
+            emit(words)
+        if problem and outcome != "denied":
+            note(f"how it stands is not known: {problem}")
         if there is not None:
-            table(["order", "symbol", "quantity", "filled", "kind", "state"], [order_row(there)])
-    if answer.outcome.value != "confirmed":
+            table(ORDER_COLUMNS, [order_row(there)])
+    if outcome != "confirmed":
         raise typer.Exit(EXIT_FOUND)
 
 
@@ -237,5 +273,17 @@ def cancel(
         raise typer.Exit(EXIT_FOUND)
 
 
+def _check_prices(settings: Settings, *, live: bool) -> None:
+    """Refuse an order by hand where there is no broker to send it to; raises `ConfigError` CLI_NO_BROKER."""
+    if settings.broker.name == "paper" and not live:
+        raise ConfigError(
+            "no broker is configured, and the paper account of this program has no prices for an order by "
+            'hand; nothing was sent. Write name = "alpaca" (or interactive_brokers, tastytrade) under '
+            "[broker] in twinstep.toml, or trade stored bars: twinstep exchange, docs/exchange.md",
+            code="CLI_NO_BROKER",
+        )
+
+
+app.command("accept", epilog=ACCEPT_EXAMPLES)(accept)
 app.command("slippage", epilog=SLIPPAGE_EXAMPLES)(slippage)
 app.command("promote", epilog=PROMOTE_EXAMPLES)(promote)

@@ -11,9 +11,9 @@ from typing import Annotated, Final, Literal
 
 import typer
 
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, JournalError
 from twinstep.broker_options import Folder, Live, SessionName
-from twinstep.console import emit, emit_json, note, table
+from twinstep.console import EXIT_FOUND, emit, emit_json, note, table
 from twinstep.journals import JournalPath
 from twinstep.options import ConfigFile, Json, Set, settings_from
 
@@ -59,12 +59,15 @@ def slippage(
     from live.intents import IntentLog
     from live.slippage import calibrate, samples
     from live.slippage.calibrating import costs_section
-    from twinstep.broker_desk import desk_account
+    from twinstep.broker_desk import check_session, desk_account
 
     settings = settings_from(config, changes)
     share = _share(quantile)
     account = session or desk_account(settings.broker, live=live)
-    with Database(journal or settings.journal.path) as database:
+    kept = journal or settings.journal.path
+    _check_there(kept)
+    check_session(kept, session)
+    with Database(kept) as database:
         found = samples(IntentLog(database, account))
     calibration = calibrate(found, min_count=min_count)
     brokers = {one.broker for one in found}
@@ -87,7 +90,10 @@ def slippage(
             }
         )
         return
-    emit(f"{len(found)} orders with a price that was expected; {len(cells)} groups of {min_count} or more")
+    emit(
+        f"{_counted(len(found), 'order')} with a price that was expected; {_counted(len(cells), 'group')} of "
+        f"{min_count} or more"
+    )
     if cells:
         rows = [
             [one.asset, one.kind, "" if one.hour is None else f"{one.hour}h", one.spread, str(one.count)]
@@ -110,18 +116,59 @@ def promote(
     folder: Folder = None,
     as_json: Json = False,
 ) -> None:
-    """Let an account that was demoted for its fills trade by itself again. Asks no broker."""
+    """Let an account that was demoted for its fills trade by itself again. Asks no broker.
+
+    Exit code 3 for an account that is not demoted.
+    """
     from live import slippage as fills
-    from twinstep.broker_desk import configured_folder, desk_account
+    from live.people import check_name
+    from twinstep.broker_desk import check_session, configured_folder, desk_account
 
     settings = settings_from(config, changes)
+    kept = journal or settings.journal.path
+    check_name(by)
+    _check_there(kept)
+    check_session(kept, session)
     account = session or desk_account(settings.broker, live=live)
-    place = configured_folder(journal or settings.journal.path, folder)
+    place = configured_folder(kept, folder)
+    if not _is_demoted(kept, account):
+        if as_json:
+            emit_json({"account": account, "promoted": False, "by": by, "reason": reason})
+        else:
+            emit(f"{account} is not demoted: nothing was changed")
+        raise typer.Exit(EXIT_FOUND)
     fills.promote(place, account, by=by, reason=reason)
     if as_json:
         emit_json({"account": account, "promoted": True, "by": by, "reason": reason})
     else:
         emit(f"{account} is promoted by {by}: {reason}")
+
+
+def _check_there(journal: str | Path) -> None:
+    """Refuse a journal that there is not: looking at one must not begin it."""
+    if "://" not in str(journal) and not Path(journal).expanduser().exists():
+        raise JournalError(
+            f"there is no journal {journal}, so nothing was ordered with it; name another with --journal",
+            code="JOURNAL_MISSING",
+        )
+
+
+def _is_demoted(journal: str | Path, account: str) -> bool:
+    """Whether the newest word of the record is a demotion; read beside a session that runs, too."""
+    from sqlalchemy import select
+
+    from journal.database import Database
+    from journal.schema import events
+
+    kinds = ("demoted", "promoted")
+    asked = select(events.c.kind).where(events.c.account == account, events.c.kind.in_(kinds))
+    with Database(journal, read_only=True) as database, database.read() as connection:
+        newest = connection.execute(asked.order_by(events.c.id.desc()).limit(1)).first()
+    return newest is not None and newest[0] == "demoted"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _share(text: str) -> float | Literal["mean"]:

@@ -1,8 +1,9 @@
-"""`twinstep requests`, `approve` and `reject`: the orders that wait for a person.
+"""`twinstep requests`, `approve` and `reject`: what waits for a person, and the orders among it.
 
 Only the process that runs a session knows the price that an order is judged by, and reaches the broker. So an
 approval is left beside the review queue, the session takes it at its next look, and what came of it is told;
 where no session runs it waits for one, or for the end of the request. A rejection is stored at once.
+Differences between books and a broker are listed beside the orders; `twinstep broker accept` ends them.
 """
 
 from __future__ import annotations
@@ -64,16 +65,30 @@ Wait = Annotated[
 
 
 def requests(folder: Folder = None, journal: JournalPath = None, as_json: Json = False) -> None:
-    """List the orders that wait for a person."""
+    """List what waits for a person: orders, and differences between the books and a broker."""
+    from twinstep import switches
+    from twinstep.broker_differences import difference_fields, difference_words, open_differences
+
     found = _queue_there(folder, journal)
     waiting = [] if found is None else found[1].pending()
     decided = set() if found is None else _decided(found[0])
+    place = switches.folder_of(folder, journal)
+    differ = open_differences(place)
     if as_json:
-        emit_json([{**_plain(request), "decided": request.request_id in decided} for request in waiting])
+        emit_json(
+            [
+                *({**_plain(one), "decided": one.request_id in decided} for one in waiting),
+                *map(difference_fields, differ),
+            ]
+        )
         return
-    if not waiting:
+    if not waiting and not differ:
         emit("nothing waits")
         return
+    for one in differ:
+        # the folder is said where it is not the one that the command finds by itself
+        for line in difference_words(one, place if folder or journal else None):
+            emit(line)
     for request in waiting:
         # not a table: an id is copied whole, and an order is read whole, in any width
         emit(f"{request.request_id}  {_words(request)}")
@@ -193,6 +208,13 @@ def _queue(folder: str | None, journal: str | None) -> tuple[Path, ReviewQueue]:
 
 def _asked(queue: ReviewQueue, request_id: str) -> ReviewRequest:
     """Return a request; the error for one that is not there says what to type."""
+    if request_id.startswith("D-"):
+        raise UnknownNameError(
+            f"{request_id} is a difference between the books and a broker, and no order: twinstep broker "
+            f"accept {request_id} --by NAME --reason TEXT takes the broker's word for it. It ends by itself "
+            "where both agree again",
+            code="NAME_REQUEST",
+        )
     try:
         return queue.get(request_id)
     except UnknownNameError as error:
@@ -239,7 +261,7 @@ def _answer(request: ReviewRequest, as_json: bool) -> None:
 def _plain(request: ReviewRequest) -> dict[str, Any]:
     from dataclasses import asdict
 
-    return {**asdict(request), "what": _words(request)}
+    return {"kind": "request", **asdict(request), "what": _words(request)}
 
 
 def _words(request: ReviewRequest) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -19,7 +20,7 @@ from twinstep.options import Json
 from twinstep.switch_figures import unread
 
 if TYPE_CHECKING:
-    from twinstep.account_lines import AccountLines
+    from twinstep.account_lines import AccountLines, FactLines
 
 __all__ = ["ARM_EXAMPLES", "KILL_EXAMPLES", "STATUS_EXAMPLES", "arm", "kill", "status"]
 
@@ -97,7 +98,8 @@ def arm(
         raise ConfigError(f"--scope is {scope!r}, not paper or live", code="LIVE_SCOPE")
     if not folder and not journal and is_fresh(place):
         raise KillSwitchError(
-            f"no switch is at {place}: nothing was armed. Name it with --folder or --journal",
+            f"no switch is at {place}: nothing was armed. Where none was begun yet, and this is the right "
+            f"folder, name it: {_arm_line(place, by, reason, scope)}",
             code="LIVE_NO_SWITCH",
         )
     chosen: Scope = switches.scope_of(place) if scope is None else "live" if scope == "live" else "paper"
@@ -114,6 +116,12 @@ def arm(
         )
     switch = switches.arm(place, by, reason, scope=chosen)
     emit(f"{switch.state}: {place}: armed for {chosen} by {by}")
+
+
+def _arm_line(place: Path, by: str, reason: str, scope: str | None) -> str:
+    """Return the whole command that arms, to be pasted."""
+    words = ["twinstep", "arm", "--folder", str(place), *(["--scope", scope] if scope else [])]
+    return shlex.join([*words, "--by", by, "--reason", reason, "--confirm"])
 
 
 def status(
@@ -146,17 +154,19 @@ def status(
         why = f"[{error.code}] {error.args[0]}"
         found["journal"] = {"path": None, "open_trades": None, "session": None, "problems": [why]}
     account = _lines(found["journal"], name)
+    fact = None if account is None else _fact(found["journal"], account.session)
     if as_json:
         found["account"] = None if account is None else asdict(account)
+        found["fact"] = None if fact is None else _plain(fact)
         found["requests"] = _waiting(place)
         emit_json(found)
     else:
-        _tell(place, found, account)
+        _tell(place, found, account, fact)
     if found["journal"]["problems"]:
         raise typer.Exit(EXIT_FOUND)
 
 
-def _tell(place: Path, found: dict[str, Any], account: AccountLines | None) -> None:
+def _tell(place: Path, found: dict[str, Any], account: AccountLines | None, fact: FactLines | None) -> None:
     emit(f"{found['state']}: {found['folder']} ({found['scope']})")
     emit(f"why: {found['why']}")
     if found["armed_by"]:
@@ -167,15 +177,15 @@ def _tell(place: Path, found: dict[str, Any], account: AccountLines | None) -> N
     apart = "" if own is None or own == place.resolve() else f" (its own switch is {own}, not the one above)"
     emit(f"journal: {shown['path'] or 'unknown'}{apart}")
     # a paper session books a trade when it is closed: what it holds is in its account
-    emit(f"open trades: {_or_unknown(shown['open_trades'])}{'' if account is None else _held(account)}")
+    emit(f"open trades: {_or_unknown(shown['open_trades'])}{'' if account is None else _held(account, fact)}")
     emit(f"session: {_or_unknown(shown['session'])}")
     for problem in [*found["problems"], *shown["problems"]]:
         note(f"warning: {problem}")
     if account is not None:
-        _draw(place, account, found)
+        _draw(place, account, fact, found)
 
 
-def _draw(place: Path, account: AccountLines, found: dict[str, Any]) -> None:
+def _draw(place: Path, account: AccountLines, fact: FactLines | None, found: dict[str, Any]) -> None:
     """Draw the account, once everything that matters more is printed."""
     from twinstep.commands.desk import request_lines
     from twinstep.console import print_table
@@ -189,12 +199,35 @@ def _draw(place: Path, account: AccountLines, found: dict[str, Any]) -> None:
             why=found["why"],
             mode="LIVE" if found["scope"] == "live" else "PAPER",
             requests=request_lines(place / "reviews"),
+            fact=fact,
         )
     )
 
 
-def _held(account: AccountLines) -> str:
-    return f"; open positions of session {account.session}: {len(account.positions)}"
+def _held(account: AccountLines, fact: FactLines | None) -> str:
+    if fact is None:
+        return f"; open positions of session {account.session}: {len(account.positions)}"
+    return (
+        f"; open positions in the plan of session {account.session}: {len(account.positions)}, held at "
+        f"{fact.broker}: {len(fact.positions)}"
+    )
+
+
+def _fact(shown: dict[str, Any], session: str) -> FactLines | None:
+    """Return what a session has at its broker; why that is not known is a problem of what is shown."""
+    import sqlite3
+
+    from twinstep.account_lines import stored_fact
+
+    try:
+        return stored_fact(shown["path"], session)
+    except (sqlite3.Error, OSError, ValueError, KeyError) as error:
+        shown["problems"].append(unread(f"what the broker has, in {shown['path']}", error))
+        return None
+
+
+def _plain(fact: FactLines) -> dict[str, Any]:
+    return {**asdict(fact), "at": None if fact.at is None else fact.at.isoformat()}
 
 
 def _lines(shown: dict[str, Any], name: str | None) -> AccountLines | None:

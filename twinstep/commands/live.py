@@ -6,6 +6,7 @@ same line trades at each of them; real money is reached behind three locks (docs
 
 from __future__ import annotations
 
+import shlex
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from simulator.errors import ConfigError, did_you_mean
+from simulator.errors import ConfigError, TwinstepError
 from twinstep.console import EXIT_INTERRUPTED, emit, emit_json, note
 from twinstep.journals import JournalPath, place
 from twinstep.option_market import Iv, RatePct, SurfaceName
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from live.following.session import BrokerSession
     from live.following.standing import Standing
     from twinstep.config import Settings
+    from twinstep.live_watch import LiveWatch
 
 __all__ = ["EXAMPLES", "live"]
 
@@ -72,6 +74,8 @@ EXAMPLES: Final = (
 )
 
 BROKER: Final = "Broker"
+_LOOKS: Final = 3
+"""Looks at the broker after the last bar, while each finds something."""
 
 
 def live(
@@ -95,7 +99,8 @@ def live(
         bool,
         typer.Option(
             "--live",
-            help="Real money: needs [live] key = true and an armed switch of scope live too; without it, "
+            help="Real money: needs key = true in section live and an armed switch of scope live too; "
+            "without it, "
             "paper.",
             rich_help_panel=BROKER,
         ),
@@ -147,7 +152,7 @@ def live(
     accept_change: AcceptChange = None,
     as_json: Json = False,
 ) -> None:
-    """Trade at the broker of section [broker]: the plan is a session as on paper, its orders go there.
+    """Trade at the configured broker: the plan is a session as on paper, its orders go there.
 
     The same name goes on where it was, and first looks at what happened meanwhile. Ctrl-C and SIGTERM end it
     after the bar that is being stepped: exit code 130. What rests at the broker stays there, and is told.
@@ -205,6 +210,8 @@ def live(
             feed=feed_line(source, feed or settings.data.source),
             since=begun,
             look_seconds=poll if source.live else None,
+            stored=not source.live,
+            place=_place_words(folder, journal),
         )
         watch.begin_at(session)
         answers = Answers()
@@ -216,6 +223,7 @@ def live(
             source.watch(session.desk.kill_switch)
         with watch:
             stepped = session.run(bars, tell=watch.tell_at)
+            _look_again(session, watch)
         found = summary(session.session, stepped, watch, answers)
         fact, stopped = session.status(), session.stopped
         told: Any = getattr(session.broker, "status", None)
@@ -232,6 +240,27 @@ def live(
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
+def _look_again(session: BrokerSession, watch: LiveWatch) -> None:
+    """Ask the broker until nothing more comes of it: what the last bar has changed is told as it stands."""
+    for _ in range(_LOOKS):
+        before = sum(watch.counts.values())
+        try:
+            session.poll()
+        except TwinstepError as error:
+            note(f"warning: the last look at the broker failed: {error}")
+            return
+        watch.look()
+        if sum(watch.counts.values()) == before:
+            return
+
+
+def _place_words(folder: str | None, journal: str | None) -> str:
+    """Return the options that lead other commands to the same kill switch."""
+    if folder is not None:
+        return f" --folder {shlex.quote(str(folder))}"
+    return "" if journal is None else f" --journal {shlex.quote(str(journal))}"
+
+
 def _mode(given: str | None, *, real: bool) -> ExecutionMode:
     from live.automation.config import ExecutionMode
 
@@ -239,9 +268,7 @@ def _mode(given: str | None, *, real: bool) -> ExecutionMode:
         return ExecutionMode.LIVE if real else ExecutionMode.PAPER_ONLY
     word, names = given.strip().upper().replace("-", "_"), list(ExecutionMode.__members__)
     if word not in names:
-        raise ConfigError(
-            f"--mode is {given!r}; it is {', '.join(names)}.{did_you_mean(word, names)}", code="CLI_USAGE"
-        )
+        raise ConfigError(f"--mode is {given!r}; it is {', '.join(names)}", code="CLI_USAGE")
     return ExecutionMode[word]
 
 

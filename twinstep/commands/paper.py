@@ -70,6 +70,9 @@ PARITY_EXAMPLES: Final = (
 )
 
 
+_USUAL: Final = "paper"
+
+
 def paper(
     strategy: StrategyNames,
     param: Param = None,
@@ -173,7 +176,14 @@ def paper(
 
 
 def parity(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The session.")] = "paper",
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="The session; without it, paper, else the only one of the journal.",
+            show_default=False,
+        ),
+    ] = None,
     against: Annotated[
         str | None,
         typer.Option(
@@ -207,6 +217,7 @@ def parity(
     trades options needs their --iv. Exit code 3 where a byte differs, or a difference has no known cause.
     """
     where = place(journal, "paper").where
+    name = _chosen(where) if name is None else name
     if against is not None:
         parameters = parse_parameters(param or ())
         if parameters and len(strategy or ()) != 1:
@@ -234,6 +245,28 @@ def parity(
             emit(f"\n{found}")
     if not receipt.ok or not (found is None or found.ok):
         raise typer.Exit(EXIT_FOUND)
+
+
+def _chosen(where: str) -> str:
+    """Return the session that is meant where none is named; an unreadable journal says so when it is read."""
+    import sqlite3
+
+    from twinstep.account_lines import stored_sessions
+
+    if "://" in where:
+        return _USUAL
+    try:
+        names = stored_sessions(where)
+    except (sqlite3.Error, OSError):
+        return _USUAL
+    if _USUAL in names or not names:
+        return _USUAL
+    if len(names) == 1:
+        return names[0]
+    raise ConfigError(
+        f"{where} has {len(names)} sessions, {', '.join(names)}; name one: twinstep parity {names[0]}",
+        code="CLI_SESSION",
+    )
 
 
 def _compare(where: str, name: str, strategies: list[Any], bars: Bars, as_json: bool) -> None:
