@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Follower"]
 
-LOOKS: Final = 5
-"""Looks of one poll at most."""
+LOOKS: Final = 8
+"""Looks of one poll at most: an add is withdrawn, a stop taken back, a part sold, the rest guarded again."""
 
 
 class Follower:

@@ -17,6 +17,7 @@ from simulator.risk_limits import RiskLimits
 from simulator.signals import Signals
 from tests.live.faulty_broker import LostBefore
 from tests.live.following.rig import Rig, made_bars, signal
+from tests.live.following.test_follow_property import played
 from tests.live.memory_broker import MemoryBroker
 from tests.simulator.kernel.test_packages import AT_MID, market, opened
 
@@ -337,3 +338,8 @@ def test_an_account_without_a_worth_is_still_followed(tmp_path: Path) -> None:
     assert r.session.status().equity is not None
     assert not any("worth" in one for one in r.session.status().problems)
     r.close()
+
+
+def test_one_poll_goes_on_until_what_is_left_is_guarded_again() -> None:
+    # an add that is withdrawn filled in part, a part that is sold, and both stops taken back in one poll
+    played(9025, 0.2, restarts=True, count=30)
