@@ -75,6 +75,7 @@ def pack_error(error: Exception) -> Pickled:
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - errors with constructors of their own fail only here
     except Exception:
+        # whatever it raises on its way, the words arrive
         error = EngineError(f"a job failed: {type(error).__name__}: {error}", code="OPTIMIZE_JOB_FAILED")
     return pickle.dumps((error, notes))
 
