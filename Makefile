@@ -14,13 +14,13 @@ WORKERS ?= 2
 OUT ?= out
 
 PACKAGES := simulator strategies journal optimize live twinstep
-CHECKED := $(PACKAGES) tests examples benchmarks
+CHECKED := $(PACKAGES) tests examples benchmarks docs/conf.py
 
 # named after what is installed, so that a touched file installs nothing and a changed one does
 CONTENT := $(shell cat pyproject.toml constraints.txt | cksum | cut -d ' ' -f 1)
 STAMP := $(VENV)/.installed-$(CONTENT)
 
-.PHONY: help setup demo test lint format types layers unit validate faults bench docs clean
+.PHONY: help setup demo test lint format types layers warm unit validate faults bench docs site clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,13 +57,16 @@ types: setup ## mypy, strict, tests included
 layers: setup ## import-linter: dependencies run one way
 	$(BIN)/lint-imports
 
-unit: setup ## pytest without what takes long (ARGS='-k trailing' to choose)
-	@# compiled once here, or every worker would do it for itself
-	@$(BIN)/python -c 'from simulator.engine import warm; warm()'
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow' $(ARGS)
+warm: setup
+	@# compiled once here, or every worker of pytest would do it for itself
+	@$(BIN)/python -m tests.warm
+
+unit: warm ## pytest without what takes long (ARGS='-k trailing' to choose)
+	@# a file's servers, browsers and journals are made by one worker
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'not slow' $(ARGS)
 
 validate: setup ## What takes long, and real validation data (TWINSTEP_VALIDATION_DATA=folder)
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'slow or validation' -rs $(ARGS)
+	TWINSTEP_THOROUGH=1 $(BIN)/python -m pytest -n $(WORKERS) -m 'slow or validation or thorough' -rs $(ARGS)
 
 faults: setup ## Everything goes wrong, everywhere (ARGS='--seed 7' to repeat a run)
 	@$(BIN)/python -m tests.faults $(ARGS)
@@ -75,6 +78,9 @@ docs: setup ## Rewrite the generated parts of docs/
 	@$(BIN)/python -m twinstep.reference docs
 	@# its tables are the tests' own, so the tests write them
 	@$(BIN)/python -m tests.peers.test_peers_docs
+
+site: setup ## Build the documentation as a site in out/site; a warning is an error
+	$(BIN)/python -m sphinx -W --keep-going -q -j $(WORKERS) -b html -d $(OUT)/.doctrees docs $(OUT)/site
 
 clean: ## Remove caches and output, keep .venv
 	rm -rf $(OUT) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+
+from tests.forked import COMMANDS, forked
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("simulator", "strategies", "journal", "optimize", "live", "twinstep")
 HEAVY = ("numba", "pandas", "pyarrow", "exchange_calendars", "jinja2", "yfinance")
 
 
-def run(code: str, folder: Path) -> str:
-    """Run Python in a fresh process in an empty folder, with this checkout importable."""
+def run(code: str, folder: Path, *, python: Sequence[str] = (sys.executable,)) -> str:
+    """Run Python in a process of its own in an empty folder, with this checkout importable."""
     done = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"],
+        [*python, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -35,7 +39,7 @@ def test_the_snippet_of_the_readme_runs(tmp_path: Path) -> None:
     assert len(snippets) == 1
     lines = [line for line in snippets[0].splitlines() if line.strip()]
     assert len(lines) <= 12
-    assert "total return" in run(snippets[0], tmp_path).lower()
+    assert "total return" in run(snippets[0], tmp_path, python=forked()).lower()
     assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
 
 
@@ -51,7 +55,7 @@ def test_the_readme_names_how_to_start() -> None:
 def test_every_example_runs(name: str, tmp_path: Path) -> None:
     script = ROOT / "examples" / f"{name}.py"
     code = f"import runpy; sys.argv = [{name!r}]; runpy.run_path({str(script)!r}, run_name='__main__')"
-    assert len(run(code, tmp_path).splitlines()) > 3
+    assert len(run(code, tmp_path, python=forked()).splitlines()) > 3
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -72,6 +76,21 @@ def test_everything_a_package_offers_can_be_imported(package: str) -> None:
     assert set(names) <= set(space)
 
 
+def test_no_module_hides_a_name_that_its_package_offers(tmp_path: Path) -> None:
+    """Importing a submodule sets its name in the package, over the function of that name."""
+    code = f"""
+import importlib, pkgutil, types
+for name in {PACKAGES!r}:
+    package = importlib.import_module(name)
+    for module in pkgutil.walk_packages(package.__path__, name + "."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    hidden = [one for one in package.__all__ if isinstance(getattr(package, one), types.ModuleType)]
+    print(name, *hidden)
+"""
+    assert run(code, tmp_path, python=forked()).split() == list(PACKAGES)
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_importing_a_package_imports_nothing_heavy(package: str, tmp_path: Path) -> None:
     loaded = run(f"import {package}; print(*sys.modules)", tmp_path).split()
@@ -83,24 +102,22 @@ def test_commands_without_a_kernel_import_nothing_heavy(line: str, tmp_path: Pat
     (tmp_path / "twinstep.toml").write_text("[account]\ncash = 5.0\n", encoding="utf-8")
     arguments = [*line.split(), *(["--force"] if "init" in line else [])]
     code = f"from twinstep.cli import run\nassert run({arguments!r}) == 0\nprint('::', *sys.modules)"
-    loaded = run(code, tmp_path).rpartition("::")[2].split()
+    # whoever forks has only what every command has, or this would find it too
+    loaded = run(code, tmp_path, python=forked(COMMANDS)).rpartition("::")[2].split()
     assert "typer" in loaded
     assert not set(HEAVY) & set(loaded)
 
 
-def test_help_comes_quickly(tmp_path: Path) -> None:
-    code = (
-        "import subprocess, time\n"
-        "took = []\n"
-        "for _ in range(5):\n"
-        "    began = time.perf_counter()\n"
-        "    command = [sys.executable, '-m', 'twinstep', '--help']\n"
-        f"    subprocess.run(command, cwd={str(ROOT)!r}, capture_output=True, check=True)\n"
-        "    took.append(time.perf_counter() - began)\n"
-        "print(min(took))"
-    )
-    # half a second on an idle machine; the best of five, doubled, where other tests run beside
-    assert float(run(code, tmp_path)) < 1.0
+def test_help_comes_quickly() -> None:
+    took = [9.9]
+    while min(took) >= 1.0 and len(took) < 6:
+        began = os.times()
+        command = [sys.executable, "-m", "twinstep", "--help"]
+        subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+        ended = os.times()
+        took.append(ended.children_user + ended.children_system - began.children_user - began.children_system)
+    # half a second on an idle machine, nearly all of it computing, which other tests beside slow down least
+    assert min(took) < 1.0, took
 
 
 def test_the_kernel_uses_nothing_that_changes_numbers_or_defeats_the_cache() -> None:
