@@ -33,6 +33,7 @@ SECTIONS = {
     "journal": "journal.journal_section",
     "live": "live.live_section",
     "exchange": "exchange.exchange_section",
+    "dashboard": "dashboard.dashboard_section",
     "optimize": "optimize.optimize_section",
     "scaling": "scaling.scaling_section",
 }

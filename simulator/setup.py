@@ -64,6 +64,10 @@ def build_market(bars: Bars, daily: npt.NDArray[np.float64], day_row: npt.NDArra
     clock["session_no"][:length] = bars.session_no
     clock["day_row"][:length] = day_row
     clock["action_start"] = np.searchsorted(bars.actions["row"], np.arange(length + 1))
+    if bars.options is not None:
+        from simulator.bars.moments import left_of_session
+
+        clock["left"][:length] = left_of_session(bars)
     panel = _as_bars(bars.panel)
     if bars.detail is None:
         # without lower-timeframe bars each bar is its own only part

@@ -4,7 +4,7 @@
 written as                     found in
 =============================  ===============================================================================
 ``sma-cross``                  the shipped strategies (`strategies.registry`)
-``path/to/mine.py:Mine``       a class in a file; the file's folder is importable while it loads
+``path/to/mine.py:Mine``       a class in a file; the modules beside it can be imported while it loads
 ``path/to/mine.py``            the same, where the file defines exactly one strategy
 ``package.module:Mine``        a class in an importable module
 ``their-name``                 the entry point group ``twinstep.strategies`` of installed packages
@@ -33,10 +33,12 @@ from simulator.types import OnBarStrategy, Strategy
 from strategies.base import Parametrised
 from strategies.registry import STRATEGIES, strategy_class
 
-__all__ = ["ENTRY_POINTS", "load_class", "load_strategy", "strategy_names"]
+__all__ = ["ENTRY_POINTS", "SOURCE", "load_class", "load_strategy", "source_of", "strategy_names"]
 
 ENTRY_POINTS: Final = "twinstep.strategies"
 """Entry point group under which a package offers strategies."""
+SOURCE: Final = "__twinstep_source__"
+"""Where a strategy's module, and each module beside it that it imports, keeps the text that was run."""
 
 
 def load_strategy(spec: str, **params: Any) -> Strategy | OnBarStrategy:
@@ -125,6 +127,17 @@ def _from_entry_point(name: str) -> type[Any]:
     return kind
 
 
+def source_of(file: Path) -> str:
+    """Return the text of a Python file, in whatever encoding it declares.
+
+    Raises
+    ------
+    OSError, SyntaxError, UnicodeDecodeError
+        Where it cannot be read, or not in that encoding.
+    """
+    return importlib.util.decode_source(file.read_bytes())
+
+
 def _load_file(path: Path) -> ModuleType:
     path = path.expanduser()
     if not path.is_file():
@@ -138,9 +151,11 @@ def _load_file(path: Path) -> ModuleType:
         raise StrategyError(f"{path} is not a Python file", code="STRATEGY_IMPORT")
     module = importlib.util.module_from_spec(spec)
     before = sys.modules.get(name)
+    _forget_changed(path.parent)
     sys.modules[name] = module
     try:
         with _importable(path.parent):
+            vars(module)[SOURCE] = source_of(path)
             spec.loader.exec_module(module)
     except Exception as error:
         if before is None:
@@ -154,6 +169,23 @@ def _load_file(path: Path) -> ModuleType:
     return module
 
 
+def _forget_changed(folder: Path) -> None:
+    """Have the modules beside a file imported anew where they changed, or came from beside another one."""
+    for name, module in list(sys.modules.items()):
+        text, file = getattr(module, "__dict__", {}).get(SOURCE), folder / f"{name}.py"
+        if text is None or not file.is_file():
+            continue
+        if module.__file__ != str(file) or source_of(file) != text:
+            del sys.modules[name]
+
+
+def _keep_sources(folder: Path) -> None:
+    for name, module in list(sys.modules.items()):
+        file = folder / f"{name}.py"
+        if getattr(module, "__file__", None) == str(file):
+            vars(module).setdefault(SOURCE, source_of(file))
+
+
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
     sys.path.insert(0, str(folder))
@@ -162,6 +194,8 @@ def _importable(folder: Path) -> Iterator[None]:
     finally:
         if str(folder) in sys.path:
             sys.path.remove(str(folder))
+        # also where the file itself failed: its next try is to see what has changed beside it
+        _keep_sources(folder)
 
 
 def _where(error: BaseException, path: Path) -> str:

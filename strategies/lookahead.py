@@ -143,8 +143,8 @@ class LookaheadReport:
         if self.finding is not None:
             return f"{self.strategy} looks ahead, or is not repeatable, on {size}:\n  {self.finding}"
         cut = "at every bar" if self.every == 1 else f"at every {self.every}th bar"
-        text = f"{self.strategy} keeps the prefix rule {cut}: {self.prefixes:,} cuts, {size}, "
-        text += f"{self.signals:,} signals"
+        text = f"{self.strategy} does not see the future: it keeps the prefix rule {cut}, "
+        text += f"{self.prefixes:,} cuts, {size}, {self.signals:,} signals"
         if not self.signals:
             text += "\n  It gave no signal at all, so this proves little: use more data or other parameters."
         return text

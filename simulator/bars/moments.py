@@ -13,7 +13,7 @@ from simulator.kernel import codes
 if TYPE_CHECKING:
     from simulator.bars.panel import Bars
 
-__all__ = ["daily_closes", "open_and_close", "with_announced"]
+__all__ = ["daily_closes", "left_of_session", "open_and_close", "with_announced"]
 
 
 def open_and_close(bars: Bars) -> tuple[Ints, Ints]:
@@ -32,6 +32,17 @@ def open_and_close(bars: Bars) -> tuple[Ints, Ints]:
     closes = bars.ts + np.minimum(np.append(steps, usual), usual)
     _, session_close = session_times(bars.calendar, bars.session)
     return bars.ts, np.where(bars.ts < session_close, np.minimum(closes, session_close), closes)
+
+
+def left_of_session(bars: Bars) -> Ints:
+    """Return how long each bar's session goes on after the bar's close, (T,) nanoseconds; 0 for daily bars.
+
+    Known when the bar is: by the calendar, half days included. Bars after the session's close have 0 too.
+    """
+    if bars.daily:
+        return np.zeros(len(bars), np.int64)
+    left: Ints = np.maximum(session_times(bars.calendar, bars.session)[1] - bars.close_ts, 0)
+    return left
 
 
 def daily_closes(bars: Bars) -> tuple[Floats, Ints]:

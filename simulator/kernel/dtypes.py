@@ -56,7 +56,8 @@ INSTRUMENT: Final = _record(
 
 BAR: Final = _record("", "open high low close volume")
 # one row per bar and a last one that only closes the offsets; day_row: complete session closes at this close
-CLOCK: Final = _record("ts session session_no day_row action_start detail_start", "")
+# left: nanoseconds from this close to that of the exchange's session, 0 for daily bars and without options
+CLOCK: Final = _record("ts session session_no day_row action_start detail_start left", "")
 SLOT: Final = _record("slot", "")
 VALUE: Final = _record("", "value")
 COUNTS: Final = _record("fills trades verdicts events equity", "")
@@ -106,6 +107,7 @@ POSITION: Final = _record(
     "qty entry_qty first_qty entry_price exit_qty exit_value fees realized dividends multiplier r_unit "
     # unit_loss, unit_margin: of an option package, in currency per package: what it can lose, what it ties up
     # premium: its credit (or debit) per unit of the underlying
+    # forced_price: of an option package, the underlying's last price in an expiry session that went on, or 0
     "initial_risk forced_price unit_loss unit_margin premium delta",
 )
 

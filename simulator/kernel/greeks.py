@@ -32,13 +32,12 @@ from simulator.kernel.black_scholes_american import (
 )
 from simulator.kernel.black_scholes_american_implied import american_implied_volatility
 from simulator.kernel.black_scholes_implied import black_scholes_implied_volatility
-from simulator.kernel.quotes import intrinsic
+from simulator.kernel.quotes import intrinsic, is_modelled, years_left
 from simulator.kernel.surface import forward_price, surface_volatility
 from simulator.kernel.views import (
     account_of,
     add_at,
     bar_at,
-    clock_at,
     has_options,
     instrument_at,
     leg_at,
@@ -48,11 +47,9 @@ from simulator.kernel.views import (
     plan_leg_at,
     plan_package_at,
     position_at,
-    quotes_room,
     rate_at,
     rates_room,
     surface_of,
-    surfaces_room,
     symbol_at,
     volatility_at,
     working_at,
@@ -147,7 +144,7 @@ def package_greeks(
     vega = 0.0
     for k in range(package["legs"]):
         leg = plan_leg_at(state, slot, k) if working == 1 else leg_at(state, slot, k)
-        years = float(leg["expiry"] - clock_at(market, t)["session"]) / DAYS_PER_YEAR
+        years = years_left(market, t, leg["expiry"])
         d, g, h, v = _leg_greeks(leg, package["american"], spot, years, rate, carry)
         units = float(leg["side"] * leg["ratio"])
         delta += units * d
@@ -209,19 +206,18 @@ def note_volatilities(state: Any, market: Any, t: int, sym: int, slot: int, work
     carry = yield_at(market, sym)["value"] if yields_room(market) > 0 else 0.0
     for k in range(package["legs"]):
         leg = plan_leg_at(state, slot, k) if working == 1 else leg_at(state, slot, k)
-        years = float(leg["expiry"] - clock_at(market, t)["session"]) / DAYS_PER_YEAR
+        years = years_left(market, t, leg["expiry"])
         if leg["right"] == 0 or not years > 0.0:
             continue
         found = np.nan
-        if quotes_room(market) == 0:
-            if surfaces_room(market) > 0:
-                found = surface_volatility(
-                    surface_of(market, sym),
-                    volatility_at(market, t, sym)["value"],
-                    forward_price(spot, rate, carry, years),
-                    leg["strike"],
-                    years,
-                )
+        if is_modelled(market):
+            found = surface_volatility(
+                surface_of(market, sym),
+                volatility_at(market, t, sym)["value"],
+                forward_price(spot, rate, carry, years),
+                leg["strike"],
+                years,
+            )
         elif package["american"] == 1:
             found, _ = american_implied_volatility(
                 float(leg["right"]), leg["mark"], spot, leg["strike"], years, rate, carry

@@ -54,7 +54,9 @@ def has_room(logs: Any, account: Any, n_signals: int, n_commands: int) -> bool:
     rows = ROWS_PER_SLOT * slots + 2 * n_commands + 8
     if fills_room(logs) > 0 and counts_of(logs)["fills"] + rows > fills_room(logs):
         return False
-    if trades_room(logs) > 0 and counts_of(logs)["trades"] + slots > trades_room(logs):
+    # the shares that a package becomes may be sold at the open of the same bar
+    trades = slots + account["n_packages"]
+    if trades_room(logs) > 0 and counts_of(logs)["trades"] + trades > trades_room(logs):
         return False
     if verdicts_room(logs) > 0 and counts_of(logs)["verdicts"] + n_signals > verdicts_room(logs):
         return False

@@ -54,14 +54,17 @@ def commission(params: Any, instrument: Any, direction: float, qty: float, price
 
 
 @kernel_jit
-def package_fee(state: Any, params: Any, slot: int, qty: float, session: int) -> float:
-    """Fees of trading `qty` packages: per leg, each with its cap; a leg that has expired costs nothing."""
+def package_fee(state: Any, params: Any, slot: int, qty: float, ended: int) -> float:
+    """Fees of trading `qty` packages: per leg, each with its cap.
+
+    Options of the session `ended`, and of those before, have expired and cost nothing.
+    """
     package = package_at(state, slot)
     fee = 0.0
     traded = 0
     for k in range(package["legs"]):
         leg = leg_at(state, slot, k)
-        if leg["right"] == 0 or leg["expiry"] > session:
+        if leg["right"] == 0 or leg["expiry"] > ended:
             fee += leg_fee(params, leg["right"], float(leg["ratio"]) * qty, package["multiplier"])
             traded += 1
     if traded == 0:

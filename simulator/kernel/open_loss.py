@@ -18,7 +18,7 @@ from simulator.kernel._jit import kernel_jit
 from simulator.kernel.black_scholes import black_scholes_price
 from simulator.kernel.black_scholes_american import american_price_delta_gamma
 from simulator.kernel.greeks import leg_delta
-from simulator.kernel.quotes import intrinsic
+from simulator.kernel.quotes import has_expired, intrinsic, is_modelled, years_left
 from simulator.kernel.surface import forward_price, surface_volatility
 from simulator.kernel.views import (
     bar_at,
@@ -27,7 +27,6 @@ from simulator.kernel.views import (
     package_at,
     plan_leg_at,
     plan_package_at,
-    quotes_room,
     rate_at,
     surface_of,
     volatility_at,
@@ -38,7 +37,6 @@ from simulator.kernel.views import (
 
 __all__ = ["capped_loss", "is_defined", "net_delta", "sold_delta", "stressed_loss"]
 
-DAYS_PER_YEAR = 365.0
 SESSIONS_PER_YEAR = 252.0
 STRESS_DEVIATIONS = 2.0
 STRESS_SESSIONS = 5.0
@@ -111,9 +109,11 @@ def stressed_loss(state: Any, market: Any, t: int, sym: int, slot: int, working:
         worth += float(leg["side"] * leg["ratio"]) * leg["mark"]
         highest = max(highest, leg["volatility"])
     days = float(package["expiry"] - session)
-    years = days / DAYS_PER_YEAR
+    if package["expiry"] == session and not has_expired(market, t, session):
+        days = 1.0  # a session that has begun counts whole
+    years = years_left(market, t, package["expiry"])
     at_money = np.nan
-    if quotes_room(market) == 0:
+    if is_modelled(market):
         at_money = surface_volatility(
             surface_of(market, sym),
             volatility_at(market, t, sym)["value"],
@@ -135,7 +135,7 @@ def stressed_loss(state: Any, market: Any, t: int, sym: int, slot: int, working:
         for k in range(n):
             leg = plan_leg_at(state, slot, k) if working == 1 else leg_at(state, slot, k)
             value += float(leg["side"] * leg["ratio"]) * _price(
-                leg, package["american"], moved, float(leg["expiry"] - session) / DAYS_PER_YEAR, rate, carry
+                leg, package["american"], moved, years_left(market, t, leg["expiry"]), rate, carry
             )
         loss = max(loss, worth - value)
     return loss
@@ -168,7 +168,7 @@ def net_delta(state: Any, market: Any, t: int, sym: int, slot: int, working: int
         leg = plan_leg_at(state, slot, k) if working == 1 else leg_at(state, slot, k)
         delta = leg["delta"]
         if not delta == delta:
-            years = float(leg["expiry"] - clock_at(market, t)["session"]) / DAYS_PER_YEAR
+            years = years_left(market, t, leg["expiry"])
             delta = leg_delta(
                 leg, package["american"], spot, years, rate_at(market, t)["value"], _carry(market, sym)
             )

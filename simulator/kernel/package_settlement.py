@@ -57,6 +57,7 @@ def settle(
     position = position_at(state, slot)
     package = package_at(state, slot)
     side = float(position["side"])
+    position["forced_price"] = 0.0
     shares, basis, assigned = _exercised(state, logs, slot, spot, early)
     reason = codes.EXIT_ASSIGNMENT if assigned else codes.EXIT_EXPIRY
     if assigned:
@@ -261,13 +262,15 @@ def assign_early(state: Any, logs: Any, market: Any, params: Any, slot: int, t: 
 
     Calls are exercised for a dividend, see `assign_before_dividend`.
     """
+    account = account_of(state)
     package = package_at(state, slot)
     if package["american"] == 0 or package["physical"] == 0:
         return
     rate = rate_at(market, t)["value"]
     for k in range(package["legs"]):
         leg = leg_at(state, slot, k)
-        if leg["side"] < 0 and leg["right"] < 0:
+        # within its last session a put has no night left to earn interest in
+        if leg["side"] < 0 and leg["right"] < 0 and leg["expiry"] > account["session"]:
             value = intrinsic(leg, spot)
             if value > 0.0 and leg["mark"] - value < leg["strike"] * (1.0 - np.exp(-rate / DAYS_PER_YEAR)):
                 _assign(state, logs, market, params, slot, k, spot)

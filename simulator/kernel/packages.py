@@ -8,6 +8,10 @@ and its sold legs can be assigned on the way.
 
 Worth is seen from the holder's side throughout: `worth` is negative for a package sold for a credit, and
 rises as the trade earns, for credits and debits alike. It is the mirrored price of the kernel.
+
+A package expires with its session, not with the session's first bar: a bar knows from the exchange's calendar
+how much of it is left. Until then it trades by its quotes and its exits. Where the bar that ends the session
+never comes, the next session begins with the settlement, at the underlying's last price of the one before.
 """
 
 from __future__ import annotations
@@ -16,15 +20,24 @@ from typing import Any
 
 from simulator.kernel import codes
 from simulator.kernel._jit import kernel_jit
+from simulator.kernel.bars import BAR_OK, bar_state
 from simulator.kernel.collateral import count_collateral, free_cover, package_margin
 from simulator.kernel.greeks import note_volatilities
 from simulator.kernel.open_loss import capped_loss, is_defined, net_delta, sold_delta
 from simulator.kernel.package_settlement import assign_early, settle
 from simulator.kernel.positions import leave
-from simulator.kernel.quotes import QUOTE_NONE, intrinsic, package_quote, price_rule, share_of, worst_payoff
+from simulator.kernel.quotes import (
+    QUOTE_NONE,
+    has_expired,
+    intrinsic,
+    package_quote,
+    price_rule,
+    share_of,
+    worst_payoff,
+)
 from simulator.kernel.views import account_of, bar_at, leg_at, open_at, package_at, position_at, symbol_at
 
-__all__ = ["close_package", "shares_of", "split_package", "value_packages", "worth_at"]
+__all__ = ["close_package", "settle_overdue", "shares_of", "split_package", "value_packages", "worth_at"]
 
 # So much of a contract is rounding.
 WHOLE = 1e-9
@@ -43,21 +56,65 @@ def value_packages(state: Any, logs: Any, market: Any, params: Any, t: int) -> N
 
 
 @kernel_jit
+def settle_overdue(state: Any, logs: Any, market: Any, params: Any) -> None:
+    """Settle packages whose expiry session went by without the bar that ends it, as a session begins.
+
+    The price is the underlying's last one of that session. What it turns into can be sold at this open, as if
+    it had been settled in time. A leg that lives on needs a quote, so such a package waits for the close.
+    """
+    account = account_of(state)
+    settled = False
+    for k in range(account["n_positions"]):
+        slot = open_at(state, k)["slot"]
+        position = position_at(state, slot)
+        if position["live"] == 0 or position["package"] == 0 or not position["forced_price"] > 0.0:
+            continue
+        if _lives_on(state, slot, account["session"]):
+            continue
+        spot = position["forced_price"]
+        worth = worth_at(state, slot, spot)
+        position["best"] = max(position["best"], worth)
+        position["worst"] = min(position["worst"], worth)
+        settle(state, logs, market, params, slot, spot, worth, 0.0, codes.NONE)
+        settled = True
+    if settled:
+        count_collateral(state)
+
+
+@kernel_jit
+def _lives_on(state: Any, slot: int, session: int) -> bool:
+    for k in range(package_at(state, slot)["legs"]):
+        leg = leg_at(state, slot, k)
+        if leg["right"] != 0 and leg["expiry"] >= session:
+            return True
+    return False
+
+
+@kernel_jit
 def _value_one(state: Any, logs: Any, market: Any, params: Any, slot: int, t: int) -> None:
     account = account_of(state)
     position = position_at(state, slot)
     package = package_at(state, slot)
     sym = position["sym"]
     side = float(position["side"])
+    bar = bar_at(market, t, sym)
+    expired = has_expired(market, t, package["expiry"])
+    if account["session"] == package["expiry"] and bar_state(bar) == BAR_OK:
+        if not expired or position["forced_price"] > 0.0:
+            position["forced_price"] = bar["close"]
     quality, worth, spread, sold, delta = package_quote(state, market, t, sym, slot, codes.NO)
     position["tradable"] = 0
     if quality == QUOTE_NONE:
         return
     position["tradable"] = 1
+    spot = bar["close"]
+    ended_at = spot
+    if position["forced_price"] > 0.0 and account["session"] > package["expiry"]:
+        ended_at = position["forced_price"]
+        worth += _moved(state, slot, account["session"], ended_at)
     position["mark"] = worth * side
     position["best"] = max(position["best"], worth)
     position["worst"] = min(position["worst"], worth)
-    spot = bar_at(market, t, sym)["close"]
     symbol_at(state, sym)["last"] = spot
     stressed = package["covered"] == 0 and not is_defined(state, slot, codes.NO)
     if stressed or params["greeks_on"] == 1 or not delta == delta:
@@ -65,8 +122,10 @@ def _value_one(state: Any, logs: Any, market: Any, params: Any, slot: int, t: in
         delta = net_delta(state, market, t, sym, slot, codes.NO)
         sold = sold_delta(state, slot)
     position["delta"] = delta
-    if account["session"] >= package["expiry"]:
-        settle(state, logs, market, params, slot, spot, worth, spread, codes.NONE)
+    if expired:
+        settle(state, logs, market, params, slot, ended_at, worth, spread, codes.NONE)
+        if position["live"] == 1:
+            position["mark"] = spot  # shares by now
         return
     if stressed or package["naked"] == 1:
         lowest, bounded = worst_payoff(state, slot, codes.NO)
@@ -90,6 +149,18 @@ def _value_one(state: Any, logs: Any, market: Any, params: Any, slot: int, t: in
         close_package(state, logs, market, params, slot, worth, spread, reason)
         return
     assign_early(state, logs, market, params, slot, t, spot)
+
+
+@kernel_jit
+def _moved(state: Any, slot: int, session: int, spot: float) -> float:
+    # What the worth of the last quote lacks where all but the legs that live on are worth what `spot` makes
+    # them.
+    change = 0.0
+    for k in range(package_at(state, slot)["legs"]):
+        leg = leg_at(state, slot, k)
+        if leg["right"] == 0 or leg["expiry"] < session:
+            change += float(leg["side"] * leg["ratio"]) * (intrinsic(leg, spot) - leg["mark"])
+    return change
 
 
 @kernel_jit
@@ -185,6 +256,7 @@ def shares_of(state: Any, slot: int) -> float:
 def split_package(state: Any, position: Any, slot: int, ratio: float) -> None:
     """Adjust the legs to a split of the underlying, as the clearing house does for whole ratios."""
     position["premium"] /= ratio
+    position["forced_price"] /= ratio
     position["unit_loss"] /= ratio
     position["unit_margin"] /= ratio
     for k in range(package_at(state, slot)["legs"]):

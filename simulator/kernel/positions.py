@@ -271,7 +271,9 @@ def leave(
     if reason == codes.EXIT_ASSIGNMENT and rule == codes.PRICE_GIVEN:
         fee = 0.0  # shares delivered against a sold option
     elif has_options(state) and position["package"] == 1:
-        fee = package_fee(state, params, slot, qty, account["session"])
+        # in an expiry session that still goes on, legs that end with it are traded like the others
+        ended = account["session"] - 1 if position["forced_price"] > 0.0 else account["session"]
+        fee = package_fee(state, params, slot, qty, ended)
     else:
         fee = commission(params, instrument, -side, qty, price)
     notional = qty * price * multiplier

@@ -38,15 +38,19 @@ __all__ = [
     "QUOTE_NONE",
     "QUOTE_OK",
     "QUOTE_ZERO_BID",
+    "has_expired",
     "intrinsic",
+    "is_modelled",
     "package_quote",
     "price_rule",
     "quote_quality",
     "share_of",
     "worst_payoff",
+    "years_left",
 ]
 
 DAYS_PER_YEAR = 365.0
+NANOSECONDS_PER_YEAR = 365.0 * 86_400_000_000_000.0
 
 QUOTE_OK = 0
 QUOTE_NONE = 1  # missing or crossed, on some leg
@@ -95,25 +99,23 @@ def _leg_quote(
 ) -> tuple[int, float, float, float]:
     if leg["right"] == 0:
         return QUOTE_OK, spot, spot, 1.0
-    if leg["expiry"] <= clock_at(market, t)["session"]:
+    if has_expired(market, t, leg["expiry"]):
         value = intrinsic(leg, spot)
         return QUOTE_OK, value, value, float(leg["right"]) if value > 0.0 else 0.0
-    if quotes_room(market) > 0:
-        return _stored(market, t, sym, leg)
-    return _modelled(market, t, sym, leg, american, spot)
+    if is_modelled(market):
+        return _modelled(market, t, sym, leg, american, spot)
+    return _stored(market, t, sym, leg)
 
 
 @kernel_jit
 def _modelled(
     market: Any, t: int, sym: int, leg: Any, american: int, spot: float
 ) -> tuple[int, float, float, float]:
-    if surfaces_room(market) == 0:
-        return QUOTE_NONE, np.nan, np.nan, 0.0
     index = volatility_at(market, t, sym)["value"]
     if not index > 0.0:
         return QUOTE_NONE, np.nan, np.nan, 0.0
     surface = surface_of(market, sym)
-    years = float(leg["expiry"] - clock_at(market, t)["session"]) / DAYS_PER_YEAR
+    years = years_left(market, t, leg["expiry"])
     rate = rate_at(market, t)["value"]
     carry = yield_at(market, sym)["value"]
     strike = leg["strike"]
@@ -132,6 +134,8 @@ def _modelled(
 
 @kernel_jit
 def _stored(market: Any, t: int, sym: int, leg: Any) -> tuple[int, float, float, float]:
+    if quotes_room(market) == 0:
+        return QUOTE_NONE, np.nan, np.nan, 0.0
     # Bisection over the quotes of bar t, which are sorted by symbol, expiry, right and strike.
     low = quote_start_at(market, t)["slot"]
     high = quote_start_at(market, t + 1)["slot"]
@@ -228,4 +232,27 @@ def share_of(params: Any, legs: int) -> float:
 @kernel_jit
 def price_rule(market: Any) -> int:
     """How this market's option prices come about, for the log: quoted, or from the surface."""
-    return codes.PRICE_QUOTE if quotes_room(market) > 0 else codes.PRICE_MODEL
+    return codes.PRICE_MODEL if is_modelled(market) else codes.PRICE_QUOTE
+
+
+@kernel_jit
+def is_modelled(market: Any) -> bool:
+    """Whether a surface makes the quotes; whether any quote falls on these bars says nothing about that."""
+    return surfaces_room(market) > 0
+
+
+@kernel_jit
+def has_expired(market: Any, t: int, expiry: int) -> bool:
+    """Whether options of that expiry have ended by the close of bar t: they live as long as their session."""
+    clock = clock_at(market, t)
+    return expiry < clock["session"] or (expiry == clock["session"] and clock["left"] == 0)
+
+
+@kernel_jit
+def years_left(market: Any, t: int, expiry: int) -> float:
+    """Time from the close of bar t to an expiry: whole days, and in its own session what is left of that."""
+    clock = clock_at(market, t)
+    days = expiry - clock["session"]
+    if days == 0:
+        return float(clock["left"]) / NANOSECONDS_PER_YEAR
+    return float(days) / DAYS_PER_YEAR

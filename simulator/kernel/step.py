@@ -1,6 +1,7 @@
 """The step: one bar of a whole portfolio, and the only place that fixes the order of operations.
 
-    1   session change: interest, new baseline for the daily loss, expiry of DAY orders, release of halts
+    1   session change: interest, new baseline for the daily loss, expiry of DAY orders, release of halts;
+        option packages whose expiry session lacked its last bar are settled
     0   commands and corporate actions: they belong to the session that has begun, so a deposit earns no
         interest for the night before it, and a sale at a given price counts in its own session's return
     2a  the open: market exits and gapped orders, then entries
@@ -37,7 +38,7 @@ from simulator.kernel.measures import measures, position_heat
 from simulator.kernel.metrics import count_exposure, note_peak
 from simulator.kernel.money import buying_power
 from simulator.kernel.orders import cancel_order, expire_orders, submit
-from simulator.kernel.packages import value_packages
+from simulator.kernel.packages import settle_overdue, value_packages
 from simulator.kernel.risk import judge
 from simulator.kernel.sessions import change_session, next_session
 from simulator.kernel.slots import compact
@@ -114,6 +115,8 @@ def step(
 
     if clock_at(market, t)["session_no"] != account["session_no"]:
         change_session(state, logs, market, params, t)
+        if has_options(state) and account["n_packages"] > 0:
+            settle_overdue(state, logs, market, params)
     for c in range(first_command, last_command):
         obey(state, logs, market, params, commands[c])
     for a in range(clock_at(market, t)["action_start"], clock_at(market, t + 1)["action_start"]):

@@ -224,7 +224,7 @@ def contract_greeks(
     row, column, sign, level, ends = terms
     market = _market(bars)
     spot = bars.close[row, column]
-    years = (ends - bars.session[row]) / DAYS_PER_YEAR
+    years = _years_left(bars, row, ends)
     carry = market.yields[column] if market.yields.size else np.zeros(len(row))
     alone = np.zeros((4, len(options)))
     alone[0] = np.where(sign * (spot - level) > 0, sign, 0)
@@ -267,7 +267,7 @@ def contract_volatilities(
 
     market = _market(bars)
     spot = bars.close[rows, columns]
-    years = (expiry - bars.session[rows]) / DAYS_PER_YEAR
+    years = _years_left(bars, rows, expiry)
     rate = market.rates[rows]
     carry = market.yields[columns] if market.yields.size else np.zeros(len(rows))
     volatility = np.full(len(rows), np.nan)
@@ -343,6 +343,15 @@ def _package(state: State, slot: int, bars: Bars, row: int, column: int) -> tupl
     )
     delta, gamma, theta, vega = (found * (legs["side"] * legs["ratio"])).sum(axis=1)
     return float(delta), float(gamma), float(theta), float(vega)
+
+
+def _years_left(bars: Bars, rows: Ints, expiry: Ints) -> Floats:
+    # As the kernel counts: whole days, and in the expiry session what is left of it.
+    from simulator.bars.arrays import DAY
+    from simulator.bars.moments import left_of_session
+
+    days = expiry - bars.session[rows]
+    return np.where(days == 0, left_of_session(bars)[rows] / DAY, days) / DAYS_PER_YEAR
 
 
 def _market(bars: Bars) -> OptionMarket:

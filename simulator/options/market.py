@@ -58,6 +58,11 @@ class OptionMarket:
         Stored quotes, sorted by row, symbol, expiry, right (puts first) and strike.
     start : (T + 1,) int64
         First quote of each bar.
+
+    Raises
+    ------
+    DataError
+        DATA_QUOTES for stored quotes beside a surface: a contract has one price.
     """
 
     volatility: Floats
@@ -66,6 +71,15 @@ class OptionMarket:
     surfaces: Floats
     quotes: npt.NDArray[np.void]
     start: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        """Refuse two sources of prices."""
+        if self.surfaces.size and len(self.quotes):
+            raise DataError(
+                f"options have {len(self.quotes)} stored quotes and a modelled surface; prices come from one "
+                "of them",
+                code="DATA_QUOTES",
+            )
 
     @classmethod
     def modelled(
@@ -188,8 +202,8 @@ class OptionMarket:
 
     @property
     def grade(self) -> Literal["quoted", "modelled"]:
-        """Where prices come from."""
-        return "quoted" if len(self.quotes) else "modelled"
+        """Where prices come from: of stored quotes also where none falls on these bars."""
+        return "modelled" if self.surfaces.size else "quoted"
 
     def digest(self) -> bytes:
         """SHA-256 over everything that decides a price."""

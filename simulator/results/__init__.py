@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simulator.results.interval import IntervalReport
+    from simulator.results.kept import KeptRun
+    from simulator.results.kept_folder import RunFolder, kept_runs
     from simulator.results.metrics import METRIC_DEFINITIONS, Metric, metrics_from_accumulators
     from simulator.results.raw import RawRun
     from simulator.results.result import Result
@@ -20,20 +22,26 @@ if TYPE_CHECKING:
 __all__ = [
     "METRIC_DEFINITIONS",
     "IntervalReport",
+    "KeptRun",
     "Metric",
     "RawRun",
     "Result",
+    "RunFolder",
     "compare",
+    "kept_runs",
     "metrics_from_accumulators",
 ]
 
 _HOMES = {
     "METRIC_DEFINITIONS": "metrics",
     "IntervalReport": "interval",
+    "KeptRun": "kept",
     "Metric": "metrics",
     "RawRun": "raw",
     "Result": "result",
+    "RunFolder": "kept_folder",
     "compare": "tables",
+    "kept_runs": "kept_folder",
     "metrics_from_accumulators": "metrics",
 }
 

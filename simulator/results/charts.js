@@ -1,5 +1,5 @@
 "use strict";
-// What every report of one file draws with: text, scales, a chart, the theme.
+// What reports draw with: text, scales, a chart.
 const PLOT = (() => {
   const DATA = JSON.parse(document.getElementById("data").textContent);
   const SVG = "http://www.w3.org/2000/svg";
@@ -96,12 +96,14 @@ const PLOT = (() => {
     return low;
   }
 
+  const charts = [];
   // A chart over bar rows: axes, zoom, crosshair; `draw` paints, `read` describes the point under the pointer.
   class Chart {
     constructor(host, options) {
       Object.assign(this, { host, bottom: 22, left: 8, right: 62, top: 10, view: null, partners: [] }, options);
       this.svg = element("svg", { "aria-hidden": "true" });
       host.append(this.svg);
+      charts.push(this);
       new ResizeObserver(() => this.render()).observe(host);
       host.addEventListener("pointermove", (event) => this.move(event));
       host.addEventListener("pointerleave", () => { if (!this.drag) this.leave(); });
@@ -160,9 +162,9 @@ const PLOT = (() => {
       this.point(row, box.left + this.x(row), box.top + 40);
     }
     leave() { this.cursor = null; hideBubble(); for (const chart of [this, ...this.partners]) if (chart.over) chart.over.replaceChildren(); }
-    render() {
-      this.width = this.host.clientWidth;
-      this.height = this.host.clientHeight;
+    render(width = this.host.clientWidth, height = this.host.clientHeight) {
+      this.width = width;
+      this.height = height;
       if (!this.width) return;
       this.inner = this.width - this.left - this.right;
       this.svg.setAttribute("viewBox", `0 0 ${this.width} ${this.height}`);
@@ -217,13 +219,11 @@ const PLOT = (() => {
     return text;
   }
 
-  // Theme ---------------------------------------------------------------------------------------------------
-  const theme = byId("theme"), dark = matchMedia("(prefers-color-scheme: dark)");
-  const current = () => document.documentElement.dataset.theme || (dark.matches ? "dark" : "light");
-  const nameTheme = () => { theme.textContent = current() === "dark" ? "Light" : "Dark"; theme.setAttribute("aria-label", `Switch to ${theme.textContent.toLowerCase()} colours`); };
-  theme.hidden = false;
-  theme.addEventListener("click", () => { document.documentElement.dataset.theme = current() === "dark" ? "light" : "dark"; nameTheme(); });
-  dark.addEventListener("change", nameTheme);
-  nameTheme();
+  // Paper ---------------------------------------------------------------------------------------------------
+  // A sheet is narrower than a window, and layout observers sleep while it is printed: charts are drawn anew
+  // for it, in units of CSS pixels between the margins of A4 (Letter is 3 % wider, and stretches them so).
+  const PAPER = 703, GAP = 28;
+  addEventListener("beforeprint", () => { for (const chart of charts) chart.render(chart.host.closest(".charts:not(.alone)") ? (PAPER - GAP) / 2 : PAPER, chart.host.clientHeight * 0.74); });
+  addEventListener("afterprint", () => { for (const chart of charts) chart.render(); });
   return { DATA, byId, sum, clamp, minus, money, percent, number, compact, percentTicks, when, element, niceTicks, lowerBound, nearest, path, Chart };
 })();

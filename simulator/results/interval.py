@@ -185,8 +185,9 @@ class IntervalReport:
         from rich.table import Table
 
         table = Table(box=None, pad_edge=False)
-        for name in ("Full runs", "worst", self.profile, "best"):
-            table.add_column(name, justify="left" if name == "Full runs" else "right")
+        title = "Run whole under the profile"
+        for name in (title, "worst", self.profile, "best"):
+            table.add_column(name, justify="left" if name == title else "right")
         for name in HEADLINE:
             values = [
                 format_metric(name, runs.get(name, math.nan)) for runs in (self.worst, self.base, self.best)

@@ -407,6 +407,8 @@ def format_metric(name: str, value: float) -> str:
         text = f"{value:.2%}"
     elif unit == "currency":
         text = f"{value:,.2f}"
+    elif unit == "sessions" and metric is not None and not metric.label.startswith("Sessions"):
+        text = f"{value:,.0f} session{'' if abs(value) == 1 else 's'}"
     elif unit in ("count", "sessions"):
         text = f"{value:,.0f}"
     elif unit == "bars":

@@ -24,7 +24,7 @@ from simulator.types import ExitReason
 if TYPE_CHECKING:
     from simulator.results.result import Result
 
-__all__ = ["histogram_of", "page_data"]
+__all__ = ["page_data"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -61,30 +61,6 @@ def page_data(result: Result) -> dict[str, Any]:
             "packages": len(result.package_ids) - len(packages),
         },
     }
-
-
-def histogram_of(values: Floats, *, most: int = 41) -> list[dict[str, float]]:
-    """Return bins of width 0.5, or twice that and so on, around 0; the outermost bins take what lies beyond.
-
-    Bins are centred on multiples of their width, because outcomes gather at -1 R: an edge there would split
-    the stops by their slippage.
-
-    Each bin has `low`, `high` and `count`; values that are not finite are left out.
-    """
-    known = values[np.isfinite(values)]
-    if not len(known):
-        return []
-    low, high = np.quantile(known, [0.002, 0.998])
-    width = 0.5
-    while math.floor(high / width + 0.5) - math.floor(low / width + 0.5) >= most:
-        width *= 2
-    first, last = math.floor(low / width + 0.5), math.floor(high / width + 0.5)
-    place = np.clip(np.floor(known / width + 0.5), first, last).astype(np.int64)
-    counts = np.bincount(place - first, minlength=last - first + 1)
-    return [
-        {"low": (first + i - 0.5) * width, "high": (first + i + 0.5) * width, "count": int(count)}
-        for i, count in enumerate(counts)
-    ]
 
 
 def _chosen(result: Result) -> tuple[Ints, Ints]:

@@ -22,7 +22,7 @@ from simulator.results.packages import opened_packages
 if TYPE_CHECKING:
     from simulator.results.raw import RawRun
 
-__all__ = ["Payoff", "payoffs"]
+__all__ = ["Payoff", "payoffs", "price_span", "value_at_expiry", "zero_crossings"]
 
 Floats = npt.NDArray[np.float64]
 Records = npt.NDArray[np.void]
@@ -104,18 +104,18 @@ def _payoff(raw: RawRun, fill: np.void, trade: np.void, factors: Floats | None) 
 
     def at_expiry(prices: Floats) -> Floats:
         if alike:
-            return _exercised(legs, units, prices) - paid
+            return value_at_expiry(legs, units, prices) - paid
         return _worth(raw, row, sym, legs, units, prices, first, american) - paid
 
     # far enough that every break-even that matters shows
     top = 2.0 * max(entry, float(strikes.max()))
     wide = np.unique([0.0, *strikes, top] if alike else [*np.linspace(0.0, top, 4 * POINTS), *strikes])
-    zeros = _zeros(wide, at_expiry(wide))
-    spots = _span(entry, final, strikes, zeros)
+    zeros = zero_crossings(wide, at_expiry(wide))
+    spots = price_span(entry, final, strikes, zeros)
     corners = np.unique([spots[0], spots[-1], *strikes] if alike else [*spots, *strikes])
     expiry = at_expiry(corners)
     if not alike:
-        zeros = _zeros(corners, expiry)
+        zeros = zero_crossings(corners, expiry)
     now = _worth(raw, row, sym, legs, units, spots, session, american) - paid
     return Payoff(
         trade=int(fill["position"]),
@@ -139,15 +139,19 @@ def _payoff(raw: RawRun, fill: np.void, trade: np.void, factors: Floats | None) 
     )
 
 
-def _span(entry: float, final: float, strikes: Floats, zeros: list[float]) -> Floats:
-    # All that is marked, and room on both sides.
+def price_span(entry: float, final: float, strikes: Floats, zeros: list[float]) -> Floats:
+    """Return `POINTS` prices from below to above all that is marked; a `final` that is NaN is left out."""
     marked = np.array([entry, *strikes, *zeros, *([final] if np.isfinite(final) else [])])
     low, high = marked.min(), marked.max()
     room = max(0.3 * (high - low), 0.02 * entry)
     return np.linspace(max(low - room, 0.0), high + room, POINTS)
 
 
-def _exercised(legs: Records, units: Floats, spots: Floats) -> Floats:
+def value_at_expiry(legs: Records, units: Floats, spots: Floats) -> Floats:
+    """Return what legs are worth together at their expiry, per unit of the underlying, at each price.
+
+    Of `legs` the fields `right` (1 call, -1 put, 0 shares) and `strike` count; `units` are signed.
+    """
     inside = np.maximum(legs["right"] * (spots[:, None] - legs["strike"]), 0.0)
     return np.asarray((units * np.where(legs["right"] == 0, spots[:, None], inside)).sum(axis=1))
 
@@ -172,7 +176,7 @@ def _worth(
         if leg["right"] == 0:
             total += units[k] * spots
         elif years[k] <= 0:
-            total += _exercised(legs[k : k + 1], units[k : k + 1], spots)
+            total += value_at_expiry(legs[k : k + 1], units[k : k + 1], spots)
         else:
             total += units[k] * price(
                 np.full(len(spots), float(leg["right"])),
@@ -187,8 +191,8 @@ def _worth(
     return total
 
 
-def _zeros(spots: Floats, profit: Floats) -> list[float]:
-    """Where a line between points crosses 0, or begins or ends to be 0; rising."""
+def zero_crossings(spots: Floats, profit: Floats) -> list[float]:
+    """Return where a line between points crosses 0, or begins or ends to be 0; rising."""
     found = set()
     for k in range(len(spots) - 1):
         a, b = float(profit[k]), float(profit[k + 1])

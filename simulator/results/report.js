@@ -187,7 +187,9 @@
         return { title: when(c.time[i]), lines: [["open", priceText(c.open[i])], ["high", priceText(c.high[i])], ["low", priceText(c.low[i])], ["close", priceText(c.close[i])]] };
       },
     });
+    const namePrices = () => { byId("price-name").textContent = DATA.prices.symbols[prices.symbol].name; };
     select.addEventListener("change", () => { prices.symbol = +select.value; prices.leave(); prices.render(); });
+    addEventListener("beforeprint", namePrices);
     byId("reset-prices").addEventListener("click", () => prices.zoom(null));
   } else {
     byId("price-chart").remove();
@@ -311,6 +313,7 @@
         ["Break-even", p.evens.length ? p.evens.map(priceText).join(", ") : "none"], ["At expiry, in view", profits.length ? `${money(Math.min(...profits))} to ${money(Math.max(...profits))}` : "\u2013"],
         ["Made per package", `${money(p.realised)} \u00d7 ${number(t.qty, 4)}`], ["Profit after fees", money(t.pnl)],
       ];
+      byId("payoff-name").textContent = `${t.symbol}, ${when(t.opened)}`;
       facts.replaceChildren();
       for (const [name, value] of rows) {
         const line = document.createElement("div"), left = document.createElement("dt"), right = document.createElement("dd");
@@ -344,12 +347,15 @@
   ];
   const table = byId("trade-table"), more = byId("more");
   let order = ["closed", -1], limit = 25;
-  function fillTable() {
+  // nobody can ask a sheet of paper for more
+  const LEAST_ON_PAPER = 100;
+  function fillTable(least = 0) {
     const [key, way] = order;
     const sorted = [...trades].sort((a, b) => (a[key] === b[key] ? b.id - a.id : a[key] === null ? 1 : b[key] === null ? -1 : a[key] < b[key] ? -way : way));
     const body = table.tBodies[0];
     body.replaceChildren();
-    for (const t of sorted.slice(0, limit)) {
+    const shown = sorted.slice(0, Math.max(limit, least));
+    for (const t of shown) {
       const line = body.insertRow();
       for (const [, name, text, right] of COLUMNS) {
         const cell = line.insertCell();
@@ -360,6 +366,8 @@
       line.addEventListener("click", () => showTrade(t));
     }
     more.hidden = sorted.length <= limit;
+    const rest = DATA.left_out.trades + sorted.length, by = COLUMNS.find((column) => column[1] === key)[0].toLowerCase();
+    byId("trade-note").textContent = `${shown.length < rest ? `${number(shown.length)} of ` : ""}${number(rest)} trades, by ${by}, ${way > 0 ? "ascending" : "descending"}`;
   }
   for (const [word, name, , right] of COLUMNS) {
     const head = document.createElement("th"), button = document.createElement("button");
@@ -377,6 +385,8 @@
     table.tHead.rows[0].append(head);
   }
   more.addEventListener("click", () => { limit += 100; fillTable(); });
+  addEventListener("beforeprint", () => fillTable(LEAST_ON_PAPER));
+  addEventListener("afterprint", () => fillTable());
   fillTable();
 
   // Tabs ----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The report: one HTML file that needs no network, no library and no second file.
+"""The report: one HTML file that needs no network, no library and no second file, or the same as PDF.
 
 Tables and bars are plain HTML; curves and prices are drawn by a small script from packed numbers
 (`simulator.results.pagedata`). Symbols, tags and names come from users and data: the template escapes
@@ -13,19 +13,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
+from simulator.results.cut import cut_of
+from simulator.results.histogram import histogram_view
 from simulator.results.interval import NO_BOUND
 from simulator.results.metrics import METRIC_DEFINITIONS, format_metric
 from simulator.results.onepage import render_page, write_page
 from simulator.results.packages import BUCKETS
-from simulator.results.pagedata import histogram_of, page_data
+from simulator.results.pagedata import page_data
 from simulator.results.summary import head_of
 from simulator.results.tables import GROUPS, MONTHS
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simulator.results.pdf import Paper
     from simulator.results.result import Result
 
 __all__ = ["render_report", "write_report"]
@@ -82,9 +83,9 @@ _MOST_INTERVAL_ROWS: Final = 25
 _FULL_HEAT: Final = 0.10
 
 
-def write_report(result: Result, path: Path, *, title: str | None = None) -> Path:
+def write_report(result: Result, path: Path, *, title: str | None = None, paper: Paper = "a4") -> Path:
     """Write the report, making its folder, and return the path; see `Result.report`."""
-    return write_page(render_report(result, title=title), path)
+    return write_page(render_report(result, title=title), path, paper=paper)
 
 
 def render_report(result: Result, *, title: str | None = None) -> str:
@@ -93,7 +94,7 @@ def render_report(result: Result, *, title: str | None = None) -> str:
     return render_page(
         "simulator.results",
         "report.html.j2",
-        scripts=["report.js"],
+        scripts=["charts.js", "report.js"],
         title=title or head["strategies"] or "Backtest",
         head=head,
         origin=result.raw.bars.origin,
@@ -103,9 +104,10 @@ def render_report(result: Result, *, title: str | None = None) -> str:
         tiles=[_metric(result, name) for name in TILES],
         blocks=[(word, [_metric(result, name) for name in names]) for word, names in BLOCKS.items()],
         answers=[_metric(result, name) for name in _ANSWERS],
+        cut=str(cut_of(result.raw) or ""),
         months=MONTHS,
         monthly=_monthly(result),
-        histogram=_histogram(result),
+        histogram=histogram_view(result.raw.trades["r_multiple"]),
         exits=_exits(result),
         verdicts=_verdicts(result),
         groups=_groups(result),
@@ -158,21 +160,6 @@ def _cell(value: float) -> dict[str, Any]:
         "tone": "up" if value > 0 else "down" if value < 0 else "",
         "heat": round(heat * 100),
     }
-
-
-def _histogram(result: Result) -> dict[str, Any]:
-    values = result.raw.trades["r_multiple"]
-    counted = histogram_of(values)
-    most = int(max((entry["count"] for entry in counted), default=0))
-    # labels at whole numbers, at most about ten
-    step = max(1, round(len(counted) * (counted[0]["high"] - counted[0]["low"]) / 10)) if counted else 1
-    bins = []
-    for entry in counted:
-        middle = (entry["low"] + entry["high"]) / 2
-        label = _typeset(f"{middle:+.0f}" if middle else "0") if middle % step == 0 else ""
-        bins.append({**entry, "label": label, "share": round(100.0 * entry["count"] / most, 2)})
-    without = int(np.isnan(values).sum())
-    return {"bins": bins, "most": most, "trades": len(values) - without, "without": without}
 
 
 def _exits(result: Result) -> list[dict[str, Any]]:
@@ -288,13 +275,17 @@ def _interval(result: Result) -> dict[str, Any] | None:
             {
                 "symbol": str(row["symbol"]),
                 "time": f"{row['entry_time']:%Y-%m-%d}",
-                "pnl": [_shown("currency", row[f"pnl{end}"]) for end in ("_min", "", "_max")],
-                "r": [_shown("R", row[f"r{end}"]) for end in ("_min", "", "_max")],
+                "ends": [_outcome(row[f"pnl{end}"], row[f"r{end}"]) for end in ("_min", "", "_max")],
             }
             for row in depends.head(_MOST_INTERVAL_ROWS).to_dict("records")
         ],
         "more": max(len(depends) - _MOST_INTERVAL_ROWS, 0),
     }
+
+
+def _outcome(pnl: float, r: float) -> tuple[str, str]:
+    """Return profit and R as they stand in the table, which has no room for cents."""
+    return _typeset(f"{pnl:,.0f}"), "" if math.isnan(r) else _typeset(f"{r:+.2f} R")
 
 
 def _range(label: str, unit: str, low: float, base: float, high: float) -> dict[str, Any]:

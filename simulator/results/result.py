@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from simulator.approval import Reviewed
     from simulator.results.counterfactuals import Counterfactuals
+    from simulator.results.kept import KeptRun
     from simulator.types import ResultSink
 
     Benchmark = pd.Series[float] | Bars | str | None
@@ -287,17 +288,25 @@ class Result:
 
         return summary_of(self, width=width, color=color)
 
-    def report(self, path: str | Path, *, interval: bool = False, title: str | None = None) -> Path:
-        """Write one HTML file that needs nothing else, and return its path.
+    def report(
+        self,
+        path: str | Path,
+        *,
+        interval: bool = False,
+        title: str | None = None,
+        paper: Literal["a4", "letter"] = "a4",
+    ) -> Path:
+        """Write one file that needs nothing else, HTML or PDF by its ending, and return its path.
 
-        It contains the interval if that was made before, or with `interval=True`. Raises `ConfigError`
-        CONFIG_OUTPUT where the file cannot be written.
+        It contains the interval if that was made before, or with `interval=True`; `paper` is that of a PDF.
+        Raises `ConfigError` CONFIG_OUTPUT where the file cannot be written; for a PDF, which an installed
+        Chromium prints, also CONFIG_NO_CHROMIUM and CONFIG_PDF.
         """
         from simulator.results.report import write_report
 
         if interval:
             self.interval()
-        return write_report(self, Path(path), title=title)
+        return write_report(self, Path(path), title=title, paper=paper)
 
     def export(self, folder: str | Path, *, format: Literal["csv", "parquet", "json"] = "csv") -> list[Path]:
         """Write trades, fills, verdicts, events, equity and metrics into a folder; return the paths.
@@ -308,6 +317,34 @@ class Result:
         from simulator.results.export import export_result
 
         return export_result(self, Path(folder), format)
+
+    def keep(
+        self, folder: str | Path, *, strategy: Any = None, note: str = "", report: bool = True
+    ) -> KeptRun:
+        """Keep the run in a folder of runs, for `twinstep runs` and the dashboard, and return its entry.
+
+        The same run again, known by its fingerprint, replaces its file: there is one entry of it, with the
+        time at which it was first kept, and with its note where none is given now.
+
+        Parameters
+        ----------
+        folder
+            Made where it is not there. `twinstep backtest` keeps in `runs` beside the journal.
+        strategy
+            What ran: its parameters are kept too, which a result by itself does not know.
+        note
+            Words to find it by, at most 2,000 signs.
+        report
+            Whether to keep the HTML report with it, about 150 kB of the file's 200.
+
+        Raises
+        ------
+        ConfigError
+            CONFIG_OUTPUT where it cannot be written.
+        """
+        from simulator.results.keeping import keep_result
+
+        return keep_result(self, folder, strategy=strategy, note=note, report=report)
 
     def to_vectorbt(self) -> Any:
         """Return a `vectorbt.Portfolio` made from the fills; see `simulator.results.handover`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from simulator.results.cut import cut_of
 from simulator.results.metrics import METRIC_DEFINITIONS, format_metric
 from simulator.results.terminal import Canvas
 
@@ -13,30 +14,34 @@ if TYPE_CHECKING:
 
 __all__ = ["head_of", "summary_of"]
 
-RETURN: Final = (
-    "total_return", "cagr", "benchmark_return", "final_equity", "fees", "turnover", "exposure",
-    "mean_gross_exposure",
+ACCOUNT: Final = (
+    "total_return", "cagr", "benchmark_return", "final_equity", "fees", "turnover", "max_drawdown",
+    "max_drawdown_sessions",
 )  # fmt: skip
 RISK: Final = (
-    "volatility", "sharpe", "sortino", "calmar", "max_drawdown", "max_drawdown_sessions", "alpha", "beta",
+    "volatility", "sharpe", "sortino", "calmar", "alpha", "beta", "exposure", "mean_gross_exposure",
 )  # fmt: skip
 TRADES: Final = (
     "trades", "win_rate", "profit_factor", "expectancy", "average_r", "sqn", "average_bars_held",
     "longest_losing_streak",
 )  # fmt: skip
 _SIGNED: Final = frozenset({"total_return", "cagr", "alpha", "expectancy", "average_r"})
-# three columns of label and value need this much; below, one column each
-_WIDE: Final = 88
+_ANY: Final = 1_000
+"""Columns in which every figure has room, to find out what three columns of them need."""
 
 
-def summary_of(result: Result, *, width: int | None = None, color: bool | None = None) -> str:
-    """Return the summary as text; see `Result.summary`."""
+def summary_of(
+    result: Result, *, width: int | None = None, color: bool | None = None, interval: bool = True
+) -> str:
+    """Return the summary as text; see `Result.summary`. Without `interval` its own text follows elsewhere."""
     canvas = Canvas(width=width, color=color)
     _print_head(canvas, result)
     _print_metrics(canvas, result)
     _print_verdicts(canvas, result)
+    _print_cut(canvas, result)
     _print_exits(canvas, result)
-    _print_interval(canvas, result)
+    if interval:
+        _print_interval(canvas, result)
     return canvas.text()
 
 
@@ -87,22 +92,23 @@ def _print_head(canvas: Canvas, result: Result) -> None:
 def _print_metrics(canvas: Canvas, result: Result) -> None:
     from rich.table import Table
 
-    blocks: list[tuple[str, ...]] = [RETURN, RISK, TRADES]
-    if canvas.width < _WIDE:
-        blocks = [RETURN + RISK + TRADES]
-    table = Table(box=None, pad_edge=False, show_header=False, expand=False)
-    for index in range(len(blocks)):
-        if index:
-            table.add_column(width=1)
-        table.add_column(justify="left", no_wrap=True)
-        table.add_column(justify="right", no_wrap=True)
-    for names in zip(*blocks, strict=True):
-        cells: list[Any] = []
-        for name in names:
-            cells += ["", METRIC_DEFINITIONS[name].label, _value(result, name)]
-        table.add_row(*cells[1:])
+    def drawn(*blocks: tuple[str, ...]) -> Table:
+        table = Table(box=None, pad_edge=False, show_header=False, expand=False)
+        for _ in blocks:
+            table.add_column(justify="left", no_wrap=True)
+            table.add_column(justify="right", no_wrap=True)
+        for names in zip(*blocks, strict=True):
+            cells: list[Any] = []
+            for name in names:
+                apart = " " if cells else ""
+                cells += [apart + METRIC_DEFINITIONS[name].label, _value(result, name)]
+            table.add_row(*cells)
+        return table
+
+    wide = drawn(ACCOUNT, RISK, TRADES)
+    needed = canvas.console.measure(wide, options=canvas.console.options.update(max_width=_ANY)).maximum
     canvas.print()
-    canvas.print(table)
+    canvas.print(wide if needed <= canvas.width else drawn(ACCOUNT + RISK + TRADES))
 
 
 def _value(result: Result, name: str) -> Any:
@@ -155,6 +161,12 @@ def _nothing_admitted(result: Result) -> str:
     )
 
 
+def _print_cut(canvas: Canvas, result: Result) -> None:
+    cut = cut_of(result.raw)
+    if cut is not None:
+        canvas.print(str(cut))
+
+
 def _print_exits(canvas: Canvas, result: Result) -> None:
     if not len(result.raw.trades):
         return
@@ -183,11 +195,12 @@ def _print_interval(canvas: Canvas, result: Result) -> None:
         f"entries fixed: profit {interval.lowest_pnl:,.0f} to {interval.highest_pnl:,.0f} (here "
         f"{interval.base_pnl:,.0f})" + means
     )
-    worst, best = (
+    worst, here, best = (
         format_metric("total_return", run.get("total_return", math.nan))
-        for run in (interval.worst, interval.best)
+        for run in (interval.worst, interval.base, interval.best)
     )
     canvas.print(
-        f"full runs: total return {worst} (worst) to {best} (best); no bound, freed slots feed back",
+        f"run whole under a profile: total return {worst} (worst), {here} ({interval.profile}), {best} "
+        "(best); no range, freed slots feed back",
         style="dim",
     )

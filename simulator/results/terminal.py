@@ -9,9 +9,10 @@ import io
 import os
 import shutil
 import sys
+import textwrap
 from typing import Any, Final
 
-__all__ = ["WIDEST", "Canvas", "wants_color"]
+__all__ = ["WIDEST", "Canvas", "fitted", "printable", "terminal_width", "wants_color"]
 
 WIDEST: Final = 100
 
@@ -42,6 +43,38 @@ class Canvas:
     def text(self) -> str:
         """Everything printed so far, without trailing blanks."""
         return "\n".join(line.rstrip() for line in self._file.getvalue().splitlines())
+
+
+def fitted(text: str, width: int) -> str:
+    """Return text in lines of at most `width` columns: longer ones go on, indented, rulers are cut.
+
+    A word that is longer than a line is broken.
+    """
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if len(line) <= width:
+            lines.append(line)
+        elif set(line) <= {"=", "-"}:
+            lines.append(line[:width])
+        else:
+            own = line[: len(line) - len(line.lstrip())]
+            indent = own + "  " if len(own) < width // 2 else ""
+            lines += textwrap.wrap(
+                line, width, subsequent_indent=indent, drop_whitespace=True, break_on_hyphens=False
+            )
+    return "\n".join(lines)
+
+
+def printable(line: str) -> str:
+    """Return a line that stays one and moves no cursor, whatever a note or a name has in it."""
+    return "".join(sign if sign.isprintable() else " " if sign.isspace() else "?" for sign in line)
+
+
+def terminal_width() -> int | None:
+    """Return the columns of the terminal that is written to, at least 20; None for a pipe or a file."""
+    if not sys.stdout.isatty() and not os.environ.get("COLUMNS"):
+        return None
+    return max(shutil.get_terminal_size((WIDEST, 24)).columns, 20)
 
 
 def wants_color() -> bool:

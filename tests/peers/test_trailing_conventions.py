@@ -2,10 +2,9 @@
 
 Long at the open of bar 1 at 100 with a trail of 5 %, so the stop starts at 95. Every sequence isolates one
 question: in which order a bar raises and tests the stop, what it is raised with, whether the entry bar
-counts. Cells are (bar of the exit, price); the derivation stands above each sequence. vectorbt and backtrader
-are run here on the installed engines. freqtrade 2026.9 was run on the same bars elsewhere. The others were
-not run: their cells are derived, those of backtesting.py 0.6.6 from its documented code, the rest from their
-rules:
+counts. Cells are (bar of the exit, price); the derivation stands above each sequence. backtesting.py,
+vectorbt and backtrader are run here on the installed engines. freqtrade 2026.9 was run on the same bars
+elsewhere. The others were not run: their cells are derived from their rules:
 
 | engine | rule | here as |
 |---|---|---|
@@ -25,6 +24,7 @@ import pytest
 
 from simulator.conventions import Conventions
 
+from .backtesting_cases import backtesting_trades
 from .backtrader_cases import BacktraderCase, backtrader_trades
 from .cases import PeerTrade, Prices, our_trades
 from .vectorbt_cases import VectorbtCase, vectorbt_trades
@@ -252,6 +252,13 @@ def test_backtrader_itself_fills_its_column(name: str) -> None:
         stop=nothing, target=nothing, trail=TRAIL, size=1.0, commission=0.0,
     )  # fmt: skip
     assert same(cell_of(backtrader_trades(case)), SEQUENCES[name].cells["backtrader"])
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_backtesting_itself_fills_its_column(name: str) -> None:
+    pytest.importorskip("backtesting")
+    trades = backtesting_trades(prices_of(SEQUENCES[name]), stop=100.0 * (1.0 - TRAIL), trail=TRAIL)
+    assert same(cell_of(trades), SEQUENCES[name].cells["backtesting.py"])
 
 
 # The same order of events with a trail of 5 in currency, where a short is the exact mirror of a long at 100:

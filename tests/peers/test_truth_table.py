@@ -1,11 +1,10 @@
 """The truth table: what each engine makes of a bar that holds the stop, the target, or both.
 
 Long at the open of bar 1 at 100, stop 90, target 110; every row is one bar that a convention has to decide.
-Cells are (bar of the exit, price), or None for no exit. The columns of vectorbt and backtrader are run here
-on the installed engines. Those of backtesting.py 0.6.6 and freqtrade 2026.9 were read off those engines, run
-on the same bars, and stand here as constants with their reason. `realistic`, `worst` and `best` are derived
-by hand, with the reasoning beside each value. Every cell is tested for a long, and mirrored at 100 for a
-short.
+Cells are (bar of the exit, price), or None for no exit. The columns of backtesting.py, vectorbt and
+backtrader are run here on the installed engines. That of freqtrade 2026.9 was read off the engine, run on the
+same bars, and stands here as constants with their reason. `realistic`, `worst` and `best` are derived by
+hand, with the reasoning beside each value. Every cell is tested for a long, and mirrored at 100 for a short.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from .backtesting_cases import backtesting_trades
 from .backtrader_cases import BacktraderCase, backtrader_trades
 from .cases import PeerTrade, Prices, our_trades
 from .vectorbt_cases import VectorbtCase, vectorbt_trades
@@ -240,6 +240,16 @@ def test_backtrader_itself_fills_its_column(name: str, side: int) -> None:
         commission=0.0,
     )
     assert same(cell_of(backtrader_trades(case), side), TABLE[name].cells["backtrader"])
+
+
+@pytest.mark.parametrize("side", [1, -1], ids=["long", "short"])
+@pytest.mark.parametrize("name", TABLE)
+def test_backtesting_itself_fills_its_column(name: str, side: int) -> None:
+    pytest.importorskip("backtesting")
+    trades = backtesting_trades(
+        prices_of(TABLE[name], side), side=side, stop=100.0 - 10.0 * side, target=100.0 + 10.0 * side
+    )
+    assert same(cell_of(trades, side), TABLE[name].cells["backtesting.py"])
 
 
 def test_the_table_has_every_cell() -> None:

@@ -3,7 +3,8 @@
 A case is one symbol with signals known at the close of a bar. They execute at that close, or at the next
 open; for vectorbt the latter is the signal shifted by one bar with `price=open`. All cases of one length run
 as columns of a single portfolio. Trades are rebuilt from the order records, because vectorbt's own trade
-records spread the fees of a reversal by size, which is what is done here as well, but in view.
+records spread the fees of a reversal by size, which is what is done here as well, but in view. vectorbt takes
+its engine in Rust where it is installed: the other one compiles for seconds in every process.
 """
 
 from __future__ import annotations
@@ -80,14 +81,14 @@ def case_on(index: int, prices: Prices, rng: np.random.Generator) -> VectorbtCas
     )
 
 
-def vectorbt_trades(cases: Sequence[VectorbtCase], engine: str = "numba") -> list[list[PeerTrade]]:
+def vectorbt_trades(cases: Sequence[VectorbtCase], engine: str = "auto") -> list[list[PeerTrade]]:
     """Run cases of one length through vectorbt; returns the trades of each case in order of entry."""
     orders = vectorbt_orders(cases, engine)
     bounds = np.searchsorted(orders["col"], np.arange(len(cases) + 1))
     return [_round_trips(orders[bounds[k] : bounds[k + 1]], case) for k, case in enumerate(cases)]
 
 
-def vectorbt_orders(cases: Sequence[VectorbtCase], engine: str = "numba") -> npt.NDArray[np.void]:
+def vectorbt_orders(cases: Sequence[VectorbtCase], engine: str = "auto") -> npt.NDArray[np.void]:
     """Return vectorbt's order records for all cases, sorted by column (case) and time."""
     import vectorbt as vbt
 

@@ -205,12 +205,13 @@ def test_macd_and_realised_volatility_against_pandas() -> None:
 
 def test_agrees_with_vectorbt_where_it_defines_the_same() -> None:
     # vectorbt's RSI and ATR use other averages than Wilder's; these four are defined equally.
-    generic = pytest.importorskip("vectorbt.indicators.nb")
+    # Its engine in Rust has them too, without seconds of importing and compiling.
+    generic = pytest.importorskip("vectorbt_rust.indicators")
     close = walk()[3]
     table = close.reshape(-1, 1)
-    close_to(ind.sma(close, 20), generic.ma_nb(table, 20, False)[:, 0])
-    close_to(ind.ema(close, 20), generic.ma_nb(table, 20, True)[:, 0])
-    close_to(ind.rolling_std(close, 20), generic.mstd_nb(table, 20, False, 0)[:, 0])
+    close_to(ind.sma(close, 20), generic.ma_rs(table, 20, False)[:, 0])
+    close_to(ind.ema(close, 20), generic.ma_rs(table, 20, True)[:, 0])
+    close_to(ind.rolling_std(close, 20), generic.mstd_rs(table, 20, False, ddof=0)[:, 0])
 
 
 def test_a_large_value_leaves_no_trace_behind() -> None:

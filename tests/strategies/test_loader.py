@@ -11,6 +11,7 @@ import pytest
 
 from simulator.errors import StrategyError, TwinstepError, UnknownNameError
 from strategies import SmaCross, load_class, load_strategy, loader, new_strategy, strategy_names
+from tests.forked import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,6 +68,32 @@ def test_by_file(mine: Path) -> None:
     assert str(mine.parent) not in sys.path
     assert load_class(f"{mine}:Free").__name__ == "Free"
     assert load_strategy(f"{mine}:Free", level=2.0).level == 2.0  # type: ignore[union-attr]
+
+
+def test_each_file_has_what_lies_beside_it_now(tmp_path: Path) -> None:
+    def factor(folder: str, value: int) -> int:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "helper_beside.py").write_text(f"FACTOR = {value}\n")
+        (tmp_path / folder / "mine.py").write_text(GOOD)
+        kind = load_class(f"{tmp_path / folder / 'mine.py'}:Mine")
+        return int(vars(sys.modules[kind.__module__])["FACTOR"])
+
+    assert [factor("one", 1), factor("two", 2), factor("one", 3), factor("two", 2)] == [1, 2, 3, 2]
+
+
+def test_a_second_try_sees_what_was_mended_beside_it(tmp_path: Path) -> None:
+    path, helper = tmp_path / "mine.py", tmp_path / "helper_beside.py"
+    path.write_text(GOOD)
+    helper.write_text("OTHER = 1\n")
+    with pytest.raises(StrategyError, match="FACTOR"):
+        load_class(f"{path}:Mine")
+    helper.write_text("FACTOR = 5\n")
+    assert vars(sys.modules[load_class(f"{path}:Mine").__module__])["FACTOR"] == 5
+
+
+def test_a_file_may_declare_its_encoding(mine: Path) -> None:
+    mine.write_bytes(b"# -*- coding: latin-1 -*-\n# a caf\xe9\n" + GOOD.encode())
+    assert load_class(f"{mine}:Mine").__name__ == "Mine"
 
 
 def test_a_file_with_one_strategy_needs_no_class_name(tmp_path: Path) -> None:
@@ -164,7 +191,7 @@ def test_template_names(name: str, tmp_path: Path) -> None:
 def test_template_test_passes_and_is_clean(tmp_path: Path) -> None:
     paths = new_strategy("fresh-start", tmp_path)
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(paths[1])],
+        [*forked(), "-m", "pytest", "-q", "-p", "no:cacheprovider", str(paths[1])],
         capture_output=True,
         text=True,
         check=False,

@@ -9,8 +9,10 @@ exactly.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +29,7 @@ from simulator.signals import Signals
 __all__ = ["Configuration", "Shape", "build", "configurations", "shapes"]
 
 Floats = npt.NDArray[np.float64]
+T = TypeVar("T")
 
 DAY_NS: Final = 86_400_000_000_000
 FIRST_DAY: Final = 18_000  # days since 1970-01-01
@@ -110,6 +113,11 @@ def build(shape: Shape) -> Configuration:
     )
 
 
+def _pick(random: np.random.Generator, choices: Sequence[T]) -> T:
+    # The one that `random.choice` draws, which makes an array of the choices first.
+    return choices[int(random.integers(len(choices)))]
+
+
 # Bars
 
 
@@ -128,7 +136,7 @@ def _bars(shape: Shape, random: np.random.Generator) -> Bars:
     instruments = {symbol: _instrument(random) for symbol in symbols}
     weights = np.random.default_rng([shape.seed, 1])  # of their own, so that all else stays as it was
     for fields in instruments.values():
-        fields["beta"] = float(weights.choice([1.0, 1.0, 0.5, 1.7, 0.0, -0.4]))
+        fields["beta"] = _pick(weights, [1.0, 1.0, 0.5, 1.7, 0.0, -0.4])
     bars = Bars.from_arrays(
         symbols,
         ts,
@@ -150,9 +158,9 @@ def _bars(shape: Shape, random: np.random.Generator) -> Bars:
 
 def _walk(steps: int, shape: Shape, random: np.random.Generator) -> Floats:
     # Prices of every symbol, shape (steps, symbols): a walk with a common part, calm and wild.
-    calm = float(random.choice([0.004, 0.012, 0.03]))
+    calm = _pick(random, [0.004, 0.012, 0.03])
     moves = random.normal(0.0, calm, (steps, shape.symbols))
-    moves += random.normal(0.0, calm, (steps, 1)) * float(random.choice([0.0, 1.0, 3.0]))
+    moves += random.normal(0.0, calm, (steps, 1)) * _pick(random, [0.0, 1.0, 3.0])
     gaps = random.random(moves.shape) < 0.04
     moves[gaps] += random.normal(0.0, 0.06, int(gaps.sum()))
     prices = random.uniform(8.0, 120.0, shape.symbols) * np.exp(moves.cumsum(axis=0))
@@ -201,12 +209,12 @@ def _times(shape: Shape, random: np.random.Generator) -> tuple[npt.NDArray[np.in
 
 def _instrument(random: np.random.Generator) -> dict[str, Any]:
     return {
-        "tick": float(random.choice([0.01, 0.01, 0.05, 0.0])),
-        "lot": float(random.choice([1.0, 1.0, 10.0, 0.01])),
-        "multiplier": float(random.choice([1.0, 1.0, 1.0, 10.0])),
-        "kind": str(random.choice(["stock", "stock", "stock", "option"])),
-        "spread": float(random.choice([np.nan, 0.05])),
-        "borrow_rate": float(random.choice([np.nan, 0.0, 0.2])),
+        "tick": _pick(random, [0.01, 0.01, 0.05, 0.0]),
+        "lot": _pick(random, [1.0, 1.0, 10.0, 0.01]),
+        "multiplier": _pick(random, [1.0, 1.0, 1.0, 10.0]),
+        "kind": _pick(random, ["stock", "stock", "stock", "option"]),
+        "spread": _pick(random, [np.nan, 0.05]),
+        "borrow_rate": _pick(random, [np.nan, 0.0, 0.2]),
     }
 
 
@@ -216,12 +224,12 @@ def _actions(shape: Shape, panel: Floats, random: np.random.Generator) -> npt.ND
         row, sym, kind = (
             int(random.integers(shape.bars)),
             int(random.integers(shape.symbols)),
-            int(random.choice([1, 1, 1, 2, 2, 2, 2, 3, 4])),
+            _pick(random, [1, 1, 1, 2, 2, 2, 2, 3, 4]),
         )
         value = {
-            1: float(random.choice([2.0, 0.5, 3.0, 0.1])),
+            1: _pick(random, [2.0, 0.5, 3.0, 0.1]),
             2: float(panel[row, sym, 3] * random.uniform(0.001, 0.03)),
-            3: float(random.choice([np.nan, panel[row, sym, 0] * 0.9])),
+            3: _pick(random, [np.nan, panel[row, sym, 0] * 0.9]),
             4: np.nan,
         }[kind]
         record["row"], record["sym"], record["kind"], record["value"] = row, sym, kind, value
@@ -287,14 +295,14 @@ def _signal(
     past = bars.close[: row + 1, column]
     known = past[np.isfinite(past) & (past > 0)]
     close = float(known[-1]) if len(known) else 50.0
-    scale = close * float(random.choice([0.005, 0.02, 0.05]))
-    signal: dict[str, Any] = {"tag": str(random.choice(["", "a", "b"]))}
+    scale = close * _pick(random, [0.005, 0.02, 0.05])
+    signal: dict[str, Any] = {"tag": _pick(random, ["", "a", "b"])}
     if random.random() < 0.3:
-        signal["strategy"] = str(random.choice(["one", "two"]))
+        signal["strategy"] = _pick(random, ["one", "two"])
     if side == 0:
-        signal["entry"] = str(random.choice(["open", "close"]))
+        signal["entry"] = _pick(random, ["open", "close"])
         return signal
-    entry = str(random.choice(ENTRIES))
+    entry = _pick(random, ENTRIES)
     signal["entry"] = entry
     price = close
     if entry == "limit":
@@ -304,7 +312,7 @@ def _signal(
         price = close + side * scale * random.uniform(-0.3, 1.0)
         signal["entry_price"] = price
         if entry == "stop_limit":
-            signal["limit_price"] = price + side * scale * float(random.choice([0.0, 0.3, -0.3]))
+            signal["limit_price"] = price + side * scale * _pick(random, [0.0, 0.3, -0.3])
     if shape.fixed and random.random() < 0.3:
         signal.update(_fixed(bars, row, close, random))
         price = signal["entry_price"]
@@ -322,15 +330,15 @@ def _signal(
 def _fixed(bars: Bars, row: int, close: float, random: np.random.Generator) -> dict[str, Any]:
     # An entry, and perhaps an exit, held at given times and prices, as the interval does.
     held: dict[str, Any] = {
-        "entry": int(random.choice([6, 7, 8])),
+        "entry": _pick(random, [6, 7, 8]),
         "entry_price": close * random.uniform(0.98, 1.02),
     }
     if random.random() < 0.6:
         later = min(len(bars) - 1, row + int(random.integers(1, 8)))
         held.update(
             forced_ts=int(bars.ts[later]),
-            forced_phase=int(random.choice([6, 8])),
-            forced_reason=int(random.choice([1, 2, 8])),
+            forced_phase=_pick(random, [6, 8]),
+            forced_reason=_pick(random, [1, 2, 8]),
             forced_price=close * random.uniform(0.95, 1.05),
         )
     return held
@@ -339,8 +347,8 @@ def _fixed(bars: Bars, row: int, close: float, random: np.random.Generator) -> d
 def _add_stops(
     signal: dict[str, Any], worst: float, price: float, side: int, scale: float, random: np.random.Generator
 ) -> None:
-    kind = random.choice(
-        ["stop", "stop", "stop", "stop_percent", "stop_percent", "stop_atr", "none", "wrong"]
+    kind = _pick(
+        random, ["stop", "stop", "stop", "stop_percent", "stop_percent", "stop_atr", "none", "wrong"]
     )
     distance = scale * random.uniform(0.2, 2.0)
     if kind == "stop":
@@ -351,7 +359,7 @@ def _add_stops(
         signal["stop_atr"] = random.uniform(0.3, 3.0)
     elif kind == "wrong" and signal["entry"] in ("open", "close", "moc"):
         signal["stop"] = price + side * distance * 0.2
-    trail = random.choice(["none", "none", "trail_percent", "trail_amount", "trail_atr"])
+    trail = _pick(random, ["none", "none", "trail_percent", "trail_amount", "trail_atr"])
     if trail == "trail_percent":
         signal["trail_percent"] = max(0.2, 100.0 * scale * random.uniform(0.2, 2.0) / price)
     elif trail == "trail_amount":
@@ -359,39 +367,39 @@ def _add_stops(
     elif trail == "trail_atr":
         signal["trail_atr"] = random.uniform(0.3, 3.0)
     if trail != "none" and random.random() < 0.4:
-        signal["trail_activate_r"] = float(random.choice([0.0, 0.5, 1.0]))
+        signal["trail_activate_r"] = _pick(random, [0.0, 0.5, 1.0])
     if ("stop_atr" in signal or "trail_atr" in signal) and random.random() < 0.5:
         signal["atr"] = scale * random.uniform(0.3, 1.0)
     if random.random() < 0.25:
-        signal["breakeven_r"] = float(random.choice([0.5, 1.0]))
+        signal["breakeven_r"] = _pick(random, [0.5, 1.0])
 
 
 def _add_targets(
     signal: dict[str, Any], price: float, side: int, scale: float, random: np.random.Generator
 ) -> None:
-    count = int(random.choice([0, 1, 1, 1, 2, 3]))
+    count = _pick(random, [0, 1, 1, 1, 2, 3])
     shares = random.dirichlet(np.ones(count + 1))
     reach = 0.0
     for k in range(count):
         name = "target" if k == 0 else f"target{k + 1}"
         reach += scale * random.uniform(0.3, 3.0)
-        how = random.choice(["price", "percent", "r"])
+        how = _pick(random, ["price", "percent", "r"])
         level = max(price + side * reach, 0.01)
         if how == "price" and ("stop" not in signal or (level - signal["stop"]) * side > 0):
             signal[name] = level
         elif how == "percent":
             signal[f"{name}_percent"] = max(0.2, 100.0 * reach / price)
         else:
-            signal[f"{name}_r"] = float(random.choice([1.0, 2.0, 3.0])) * (k + 1)
+            signal[f"{name}_r"] = _pick(random, [1.0, 2.0, 3.0]) * (k + 1)
         if random.random() < 0.4:
             signal[f"{name}_fraction"] = float(max(0.01, shares[k] * 0.7))
     if random.random() < 0.2:
-        signal["scale_out_r"] = float(random.choice([0.5, 1.0, 1.5]))
+        signal["scale_out_r"] = _pick(random, [0.5, 1.0, 1.5])
         if random.random() < 0.5:
             signal["scale_out_fraction"] = 0.25
     if random.random() < 0.25:
-        signal["add_r"] = float(random.choice([0.5, 1.0]))
-        signal["add_fraction"] = float(random.choice([0.5, 1.0]))
+        signal["add_r"] = _pick(random, [0.5, 1.0])
+        signal["add_fraction"] = _pick(random, [0.5, 1.0])
         if random.random() < 0.5:
             signal["add2_r"] = signal["add_r"] + 0.5
 
@@ -431,10 +439,10 @@ def _add_rest(
     if chance(0.3):
         signal["score"] = float(random.integers(0, 101))
     if chance(0.2):
-        signal["sector"] = str(random.choice(SECTORS))
+        signal["sector"] = _pick(random, SECTORS)
     if shape.risk is None or chance(0.3):
         whole = float(random.integers(1, 200))
-        qty = float(random.choice([whole, whole, whole + 0.37, np.inf, 1e-4 * whole]))
+        qty = _pick(random, [whole, whole, whole + 0.37, np.inf, 1e-4 * whole])
         # a fixed entry repeats a fill, so that its quantity is known
         signal["qty"] = qty if isinstance(signal["entry"], str) else whole
 
@@ -450,7 +458,7 @@ def _commands(shape: Shape, bars: Bars, random: np.random.Generator) -> list[Com
         kinds += ["kill", "reduce", "arm", "arm", "arm"]
     commands = []
     for row in np.sort(random.integers(0, len(bars), shape.commands)):
-        kind = str(random.choice(kinds))
+        kind = _pick(random, kinds)
         time = pd.Timestamp(int(bars.ts[row]), tz="UTC")
         symbol = bars.symbols[int(random.integers(shape.symbols))]
         if kind == "close":
@@ -461,7 +469,7 @@ def _commands(shape: Shape, bars: Bars, random: np.random.Generator) -> list[Com
         elif kind == "cancel":
             commands.append(Command(time, kind, symbol=symbol))
         elif kind == "deposit":
-            commands.append(Command(time, kind, value=float(random.choice([5_000.0, 1_000.0, -2_000.0]))))
+            commands.append(Command(time, kind, value=_pick(random, [5_000.0, 1_000.0, -2_000.0])))
         else:
             commands.append(Command(time, kind))
     return commands
@@ -470,6 +478,7 @@ def _commands(shape: Shape, bars: Bars, random: np.random.Generator) -> list[Com
 # Shapes
 
 
+@cache
 def _conventions() -> st.SearchStrategy[dict[str, Any]]:
     def as_dict(name: str) -> dict[str, Any]:
         return {**dataclasses.asdict(PROFILES[name])}
@@ -485,6 +494,7 @@ def _conventions() -> st.SearchStrategy[dict[str, Any]]:
     )
 
 
+@cache
 def _costs() -> st.SearchStrategy[dict[str, float]]:
     fields = {
         "commission_per_share": 0.01,
@@ -512,6 +522,7 @@ def _costs() -> st.SearchStrategy[dict[str, float]]:
     )
 
 
+@cache
 def _risk() -> st.SearchStrategy[dict[str, Any] | None]:
     fields: dict[str, st.SearchStrategy[Any]] = {
         "risk_per_trade_pct": st.sampled_from([0.5, 2.0, 10.0, 60.0]),
@@ -557,7 +568,7 @@ def _greeks(seed: int) -> dict[str, Any]:
     drawn: dict[str, Any] = {
         name: values[int(random.integers(len(values)))] for name, values in limits.items()
     }
-    return {**drawn, "on_greeks": str(random.choice(list(POLICIES["on_greeks"])))}
+    return {**drawn, "on_greeks": _pick(random, list(POLICIES["on_greeks"]))}
 
 
 @st.composite

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from simulator.engine import Run
@@ -20,18 +19,6 @@ from simulator.risk_limits import RiskLimits
 from tests.simulator.kernel.generate import Configuration, Shape, build
 
 Record = Any
-
-EXAMPLES = 120
-
-
-def many(count: int = EXAMPLES) -> settings:
-    return settings(
-        max_examples=count,
-        derandomize=True,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
 
 
 # Measures, written a second time

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from hypothesis import HealthCheck, settings
 
 from simulator import Bars, Costs
 from simulator.engine import Run
@@ -35,17 +34,6 @@ DEEP: Final[dict[str, tuple[int, list[tuple[int, str, float]]]]] = {
     "deep condor": (-1, [(-1, "put", 1.2), (1, "put", 0.9), (-1, "call", 0.8), (1, "call", 1.1)]),
 }
 COSTS: Final = Costs(commission_per_contract=0.65, commission_leg_cap=10.0, commission_per_order=1.0)
-
-
-def many(count: int) -> settings:
-    """As many examples, the same ones every time."""
-    return settings(
-        max_examples=count,
-        derandomize=True,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
 
 
 def walk(
@@ -154,13 +142,9 @@ class Table:
     def __init__(self, bars: Bars) -> None:
         self.bars = bars
         assert bars.options is not None
-        self.known = {
-            (int(q["row"]), int(q["sym"]), int(q["expiry"]), int(q["right"]), float(q["strike"])): (
-                float(q["bid"]),
-                float(q["ask"]),
-            )
-            for q in bars.options.quotes
-        }
+        contracts = bars.options.quotes[["row", "sym", "expiry", "right", "strike"]].tolist()
+        quotes = bars.options.quotes[["bid", "ask"]].tolist()
+        self.known: dict[tuple[float, ...], tuple[float, float]] = dict(zip(contracts, quotes, strict=True))
 
     def of(self, t: int, sym: int, legs: Records) -> Quoted:
         """Worth of legs on the underlying `sym` at bar t."""

@@ -1,8 +1,7 @@
 """Runs configurations in a process of its own, with `NUMBA_DISABLE_JIT=1`.
 
-Arguments: a file of shapes, a file for the answers of every driver, and mutations, if any. A mutation
-replaces a rule of the plain-Python kernel by a wrong one, so that a test can show that the comparison
-notices.
+Arguments: a file of shapes, a file for the answers of every driver, and the same two for a kernel in which
+one rule is replaced by a wrong one, so that a test can show that the comparison notices.
 """
 
 from __future__ import annotations
@@ -43,9 +42,8 @@ def load(path: Path) -> list[dict[str, Answer]]:
     return answers
 
 
-def _mutate(rule: str) -> None:
+def _mutate() -> None:
     # A trail that follows its peak at nine tenths of the distance, wherever the kernel asks for it.
-    assert rule == "trail"
     from simulator.kernel import positions, stops
 
     right: Callable[..., float] = stops.trail_from
@@ -57,10 +55,7 @@ def _mutate(rule: str) -> None:
         module.trail_from = wrong  # type: ignore[attr-defined]
 
 
-def main(shapes: str, answers: str, *mutations: str) -> None:
-    assert jit_disabled()
-    for rule in mutations:
-        _mutate(rule)
+def _answer(shapes: str, answers: str) -> None:
     arrays: dict[str, npt.NDArray[Any]] = {}
     for index, given in enumerate(json.loads(Path(shapes).read_text())):
         configuration = build(Shape(**given))
@@ -69,6 +64,13 @@ def main(shapes: str, answers: str, *mutations: str) -> None:
                 array = np.frombuffer(value, np.uint8) if isinstance(value, bytes) else value
                 arrays[f"{index}|{driver}|{name}"] = array
     np.savez(answers, **arrays)  # type: ignore[arg-type]
+
+
+def main(shapes: str, right: str, trailing: str, wrong: str) -> None:
+    assert jit_disabled()
+    _answer(shapes, right)
+    _mutate()
+    _answer(trailing, wrong)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.signals import Signals
 from simulator.types import ExitReason, FillKind, OrderState, PriceRule, Reason
+from tests.budget import THOROUGH, many_or_few
+from tests.simulator.kernel.draws import drawn
 from tests.simulator.kernel.drivers import (
     DRIVERS,
     Answer,
@@ -22,7 +24,7 @@ from tests.simulator.kernel.drivers import (
 )
 from tests.simulator.kernel.generate import Configuration, Shape, build, configurations
 
-EXAMPLES = 400
+EXAMPLES = many_or_few(400, 100)
 
 # What the configurations must have met, or their agreement would say little.
 EXPECTED = {
@@ -56,6 +58,11 @@ EXPECTED = {
     },
     "states": {"pending", "submitted", "partially_filled", "filled", "cancelled", "expired"},
 }
+# What few configurations need not meet.
+RARE = {
+    "trades daily_loss", "verdicts drawdown_halt", "rules net_delta", "events drawdown_halt",
+    "events dividend",
+}  # fmt: skip
 
 
 def _roomy(c: Configuration) -> Configuration:
@@ -67,16 +74,11 @@ def _roomy(c: Configuration) -> Configuration:
     return build(dataclasses.replace(c.shape, risk=risk))
 
 
+@pytest.mark.thorough
 def test_every_driver_answers_with_the_same_bytes() -> None:
     seen: Counter[str] = Counter()
 
-    @settings(
-        max_examples=EXAMPLES,
-        derandomize=True,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @drawn(EXAMPLES, EXAMPLES)
     @given(st.one_of(configurations(), configurations(), configurations().map(_roomy)))
     def agree(c: Configuration) -> None:
         answers = {name: driver(c) for name, driver in DRIVERS.items()}
@@ -99,7 +101,7 @@ def test_every_driver_answers_with_the_same_bytes() -> None:
     missed = [
         f"{log} {name}" for log, names in EXPECTED.items() for name in names if not seen[f"{log}/{name}"]
     ]
-    assert not missed
+    assert set(missed) <= (set() if THOROUGH else RARE)
 
 
 def _count(seen: Counter[str], c: Configuration, answer: Answer) -> None:
@@ -123,11 +125,12 @@ def _count(seen: Counter[str], c: Configuration, answer: Answer) -> None:
             seen[label] += int(count)
 
 
+@pytest.mark.thorough
 def test_lanes_with_their_own_rules_are_runs_of_their_own() -> None:
     # lanes share one state, one after the other, and threads share the market
     lanes: list[Configuration] = []
 
-    @settings(max_examples=40, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @drawn(40, 25)
     @given(configurations(most_bars=60))
     def collect(c: Configuration) -> None:
         if c.risk is not None:

@@ -26,9 +26,11 @@ from simulator.options.pricing import greeks, implied_volatility
 from simulator.risk_limits import RiskLimits
 from simulator.signals import Signals
 from simulator.types import Reason
+from tests.budget import many_or_few
+from tests.simulator.kernel.draws import drawn
 from tests.simulator.kernel.drivers import DRIVERS, by_backtest, by_stream, by_sweep, difference
 from tests.simulator.kernel.generate import Configuration, configurations
-from tests.simulator.kernel.package_walks import Records, Table, legs_of, live, many, packages, walk
+from tests.simulator.kernel.package_walks import Records, Table, legs_of, live, packages, walk
 from tests.simulator.kernel.test_greek_limits import AT_MID, ROOMY
 from tests.simulator.kernel.test_package_drivers import with_packages
 
@@ -222,10 +224,11 @@ def size(name: str, value: float) -> float:
     return max(0.0, value) if name == "theta" else abs(value)
 
 
+@pytest.mark.thorough
 def test_no_admission_takes_a_greek_into_breach_or_raises_one_in_breach() -> None:
     seen: Counter[str] = Counter()
 
-    @many(150)
+    @drawn(150, 40)
     @given(st.integers(0, 2**31), LIMITS, st.sampled_from([0.0, 0.1]))
     def hold(seed: int, limits: RiskLimits, missing: float) -> None:
         random = np.random.default_rng([seed, 4])
@@ -252,10 +255,10 @@ def test_no_admission_takes_a_greek_into_breach_or_raises_one_in_breach() -> Non
     hold()
     print(sorted(seen.items()))
     for name in NAMES:
-        assert seen[f"shrunk by {name}"] > 10, name
-        assert seen[f"{name} by {name}"] > 20, name
-    assert seen["admitted by admitted"] > 300
-    assert sum(seen[f"{name} lowered in breach"] for name in NAMES) > 50
+        assert seen[f"shrunk by {name}"] > many_or_few(10, 0), name
+        assert seen[f"{name} by {name}"] > many_or_few(20, 3), name
+    assert seen["admitted by admitted"] > many_or_few(300, 100)
+    assert sum(seen[f"{name} lowered in breach"] for name in NAMES) > many_or_few(50, 5)
 
 
 def _largest(a: Admission, name: str, limits: RiskLimits) -> None:
@@ -282,10 +285,11 @@ def modelled(bars: Bars, seed: int) -> OptionMarket:
     return OptionMarket.modelled(bars, levels, rate=RATE, dividend_yield=0.01)
 
 
+@pytest.mark.thorough
 def test_limits_on_greeks_decide_alike_in_every_driver() -> None:
     seen: Counter[str] = Counter()
 
-    @many(80)
+    @drawn(80, 20)
     @given(configurations(most_bars=40), st.integers(0, 2**31), LIMITS, st.booleans())
     def agree(shape: Configuration, seed: int, limits: RiskLimits, surface: bool) -> None:
         if shape.bars.detail is not None:
@@ -310,5 +314,4 @@ def test_limits_on_greeks_decide_alike_in_every_driver() -> None:
 
     agree()
     print(sorted(seen.items()))
-    for name in NAMES:
-        assert seen[name] > 2, name
+    assert sum(seen[name] > many_or_few(2, 0) for name in NAMES) >= many_or_few(len(NAMES), 3)

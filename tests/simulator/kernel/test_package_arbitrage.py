@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator import Bars
@@ -24,6 +24,7 @@ from simulator.kernel import codes
 from simulator.options.market import OptionMarket
 from simulator.options.packages import make_legs, make_rules, package_signals
 from simulator.options.surface import SURFACES
+from tests.simulator.kernel.draws import drawn
 from tests.simulator.kernel.test_packages import AT_MID
 
 Floats = npt.NDArray[np.float64]
@@ -41,16 +42,6 @@ markets = given(
     st.floats(0.0, 0.08),
     st.floats(0.0, 0.04),
 )
-
-
-def many(count: int) -> settings:
-    return settings(
-        max_examples=count,
-        derandomize=True,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
 
 
 def prices(
@@ -103,8 +94,9 @@ def discounts(spot: float, rate: float, dividend_yield: float) -> tuple[Floats, 
     return spot * np.array(STEPS), np.exp(-rate * years), np.exp(-dividend_yield * years)
 
 
+@pytest.mark.thorough
 def test_calls_less_puts_are_the_forward_less_the_strike() -> None:
-    @many(40)
+    @drawn(40, 12)
     @markets
     def hold(surface: str, spot: float, index: float, rate: float, dividend_yield: float) -> None:
         made = prices(surface, spot, index, rate, dividend_yield, american=0)
@@ -115,8 +107,9 @@ def test_calls_less_puts_are_the_forward_less_the_strike() -> None:
     hold()
 
 
+@pytest.mark.thorough
 def test_spreads_cost_something_and_less_than_they_can_pay() -> None:
-    @many(40)
+    @drawn(40, 12)
     @markets
     def hold(surface: str, spot: float, index: float, rate: float, dividend_yield: float) -> None:
         made = prices(surface, spot, index, rate, dividend_yield, american=0)
@@ -136,10 +129,11 @@ def test_spreads_cost_something_and_less_than_they_can_pay() -> None:
 
 
 @pytest.mark.parametrize("american", [0, 1])
+@pytest.mark.thorough
 def test_calendars_cost_something(american: int) -> None:
     """Without interest and dividends, European; American options gain from time whatever these are."""
 
-    @many(40)
+    @drawn(40, 12)
     @markets
     def hold(surface: str, spot: float, index: float, rate: float, dividend_yield: float) -> None:
         given_ = (rate, dividend_yield) if american else (0.0, 0.0)
@@ -150,8 +144,9 @@ def test_calendars_cost_something(american: int) -> None:
     hold()
 
 
+@pytest.mark.thorough
 def test_american_options_are_worth_exercising_and_more_than_european_ones() -> None:
-    @many(40)
+    @drawn(40, 12)
     @markets
     def hold(surface: str, spot: float, index: float, rate: float, dividend_yield: float) -> None:
         early = prices(surface, spot, index, rate, dividend_yield, american=1)

@@ -7,7 +7,8 @@ from collections import Counter
 
 import numpy as np
 import numpy.typing as npt
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.bars import Bars
@@ -16,10 +17,10 @@ from simulator.options.market import OptionMarket
 from simulator.options.packages import LegSpec, make_legs, make_rules, package_signals
 from simulator.signals import Signals
 from simulator.types import ExitReason, Reason
+from tests.simulator.kernel.draws import drawn
 from tests.simulator.kernel.drivers import DRIVERS, by_backtest, by_stream, by_sweep, difference
 from tests.simulator.kernel.generate import Configuration, configurations
 
-EXAMPLES = 120
 TERMS = (4, 9, 20)
 STEPS = (0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2)
 
@@ -37,33 +38,31 @@ SHAPES: dict[str, tuple[int, list[tuple[int, str, float]]]] = {
 
 def quoted(bars: Bars, random: np.random.Generator) -> OptionMarket:
     """Quotes for a grid of strikes and terms around each symbol's first price, some missing, some crossed."""
-    rows: list[tuple[float, ...]] = []
+    found = [np.zeros(0, QUOTE)]
+    dates = expiries(bars)
     for sym in range(len(bars.symbols)):
         close = bars.close[:, sym]
         known = close[np.isfinite(close) & (close > 0)]
         if not len(known):
             continue
-        for t in range(len(bars)):
-            if not np.isfinite(close[t]):
-                continue
-            for expiry in expiries(bars):
-                days = max(0, expiry - int(bars.session[t]))
-                for right in (-1, 1):
-                    for step in STEPS:
-                        strike = round(float(known[0]) * step, 2)
-                        value = max(0.0, right * (close[t] - strike))
-                        time = 0.02 * strike * np.sqrt(days) * np.exp(-8.0 * abs(np.log(close[t] / strike)))
-                        half = 0.02 + 0.02 * value
-                        bid, ask = np.floor(100 * (value + time - half)) / 100, value + time + half
-                        luck = random.random()
-                        if luck < 0.03:
-                            continue
-                        if luck < 0.05:
-                            bid, ask = ask, bid
-                        delta = right * (0.9 if value > 0 else 0.3)
-                        rows.append((t, sym, expiry, right, strike, max(bid, 0.0), ask, 0.3, delta))
-    quotes = np.array(rows, QUOTE) if rows else np.zeros(0, QUOTE)
-    return OptionMarket.from_quotes(quotes, np.full(len(bars), 0.03))
+        strikes = [round(float(known[0]) * step, 2) for step in STEPS]
+        axes = (np.flatnonzero(np.isfinite(close)), dates, (-1, 1), strikes)
+        row, expiry, right, strike = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
+        spot, days = close[row], np.maximum(0, expiry - bars.session[row])
+        value = np.maximum(0.0, right * (spot - strike))
+        time = 0.02 * strike * np.sqrt(days) * np.exp(-8.0 * abs(np.log(spot / strike)))
+        half = 0.02 + 0.02 * value
+        bid, ask = np.floor(100 * (value + time - half)) / 100, value + time + half
+        luck = random.random(len(row))
+        crossed = luck < 0.05
+        quotes = np.zeros(len(row), QUOTE)
+        quotes["row"], quotes["sym"], quotes["expiry"] = row, sym, expiry
+        quotes["right"], quotes["strike"] = right, strike
+        quotes["bid"] = np.maximum(np.where(crossed, ask, bid), 0.0)
+        quotes["ask"] = np.where(crossed, bid, ask)
+        quotes["iv"], quotes["delta"] = 0.3, right * np.where(value > 0, 0.9, 0.3)
+        found.append(quotes[luck >= 0.03])
+    return OptionMarket.from_quotes(np.concatenate(found), np.full(len(bars), 0.03))
 
 
 def expiries(bars: Bars) -> list[int]:
@@ -113,16 +112,11 @@ def with_packages(c: Configuration, seed: int, count: int) -> Configuration:
     return dataclasses.replace(c, bars=bars, signals=merged)
 
 
+@pytest.mark.thorough
 def test_every_driver_answers_with_the_same_bytes() -> None:
     seen: Counter[str] = Counter()
 
-    @settings(
-        max_examples=EXAMPLES,
-        derandomize=True,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @drawn(120, 30)
     @given(configurations(most_bars=40), st.integers(0, 2**31), st.integers(1, 25))
     def agree(shape: Configuration, seed: int, count: int) -> None:
         if shape.bars.detail is not None:

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -15,6 +16,8 @@ from simulator.engine import Run
 from simulator.kernel import codes
 from simulator.options.packages import LegSpec
 from simulator.signals import Signals
+from tests.budget import many_or_few
+from tests.simulator.kernel.draws import drawn
 from tests.simulator.kernel.package_walks import (
     CASH,
     COSTS,
@@ -24,7 +27,6 @@ from tests.simulator.kernel.package_walks import (
     first_price,
     legs_of,
     live,
-    many,
     one,
     packages,
     stocks,
@@ -35,10 +37,11 @@ from tests.simulator.kernel.test_package_drivers import SHAPES
 from tests.simulator.kernel.test_packages import AT_MID
 
 
+@pytest.mark.thorough
 def test_cash_and_marks_are_equity_and_every_cash_flow_is_in_the_logs() -> None:
     counted: Counter[str] = Counter()
 
-    @many(250)
+    @drawn(250, 40)
     @given(
         st.integers(0, 2**31),
         st.booleans(),
@@ -113,13 +116,14 @@ def test_cash_and_marks_are_equity_and_every_cash_flow_is_in_the_logs() -> None:
     hold()
     print(counted)
     for name in ("package fills", "assigned", "assigned early", "marks", "dividends"):
-        assert counted[name] > 10, name
+        assert counted[name] > many_or_few(10, 2), name
 
 
+@pytest.mark.thorough
 def test_at_the_mid_and_without_costs_opening_and_closing_change_nothing() -> None:
     counted: Counter[str] = Counter()
 
-    @many(100)
+    @drawn(100, 40)
     @given(st.integers(0, 2**31), st.sampled_from(list(SHAPES)), st.integers(0, 6), st.integers(2, 15))
     def hold(seed: int, name: str, row: int, days: int) -> None:
         bars = walk(seed, symbols=1)
@@ -145,7 +149,7 @@ def test_at_the_mid_and_without_costs_opening_and_closing_change_nothing() -> No
 
     hold()
     print(counted)
-    assert counted["closed"] > 30
+    assert counted["closed"] > many_or_few(30, 15)
 
 
 @st.composite
@@ -162,10 +166,11 @@ def defined_risk(draw: st.DrawFn) -> tuple[list[tuple[int, str, int]], str]:
     return {"put spread": puts, "call spread": calls}.get(shape, puts + calls), shape
 
 
+@pytest.mark.thorough
 def test_defined_risk_holds_its_width_less_the_credit_and_never_loses_more() -> None:
     counted: Counter[str] = Counter()
 
-    @many(200)
+    @drawn(200, 60)
     @given(
         st.integers(0, 2**31),
         defined_risk(),
@@ -206,13 +211,14 @@ def test_defined_risk_holds_its_width_less_the_credit_and_never_loses_more() -> 
     hold()
     print(counted)
     for name in ("put spread", "call spread", "iron butterfly", "condor", "full losses", "full gains"):
-        assert counted[name] >= 5, name
+        assert counted[name] >= many_or_few(5, 3), name
 
 
+@pytest.mark.thorough
 def test_opening_a_package_never_overdraws_the_account() -> None:
     counted: Counter[str] = Counter()
 
-    @many(150)
+    @drawn(150, 60)
     @given(
         st.integers(0, 2**31),
         st.sampled_from(sorted(SHAPES)),
@@ -239,4 +245,4 @@ def test_opening_a_package_never_overdraws_the_account() -> None:
 
     hold()
     print(counted)
-    assert min(counted["opened"], counted["several"]) > 30
+    assert min(counted["opened"], counted["several"]) > many_or_few(30, 20)

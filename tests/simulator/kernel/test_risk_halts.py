@@ -15,6 +15,8 @@ from simulator.conventions import Conventions
 from simulator.costs import Costs
 from simulator.engine import Run
 from simulator.kernel import codes
+from tests.budget import many_or_few
+from tests.simulator.kernel.draws import drawn
 from tests.simulator.kernel.generate import Configuration, configurations, shapes
 from tests.simulator.kernel.market import (
     LOOSE,
@@ -28,7 +30,7 @@ from tests.simulator.kernel.market import (
     trades,
     verdicts,
 )
-from tests.simulator.kernel.measures import many, resting
+from tests.simulator.kernel.measures import resting
 
 # Halts
 DROP = made(100, 100, (100, 100, 97, 97), 97, 97, 97)
@@ -123,11 +125,12 @@ def test_the_loss_of_a_session_is_measured_from_the_last_mark_of_the_one_before(
     assert states(done) == ["active"] * 8 + ["halted"]
 
 
+@pytest.mark.thorough
 def test_halts_follow_from_the_equity_alone() -> None:
     # whatever the run: halted from the bar whose mark is so far below the last one of the session before
     counted: Counter[str] = Counter()
 
-    @many(100)
+    @drawn(100, 25)
     @given(
         shapes(most_bars=80).map(resting),
         st.sampled_from([0.2, 0.5, 1.0]),
@@ -153,7 +156,7 @@ def test_halts_follow_from_the_equity_alone() -> None:
 
     hold()
     print(counted)
-    assert counted["starts"] > 50
+    assert counted["starts"] > many_or_few(50, 20)
 
 
 @pytest.mark.parametrize("release", ["next_session", "manual"])
@@ -174,8 +177,9 @@ def test_a_persons_reduce_outlives_a_daily_loss_halt(row: int) -> None:
     assert states(losing(commands=[(row, "reduce"), (5, "arm")]))[5] == "active"
 
 
+@pytest.mark.thorough
 def test_killed_or_reducing_the_account_cancels_what_works_and_admits_nothing() -> None:
-    @many(60)
+    @drawn(60, 15)
     @given(configurations(most_bars=60), st.sampled_from(["kill", "reduce"]), st.floats(0, 0.9))
     def hold(c: Configuration, kind: str, share: float) -> None:
         from simulator.commands import Command

@@ -12,6 +12,7 @@ from simulator.conventions import Conventions
 from simulator.engine import Run
 from simulator.kernel import codes
 from simulator.risk_limits import RiskLimits
+from tests.simulator.kernel.draws import drawn
 from tests.simulator.kernel.generate import Configuration, configurations
 from tests.simulator.kernel.market import (
     LOOSE,
@@ -21,13 +22,13 @@ from tests.simulator.kernel.market import (
     run,
     verdicts,
 )
-from tests.simulator.kernel.measures import many
 
 # Verdicts
 
 
+@pytest.mark.thorough
 def test_every_signal_ends_in_exactly_one_verdict_in_order() -> None:
-    @many(80)
+    @drawn(80, 12)
     @given(configurations(most_bars=80))
     def hold(c: Configuration) -> None:
         done = Run(c.bars, c.signals, commands=c.commands, **c.rules)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from simulator.books import Books
@@ -17,17 +17,12 @@ from simulator.kernel import codes
 from simulator.kernel.dtypes import ACCOUNT, METRICS
 from simulator.kernel.state import LOG_NAMES, allocate_logs, allocate_state, from_bytes, to_bytes
 from simulator.stepper import Stepper
+from tests.simulator.kernel.draws import drawn
 from tests.simulator.kernel.drivers import by_backtest, by_pushes, difference, pieces
 from tests.simulator.kernel.generate import Configuration, configurations
 from tests.simulator.kernel.market import DAY, bars_of, flat, made, run
 
-few = settings(
-    max_examples=40,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
+few = drawn(40, 10)
 
 
 # Bytes
@@ -271,13 +266,7 @@ def test_the_comparison_sees_a_single_byte() -> None:
 def _some() -> Configuration:
     found: list[Configuration] = []
 
-    @settings(
-        max_examples=30,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @drawn(30, 30)
     @given(configurations(most_bars=40))
     def look(c: Configuration) -> None:
         if not found and len(by_backtest(c)["fills"]) > 3:

@@ -8,16 +8,17 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import QuantLib as ql  # type: ignore[import-untyped]
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.options.pricing import POINT, greeks, price, solve_volatility
+from tests.budget import cases, many_or_few
 from tests.simulator.options.pricing_contracts import Array
 
 STEPS = 1_000
 SPOT = 100.0
 
-unhurried = settings(derandomize=True, database=None, deadline=None, max_examples=300)
+unhurried = cases(300, 60)
 kinds = st.sampled_from(["call", "put"])
 ratios = st.floats(0.5, 2.0)
 lives = st.floats(1 / 365, 3.0)
@@ -235,9 +236,10 @@ def test_without_volatility_one_exercises_when_it_pays_most() -> None:
     assert value >= price("put", 100.0, 105.0, 2.0, 0.02, 0.0, 0.06)
 
 
+@pytest.mark.thorough
 def test_a_volatility_is_found_again_wherever_the_price_determines_it() -> None:
     rng = np.random.default_rng(5)
-    count = 20_000
+    count = many_or_few(20_000, 8_000)
     sign = rng.choice([1.0, -1.0], count)
     years = np.exp(rng.uniform(np.log(1 / 365), np.log(3.0), count))
     volatility = np.exp(rng.uniform(np.log(0.05), np.log(1.5), count))

@@ -1,4 +1,7 @@
-"""European prices, Greeks and implied volatilities agree with vollib and QuantLib on 100,000 contracts."""
+"""European prices, Greeks and implied volatilities agree with vollib and QuantLib on 100,000 contracts.
+
+In `make test` on a fifth of them.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +24,16 @@ from simulator.options.pricing import (
     price,
     solve_volatility,
 )
+from tests.budget import many_or_few
 from tests.simulator.options.pricing_contracts import Array, RandomContracts, random_contracts
 
-COUNT = 100_000
+COUNT = many_or_few(100_000, 20_000)
 PRECISE = 1e-10  # relative, where a price is above SMALL
 SMALL = 1e-8
 ROUNDING = 2e-15  # of spot or strike, whichever is larger: the noise of a library that subtracts the two
 QUANTLIB_KIND = {1.0: ql.Option.Call, -1.0: ql.Option.Put}
+
+pytestmark = pytest.mark.thorough
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +127,7 @@ def test_a_volatility_is_found_again_wherever_the_price_determines_it(
     found, status = solve_volatility(sign, prices, spot, strike, years, rate, dividend_yield)
     determined = ratio > 1.0
     assert determined.sum() > 0.9 * COUNT
-    assert (~determined).sum() > 1_000
+    assert (~determined).sum() > COUNT // 100
     # the answer's own vega decides, which differs from the true one in the eighth digit
     assert (status[ratio > 1.0 + 1e-4] == "ok").all()
     assert np.isin(status[ratio < 1.0 - 1e-4], ["indeterminate", "below intrinsic"]).all()

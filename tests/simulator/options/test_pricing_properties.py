@@ -6,12 +6,13 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.options.pricing import DAYS_PER_YEAR, POINT, greeks, implied_volatility, price
+from tests.budget import cases
 
-unhurried = settings(derandomize=True, database=None, deadline=None, max_examples=200)
+unhurried = cases(200, 50)
 
 kinds = st.sampled_from(["call", "put"])
 spots = st.floats(0.5, 5_000.0)

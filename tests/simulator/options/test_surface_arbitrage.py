@@ -11,12 +11,13 @@ import math
 from statistics import NormalDist
 
 import numpy as np
-from hypothesis import given, reject, settings
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from simulator.bars.arrays import Floats
 from simulator.errors import ConfigError
 from simulator.options.surface import SURFACES, Surface
+from tests.budget import cases
 
 TERMS = np.geomspace(1 / 365, 2.0, 40)
 NOISE = 1e-12  # of a price, in units of the forward
@@ -62,7 +63,7 @@ def grid(surface: Surface, index: float, years: float) -> Floats:
     return np.linspace(-5 * deviation, 5 * deviation, 161)
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=150)
+@cases(150, 30)
 @given(surface=any_surface(), index=st.floats(0.05, 1.0), term=st.integers(0, TERMS.size - 1))
 def test_verticals_and_butterflies_cost_something(surface: Surface, index: float, term: int) -> None:
     moneyness = grid(surface, index, TERMS[term])
@@ -75,7 +76,7 @@ def test_verticals_and_butterflies_cost_something(surface: Surface, index: float
     assert (np.diff(slope) >= -2 * noise).all()  # so is a butterfly
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=150)
+@cases(150, 30)
 @given(surface=any_surface(), index=st.floats(0.05, 1.0))
 def test_calendars_cost_something(surface: Surface, index: float) -> None:
     for near, far in itertools.pairwise(TERMS.tolist()):
@@ -84,7 +85,7 @@ def test_calendars_cost_something(surface: Surface, index: float) -> None:
         assert (after >= before * (1 - 1e-12)).all(), (near, far)
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=60)
+@cases(60, 20)
 @given(surface=any_surface(), index=st.floats(0.05, 1.0), term=st.integers(0, TERMS.size - 1))
 def test_d1_falls_as_strikes_rise(surface: Surface, index: float, term: int) -> None:
     moneyness = grid(surface, index, TERMS[term])

@@ -17,8 +17,11 @@ import pytest
 from simulator import Bars, Signals, backtest, load_bars
 from simulator.errors import ConfigError, EngineError, MissingExtraError, TwinstepWarning, UnknownNameError
 from simulator.results import IntervalReport, Result
+from simulator.results.cut import cut_of
+from simulator.results.histogram import histogram_of
 from simulator.results.interval import INTERVAL_COLUMNS, NO_BOUND
-from simulator.results.pagedata import CANDLES, histogram_of, page_data
+from simulator.results.metrics import format_metric
+from simulator.results.pagedata import CANDLES, page_data
 
 HOSTILE = "<img src=x onerror=alert(1)>&\"'</script><b>"
 
@@ -96,6 +99,50 @@ def test_the_summary_says_what_matters(daily: Result) -> None:
     )
     assert "\x1b" not in text
     assert "\x1b" in daily.summary(color=True)
+
+
+def test_time_below_a_peak_has_its_unit(daily: Result) -> None:
+    sessions = f"{daily.metrics['max_drawdown_sessions']:,} sessions"
+    assert re.search(rf"Longest drawdown +{sessions}", daily.summary(width=100, color=False))
+    assert format_metric("max_drawdown_sessions", 1) == "1 session"
+    assert format_metric("sessions", 1) == "1"
+
+
+def test_figures_too_long_for_three_columns_stand_in_one(daily: Result) -> None:
+    raw = dataclasses.replace(daily.raw, account=daily.raw.account.copy())
+    raw.account["equity"] *= 1e9
+    lines = Result(raw).summary(width=100, color=False).splitlines()
+    assert sum("…" in line for line in lines) == 0
+    (line,) = (one for one in lines if one.startswith("Final equity"))
+    assert line.split()[2:] == [f"{raw.account['equity'][0]:,.2f}"]
+
+
+def test_trades_that_a_limit_left_little_of_are_counted_and_weighed(daily: Result, tmp_path: Path) -> None:
+    found = cut_of(daily.raw)
+    assert found is not None
+    granted = daily.verdicts[daily.verdicts["granted"] > 0].set_index("signal")
+    left = (granted["granted"] / granted["asked"]).to_dict()
+    entered = daily.fills.drop_duplicates("position")  # the first fill of a position opens it
+    signal = dict(zip(entered["position"], entered["signal"], strict=True))
+    assert found.cut == sum(left[signal[number]] < 0.1 for number in daily.trades["id"]) > 0
+    known = daily.trades.dropna(subset="r_multiple")
+    assert found.weighted_r == pytest.approx(known["pnl"].sum() / known["initial_risk"].sum())
+    assert found.average_r == pytest.approx(daily.metrics["average_r"])
+    words = (
+        f"{found.cut} of {len(daily.trades)} trades were cut to less than a tenth of what was asked; "
+        f"average R weighted by risk taken is {found.weighted_r:.3f} R (unweighted {found.average_r:.3f} R)"
+    )
+    assert words in " ".join(daily.summary(width=100, color=False).split())
+    page = daily.report(tmp_path / "r.html").read_text(encoding="utf-8")
+    assert words in " ".join(" ".join(Page(page).words).split())
+
+
+def test_where_no_trade_was_cut_that_much_nothing_is_said(daily: Result) -> None:
+    verdicts = daily.raw.verdicts.copy()
+    verdicts["granted"] = np.where(verdicts["granted"] > 0, 0.1 * verdicts["asked"], 0.0)
+    result = Result(dataclasses.replace(daily.raw, verdicts=verdicts))
+    assert cut_of(result.raw) is None
+    assert "a tenth" not in result.summary(color=False)
 
 
 def test_the_summary_has_the_interval_once_it_is_made(daily: Result) -> None:
@@ -196,6 +243,9 @@ def test_a_report_shows_every_part(daily: Result, tmp_path: Path) -> None:
         "max portfolio heat pct", "ibkr-fixed",
     ):  # fmt: skip
         assert needed in words, needed
+    assert "Run whole under the profile" in words
+    widest = result.interval().dependent.iloc[0]
+    assert f"{widest['pnl_max']:,.0f} {widest['r_max']:+.2f} R".replace("-", "−") in words
 
 
 def test_a_report_escapes_symbols_tags_and_names(tmp_path: Path) -> None:
