@@ -40,6 +40,7 @@ from sqlalchemy import (
 from journal.migrations import STEPS, apply, record
 from journal.schema import SCHEMA_VERSION, metadata
 from journal.storage import postgres, sqlite
+from journal.storage.compiled import Compiled
 from journal.storage.faults import translate
 from journal.storage.files import located, mark, mark_file, way_back
 from journal.storage.lock import WAIT_SECONDS, Lock
@@ -52,6 +53,8 @@ __all__ = ["BUSY_SECONDS", "Database", "has_reset_bug"]
 
 BUSY_SECONDS = 5.0
 """How long a write waits by default for another thread or program that is writing."""
+
+_compiled = Compiled()
 
 
 class Database:
@@ -249,7 +252,10 @@ class Database:
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         event.listen(engine, "handle_error", self._translated, retval=True)
         try:
-            with engine.connect() as connection, connection.begin():
+            with (
+                engine.execution_options(compiled_cache=_compiled).connect() as connection,
+                connection.begin(),
+            ):
                 metadata.create_all(connection)
                 record(connection, SCHEMA_VERSION, self.now())
         finally:
@@ -319,7 +325,7 @@ class Database:
             engine = create_engine("sqlite://", creator=creator, poolclass=QueuePool)
             event.listen(engine, "begin", begin)
         event.listen(engine, "handle_error", self._translated, retval=True)
-        return engine
+        return engine.execution_options(compiled_cache=_compiled)
 
     def _translated(self, context: ExceptionContext) -> BaseException | None:
         if context.is_pre_ping:

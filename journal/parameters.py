@@ -223,8 +223,15 @@ class ParameterStore:
             _must_be(candidate, "proposed", "rejected")
             return _decide(connection, candidate, "rejected", _decider(by, candidate), self._now(), reason)
 
-    def roll_back(self, component: str, by: str = AUTOMATIC, *, reason: str = "") -> ParameterSet | None:
+    def roll_back(
+        self, component: str, by: str = AUTOMATIC, *, reason: str = "", set_id: int | None = None
+    ) -> ParameterSet | None:
         """Take the set in force back, and put the one before it in force again.
+
+        Parameters
+        ----------
+        set_id
+            The set that is meant: where another one is in force by now, nothing is rolled back.
 
         Returns
         -------
@@ -233,13 +240,18 @@ class ParameterStore:
         Raises
         ------
         ConfigError
-            JOURNAL_PARAMETER_PERSON, or JOURNAL_PARAMETER_STATE where no set is in force.
+            JOURNAL_PARAMETER_PERSON; JOURNAL_PARAMETER_STATE where no set is in force, or not the one meant.
         """
         with self.database.write() as connection:
             current = in_force(connection, component)
             if current is None:
                 raise ConfigError(
                     f"{component} has no parameter set in force to roll back", code="JOURNAL_PARAMETER_STATE"
+                )
+            if set_id is not None and current.id != set_id:
+                raise ConfigError(
+                    f"{component} has set {current.id} in force by now, not {set_id}: nothing is rolled back",
+                    code="JOURNAL_PARAMETER_STATE",
                 )
             person, now = _decider(by, current, current), self._now()
             _decide(connection, current, "rolled_back", person, now, reason)

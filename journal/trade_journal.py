@@ -25,10 +25,10 @@ from journal import schema
 from journal.entry import Entry, EntryDetails
 from journal.inbox import Command, Inbox, Outcome
 from journal.ledger import adding, carrying, entering, exiting, lookup, noting, recommending
-from journal.ledger.commands import COMMANDS, pack, unpack
+from journal.ledger.commands import COMMANDS, PARAMETER_COMMANDS, pack, unpack
 from journal.ledger.reading import JournalReader, TradeId
 from journal.ledger.sums import write_trade
-from journal.parameters import in_force
+from journal.parameters import ParameterStore, in_force
 from journal.performance.mistakes import MistakeCategory
 from journal.records import Trade, TradeOutcome
 from journal.values import amount, nanoseconds
@@ -423,6 +423,11 @@ class TradeJournal(JournalReader):
         with self.database.write() as connection:
             return noting.note_lesson(connection, trade_id, lesson, now=now)
 
+    def add_note(self, trade_id: TradeId, note: str) -> str:
+        """Add a line to the notes of a trade, to those at entry while it is open, and return them all."""
+        with self.database.write() as connection:
+            return noting.note_words(connection, trade_id, note)
+
     # Tags
 
     def add_tag(self, trade_id: TradeId, tag: str) -> None:
@@ -496,7 +501,7 @@ class TradeJournal(JournalReader):
         return self._inbox().drain(self.database, self._obey, leave=lambda name: name.startswith("session_"))
 
     def apply(self, name: str, arguments: Mapping[str, Any]) -> Any:
-        """Call a logging method by its name, with arguments as Python or as `queue` stores them.
+        """Call one of `COMMANDS` by its name, with arguments as Python or as `queue` stores them.
 
         Raises
         ------
@@ -504,7 +509,8 @@ class TradeJournal(JournalReader):
             JOURNAL_COMMAND for a name that is none, JOURNAL_ARGUMENT for arguments that do not fit.
         """
         _check_command(name)
-        method = getattr(self, name)
+        decision = PARAMETER_COMMANDS.get(name)
+        method = getattr(self, name) if decision is None else getattr(ParameterStore(self), decision)
         given = unpack(arguments)
         try:
             inspect.signature(method).bind(**given)

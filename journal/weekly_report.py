@@ -1,9 +1,10 @@
-"""The week: what closed, what it taught, what is open, and what to change.
+"""The week: what closed, what it taught, what was refused, what is open, and what to change.
 
-One value, three renderings: `text()` for the terminal, `html()` as one file that needs no network and no
-script, `as_dict()` for JSON. Weeks run from Monday to Sunday in UTC. Amounts are currency after fees, win
-rates percent. Open positions are listed as they stand when the report is made, also in the report of an
-earlier week; advice rests on all trades closed until the end of the week.
+One value, four renderings: `text()` for the terminal, `html()` as one file that needs no network, the same
+as PDF (`write("week.pdf")`), `as_dict()` for JSON. Weeks run from Monday to Sunday in UTC. Amounts are
+currency after fees, win rates percent. Open positions are listed as they stand when the report is made, also
+in the report of an earlier week, and so are parameter sets; advice rests on all trades closed until the end
+of the week.
 """
 
 from __future__ import annotations
@@ -19,19 +20,42 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from journal.learning.data import WEEK, latest_run
+from journal.learning.weekly_parts import (
+    LearnedSet,
+    Lesson,
+    Refusals,
+    learned_sets,
+    lessons_of,
+    next_steps,
+    refusals_of,
+)
 from journal.learning_system import LearningAnalysis, analyse
 from journal.performance.statistics import Interval, wilson
 from journal.schema import insights, mistakes, trades
 from journal.values import from_nanoseconds, nanoseconds
-from simulator.errors import DataError
+from simulator.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from sqlalchemy import Row
 
-__all__ = ["ClosedTrade", "Finding", "MistakeCount", "OpenPosition", "WeekTotal", "WeeklyReport", "build"]
+    from simulator.results.pdf import Paper
+
+__all__ = [
+    "ClosedTrade",
+    "Finding",
+    "LearnedSet",
+    "Lesson",
+    "MistakeCount",
+    "OpenPosition",
+    "Refusals",
+    "WeekTotal",
+    "WeeklyReport",
+    "build",
+]
 
 _WEEKS_SHOWN: Final = 12
 _MOST_FINDINGS: Final = 10
+_EXTREMES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +142,12 @@ class WeeklyReport:
         Percent, with Wilson's 95 % interval; None without trades.
     insights, mistakes
         What the journal found in them, most frequent first.
+    lessons
+        Written in the week, oldest first.
+    refusals
+        Rules and people that refused signals of the week, and what that has been worth.
+    learned
+        Parameter sets in force, then those that wait for a decision.
     open_positions
         What is open now, oldest first.
     weeks
@@ -139,15 +169,42 @@ class WeeklyReport:
     interval: Interval | None
     insights: tuple[Finding, ...]
     mistakes: tuple[MistakeCount, ...]
+    lessons: tuple[Lesson, ...]
+    refusals: tuple[Refusals, ...]
+    learned: tuple[LearnedSet, ...]
     open_positions: tuple[OpenPosition, ...]
     weeks: tuple[WeekTotal, ...]
     analysis: LearningAnalysis
 
-    def text(self) -> str:
-        """Return the report for the terminal."""
-        from journal.learning.weekly_text import weekly_text
+    @property
+    def best(self) -> tuple[ClosedTrade, ...]:
+        """The trades that made most, at most three, the best first."""
+        won = [one for one in self.closed if one.pnl > 0]
+        return tuple(sorted(won, key=lambda one: (-one.pnl, one.id))[:_EXTREMES])
 
-        return weekly_text(self)
+    @property
+    def worst(self) -> tuple[ClosedTrade, ...]:
+        """The trades that lost most, at most three, the worst first."""
+        lost = [one for one in self.closed if one.pnl < 0]
+        return tuple(sorted(lost, key=lambda one: (one.pnl, one.id))[:_EXTREMES])
+
+    @property
+    def r_multiples(self) -> tuple[float, ...]:
+        """Those that are known, in the order of closing."""
+        return tuple(one.r_multiple for one in self.closed if one.r_multiple is not None)
+
+    @property
+    def next_steps(self) -> tuple[str, ...]:
+        """What the week asks for, the most pressing first."""
+        return next_steps(self)
+
+    def text(self, *, width: int | None = None) -> str:
+        """Return the report for the terminal; lines are as long as they are, or at most `width` columns."""
+        from journal.learning.weekly_text import weekly_text
+        from simulator.results.terminal import fitted
+
+        text = weekly_text(self)
+        return text if width is None else fitted(text, width)
 
     def html(self) -> str:
         """Return the report as one HTML file, light or dark as the reader prefers."""
@@ -175,29 +232,34 @@ class WeeklyReport:
             "closed": [_dated(asdict(one)) for one in self.closed],
             "insights": [asdict(one) for one in self.insights],
             "mistakes": [asdict(one) for one in self.mistakes],
+            "lessons": [asdict(one) for one in self.lessons],
+            "refusals": [asdict(one) for one in self.refusals],
+            "parameters": [asdict(one) for one in self.learned],
             "open_positions": [_dated(asdict(one)) for one in self.open_positions],
             "weeks": [_dated(asdict(one)) for one in self.weeks],
             "recommendations": advice["recommendations"],
+            "next_steps": list(self.next_steps),
         }
 
-    def write(self, path: str | os.PathLike[str]) -> Path:
-        """Write the HTML file, making its folder, and return the path.
+    def write(self, path: str | os.PathLike[str], *, paper: Paper = "a4") -> Path:
+        """Write one file, HTML or PDF by its ending, making its folder, and return the path.
 
         Raises
         ------
         DataError
             JOURNAL_EXPORT where the file cannot be written.
+        ConfigError
+            CONFIG_NO_CHROMIUM, CONFIG_PDF where a PDF cannot be printed.
         """
+        from simulator.results.onepage import write_page
+
         target = Path(path)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(self.html(), encoding="utf-8")
-        except OSError as error:
-            raise DataError(
-                f"the weekly report cannot be written to {target}: {error.strerror or error}",
-                code="JOURNAL_EXPORT",
-            ) from error
-        return target
+            return write_page(self.html(), target, paper=paper)
+        except ConfigError as error:
+            if error.code != "CONFIG_OUTPUT":
+                raise
+            raise DataError(f"the weekly report: {error}", code="JOURNAL_EXPORT") from error
 
 
 def build(
@@ -245,6 +307,9 @@ def build(
         interval=interval.scaled(100.0) if interval else None,
         insights=_findings(connection, within),
         mistakes=_mistakes(connection, within),
+        lessons=lessons_of(connection, ours, start, end),
+        refusals=refusals_of(connection, sources, run, start, end),
+        learned=learned_sets(connection, sources),
         open_positions=_open(connection, ours, now),
         weeks=_weeks(connection, ours, monday, end),
         analysis=analyse(connection, sources, as_of=now if until is None else until, until=until, run=run),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from journal.learning.rules import Recommendation
     from journal.learning_system import LearningAnalysis
 
-__all__ = ["advice_lines", "analysis_text", "estimate_text", "headline", "money"]
+__all__ = ["advice_lines", "analysis_text", "estimate_text", "headline", "money", "no_advice"]
 
 RULE: Final = "=" * 80
 
@@ -39,7 +39,7 @@ def analysis_text(analysis: LearningAnalysis) -> str:
     lines += _table("SYMBOL PERFORMANCE (2+ trades):", found.symbols)
     lines += _table("WIN RATE BY STRATEGY:", found.strategies, least=1)
     lines += _reasons(found.reasons)
-    lines += ["PARAMETER RECOMMENDATIONS", RULE, *advice_lines(analysis)]
+    lines += [*no_advice(analysis), "PARAMETER RECOMMENDATIONS", RULE, *advice_lines(analysis)]
     return "\n".join([*lines, ""])
 
 
@@ -60,6 +60,19 @@ def headline(analysis: LearningAnalysis) -> str:
     if rate < LOW_WIN_RATE:
         return f"⚠ Low win rate ({rate:.0f}%) - Consider:"
     return f"• Win rate {rate:.0f}% - Consider:"
+
+
+def no_advice(analysis: LearningAnalysis) -> list[str]:
+    """Return what to read before advice of which none is significant, and an empty line; else nothing."""
+    trades = analysis.examination.records["all"].trades
+    if not trades or not analysis.recommendations or any(one.significant for one in analysis.recommendations):
+        return []
+    closed = counted(trades).replace(" ", " closed ")
+    return [
+        f"NO ADVICE: nothing is significant over all {closed}. What follows was looked at, "
+        "and is no reason to change anything.",
+        "",
+    ]
 
 
 def advice_lines(analysis: LearningAnalysis) -> list[str]:

@@ -1,21 +1,31 @@
-"""The weekly report for the terminal."""
+"""The weekly report for the terminal: plain words without colours, in lines of any length.
+
+`simulator.results.terminal.fitted` wraps them. What people and brokers wrote stays on its line and moves no
+cursor.
+"""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from journal.learning.text import RULE, advice_lines, money
+from journal.learning.text import RULE, advice_lines, money, no_advice
 from journal.performance.readable import counted
 from journal.values import from_nanoseconds
+from simulator.results.terminal import printable
 
 if TYPE_CHECKING:
-    from journal.weekly_report import WeeklyReport
+    from journal.learning.weekly_parts import Refusals
+    from journal.weekly_report import ClosedTrade, WeeklyReport
 
-__all__ = ["MOST_ROWS", "signed", "weekly_text"]
+__all__ = ["MOST_ROWS", "refused_words", "signed", "weekly_text"]
 
 MOST_ROWS: Final = 30
 """Trades and positions that are listed one by one."""
 
+_MOST_R: Final = 5
+_BAR: Final = 30
 _SIGNS: Final = {1: "+ ", -1: "- ", 0: ""}
 
 
@@ -23,7 +33,7 @@ def weekly_text(report: WeeklyReport) -> str:
     """Return the whole report."""
     lines = [f"WEEKLY REPORT: {report.monday} to {report.sunday}", RULE]
     lines += [*report.analysis.notes, f"Source: {', '.join(report.sources)}", ""]
-    lines += _closed(report)
+    lines += [*_closed(report), *_extremes(report), *_distribution(report)]
     lines += ["KEY INSIGHTS:"]
     for finding in report.insights:
         often = f" ({finding.count} trades: {', '.join(finding.symbols)})" if finding.count > 1 else ""
@@ -34,9 +44,15 @@ def weekly_text(report: WeeklyReport) -> str:
         name = one.category.replace("_", " ")
         lines.append(f"  {name}: {one.count}x in {counted(one.trades)}, P&L of these {signed(one.pnl)}")
     lines += [] if report.mistakes else ["  None recorded"]
-    lines += ["", *_open(report)]
-    lines += ["PARAMETER RECOMMENDATIONS", RULE, *advice_lines(report.analysis)]
-    return "\n".join([*lines, ""])
+    lines += ["", "LESSONS:"]
+    lines += [f"  {one.symbol} (trade {one.trade_id}): {one.text}" for one in report.lessons]
+    lines += [] if report.lessons else ["  None written"]
+    lines += ["", *_open(report), *_refused(report), *_learned(report)]
+    lines += no_advice(report.analysis)
+    lines += ["PARAMETER RECOMMENDATIONS", RULE, *advice_lines(report.analysis), ""]
+    lines += ["NEXT STEPS:", *(f"  {number}. {one}" for number, one in enumerate(report.next_steps, 1))]
+    lines += [] if report.next_steps else ["  Nothing is due"]
+    return "\n".join([*map(printable, lines), ""])
 
 
 def signed(amount: float) -> str:
@@ -55,12 +71,72 @@ def _closed(report: WeeklyReport) -> list[str]:
     if before is not None:
         lines.append(f"Week before: {counted(before.trades)}, {signed(before.pnl)}")
     lines.append("")
-    for trade in report.closed[:MOST_ROWS]:
-        r = "" if trade.r_multiple is None else f" ({trade.r_multiple:+.2f}R)"
-        why = f" - {trade.close_reason}" if trade.close_reason else ""
-        lines.append(f"  {trade.exit} {trade.symbol} {trade.strategy}: {signed(trade.pnl)}{r}{why}")
+    lines += [f"  {_line(trade)}" for trade in report.closed[:MOST_ROWS]]
     lines += _left_out(len(report.closed))
     return [*lines, ""] if report.closed else lines
+
+
+def _line(trade: ClosedTrade) -> str:
+    r = "" if trade.r_multiple is None else f" ({trade.r_multiple:+.2f}R)"
+    why = f" - {trade.close_reason}" if trade.close_reason else ""
+    return f"{trade.exit} {trade.symbol} {trade.strategy}: {signed(trade.pnl)}{r}{why}"
+
+
+def _extremes(report: WeeklyReport) -> list[str]:
+    if not report.closed:
+        return []
+    lines = ["BEST AND WORST:"]
+    for word, chosen in (("best ", report.best), ("worst", report.worst)):
+        lines += [f"  {word}  {_line(trade)}" for trade in chosen]
+    return [*(lines if len(lines) > 1 else [*lines, "  Nothing was won or lost"]), ""]
+
+
+def _distribution(report: WeeklyReport) -> list[str]:
+    """Return R-multiples as bars, one row per R, all losses beyond the last row in it."""
+    values = report.r_multiples
+    if not values:
+        return []
+    counts = Counter(max(-_MOST_R, min(_MOST_R, math.floor(value))) for value in values)
+    most = max(counts.values())
+    lines = [f"R-MULTIPLES ({counted(len(values))}, mean {math.fsum(values) / len(values):+.2f}R):"]
+    for low in range(min(counts), max(counts) + 1):
+        count = counts[low]
+        span = f"{_whole(low)} to {_whole(low + 1)}"
+        span = f"below {_whole(low + 1)}" if low == -_MOST_R else f"from {low:+d}" if low == _MOST_R else span
+        bar = "#" * math.ceil(_BAR * count / most)
+        lines.append(f"  {span:>9} {bar}{' ' if bar else ''}{count}")
+    return [*lines, ""]
+
+
+def _whole(r: int) -> str:
+    return f"{r:+d}" if r else "0"
+
+
+def _refused(report: WeeklyReport) -> list[str]:
+    lines = ["REFUSED SIGNALS, AND WHAT REFUSING THEM WAS WORTH:"]
+    for one in report.refusals:
+        who = "rule" if one.origin == "rule" else "person"
+        lines.append(
+            f"  {one.name} ({who}): {one.week:,} this week, {one.total:,} so far; {refused_words(one)}"
+        )
+    return [*(lines if report.refusals else [*lines, "  None this week in the ledger"]), ""]
+
+
+def refused_words(one: Refusals) -> str:
+    """Return what refusing was worth, in words; below zero it cost."""
+    if one.saved_r is None:
+        return "none has ended with a known R"
+    span = "" if one.low is None or one.high is None else f" (95%: {one.low:+.1f} to {one.high:+.1f})"
+    sure = "" if one.decided else ", not enough evidence"
+    return f"saved {one.saved_r:+.1f}R{span} over {one.measured:,}{sure}"
+
+
+def _learned(report: WeeklyReport) -> list[str]:
+    lines = ["LEARNED PARAMETERS:"]
+    for one in report.learned:
+        state = f"in force, by {one.decided_by}" if one.status == "in_force" else "proposed"
+        lines.append(f"  {one.component} version {one.version} ({state}): {one.words}")
+    return [*(lines if report.learned else [*lines, "  None: defaults apply"]), ""]
 
 
 def _open(report: WeeklyReport) -> list[str]:

@@ -18,16 +18,23 @@ from simulator.errors import DataError
 from simulator.opportunity import Opportunity, OptionLeg, Quality, Sizing, TrackRecord
 from simulator.types import SignalStrength, TradingSignal
 
-__all__ = ["COMMANDS", "pack", "unpack"]
+__all__ = ["COMMANDS", "PARAMETER_COMMANDS", "pack", "unpack"]
+
+PARAMETER_COMMANDS: Final = {
+    "approve_parameters": "approve", "reject_parameters": "reject", "roll_back_parameters": "roll_back",
+}  # fmt: skip
+"""Decisions about learned settings, and the methods of `ParameterStore` that they are."""
 
 COMMANDS: Final = frozenset(
     {
-        "add_lesson", "add_mistake", "add_tag", "expire_recommendations", "ignore_recommendation",
-        "log_assignment", "log_cash", "log_expiry", "log_leg_exit", "log_recommendation", "log_roll",
-        "log_trade_add", "log_trade_entry", "log_trade_exit", "move_stop", "remove_mistake", "remove_tag",
+        *PARAMETER_COMMANDS,
+        "add_lesson", "add_mistake", "add_note", "add_tag", "expire_recommendations",
+        "ignore_recommendation", "log_assignment", "log_cash", "log_expiry", "log_leg_exit",
+        "log_recommendation", "log_roll", "log_trade_add", "log_trade_entry", "log_trade_exit",
+        "move_stop", "remove_mistake", "remove_tag",
     }
 )  # fmt: skip
-"""Methods of `TradeJournal` that may be queued."""
+"""Methods of `TradeJournal`, and decisions about learned settings, that may be queued."""
 
 _RECORDS: Final = {
     kind.__name__: kind for kind in (Opportunity, OptionLeg, Quality, Sizing, TrackRecord, TradingSignal)

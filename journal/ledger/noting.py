@@ -1,6 +1,6 @@
-"""What a trader writes down about a trade, open or closed: mistakes and lessons.
+"""What a trader writes down about a trade, open or closed: notes, mistakes and lessons.
 
-Both are notes on a trade and change no figure of it. Automatic mistakes are stored by
+All are words on a trade and change no figure of it. Automatic mistakes are stored by
 `journal.performance.mistakes`; those written here stay when a trade is analysed again.
 """
 
@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, insert
+from sqlalchemy import Connection, Table, delete, insert, update
 
-from journal.ledger.lookup import chosen, resolve
+from journal.ledger.lookup import chosen, get_trade, resolve
 from journal.ledger.sums import inserted
 from journal.performance.mistakes import MistakeCategory
-from journal.schema import lessons, mistakes
+from journal.schema import lessons, mistakes, trades
 from journal.values import text
 from simulator.errors import DataError
 
-__all__ = ["note_lesson", "note_mistake", "remove_mistake"]
+__all__ = ["note_lesson", "note_mistake", "note_words", "remove_mistake"]
 
 
 def note_mistake(
@@ -63,6 +63,26 @@ def note_lesson(connection: Connection, trade_id: int | str, lesson: str, *, now
     if not words:
         raise DataError("a lesson is empty; say what was learned", code="JOURNAL_VALUE")
     return _store(connection, lessons, trade_id, {"lesson": words}, now)
+
+
+def note_words(connection: Connection, trade_id: int | str, note: str) -> str:
+    """Add a line to the notes of a trade, to those at entry while it is open, and return all of them.
+
+    Raises
+    ------
+    UnknownNameError
+        JOURNAL_TRADE for a trade that is not in the journal.
+    DataError
+        JOURNAL_VALUE for an empty note.
+    """
+    words = text("note", note).strip()
+    if not words:
+        raise DataError("a note is empty; say what is to be remembered", code="JOURNAL_VALUE")
+    trade = get_trade(connection, trade_id)
+    where = "entry_notes" if trade.status == "open" else "exit_notes"
+    whole = "\n".join(filter(None, (getattr(trade, where), words)))
+    connection.execute(update(trades).where(trades.c.id == trade.id).values({where: whole}))
+    return whole
 
 
 def _store(

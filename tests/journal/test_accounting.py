@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from journal.accounting import (
@@ -23,6 +23,7 @@ from journal.accounting import (
 )
 from journal.values import nanoseconds
 from simulator.types import ExitReason
+from tests.budget import cases
 
 MEANINGS = {
     "profit_target": (
@@ -115,7 +116,7 @@ LEG = st.tuples(
 )  # fmt: skip
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=300)
+@cases(many=300, few=60)
 @given(st.lists(LEG, min_size=1, max_size=4), st.integers(-500, 500).map(lambda cents: cents / 100))
 def test_bounds_are_those_of_the_payoff_over_all_prices(
     legs: list[tuple[int, str, float, float]], credit: float
@@ -151,7 +152,7 @@ def test_sums_of_a_trade_by_hand() -> None:
 FILL = st.tuples(st.integers(1, 400), st.integers(1, 20_000), st.integers(0, 500))
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=200)
+@cases(many=200, few=40)
 @given(
     st.sampled_from([-1, 1]),
     st.sampled_from([1.0, 100.0]),
@@ -201,7 +202,7 @@ CENTS = st.integers(1, 99_999).map(lambda cents: Decimal(cents) / 100)
 PART = st.tuples(st.integers(1, 60), CENTS, st.integers(0, 500).map(lambda cents: Decimal(cents) / 100))
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=500)
+@cases(many=500, few=100)
 @given(st.sampled_from([-1, 1]), st.sampled_from([1, 100]), CENTS, st.lists(PART, min_size=1, max_size=8))
 def test_decimal_money_stays_decimal(
     side: int, multiplier: int, price: Decimal, parts: list[tuple[int, Decimal, Decimal]]
@@ -218,7 +219,7 @@ def test_decimal_money_stays_decimal(
     assert exactly(sums.pnl) == gross - fees
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=500)
+@cases(many=500, few=100)
 @given(
     st.sampled_from([-1, 1]),
     st.lists(st.tuples(st.integers(1, 60), st.integers(1, 9_999)), min_size=2, max_size=8),

@@ -22,6 +22,7 @@ from journal.learning.analysis import examine
 from journal.learning.data import ClosedTrades, Labels, read_closed
 from journal.learning.evidence import LEVEL
 from journal.schema import trades
+from tests.budget import many_or_few
 from tests.journal.generate import generate, memory
 
 WEEK = 7 * 86_400 * 1_000_000_000
@@ -181,35 +182,41 @@ def allowed(journals: int) -> float:
     return LEVEL + 3.1 * math.sqrt(LEVEL * (1 - LEVEL) / journals)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", WITHOUT_EDGE)
 def test_without_an_edge_hardly_any_journal_ever_shows_something_significant(name: str) -> None:
-    assert rate(WITHOUT_EDGE[name], journals=200, trades=240, looks=12) <= allowed(200)
+    journals = many_or_few(200, 25)
+    assert rate(WITHOUT_EDGE[name], journals=journals, trades=240, looks=12) <= allowed(journals)
 
 
-def test_a_thousand_journals_without_an_edge_stay_within_the_level() -> None:
+@pytest.mark.thorough
+def test_journals_without_an_edge_stay_within_the_level() -> None:
     draw = WITHOUT_EDGE["premium: 80 % win, nothing earned"]
-    assert rate(draw, journals=1000, trades=150, looks=6) <= allowed(1000)
+    journals = many_or_few(1000, 100)
+    assert rate(draw, journals=journals, trades=150, looks=6) <= allowed(journals)
 
 
+@pytest.mark.thorough
 def test_reports_on_stored_journals_without_an_edge_stay_within_the_level() -> None:
     """The same through the tables: stocks and packages, long and short, fields left unknown."""
-    hits = 0
+    hits, journals = 0, many_or_few(150, 30)
     engine = memory()
     with engine.begin() as connection:
-        for seed in range(150):
+        for seed in range(journals):
             drawn = generate(seed, trades=120, sources=("live",), fees=False, unknown=0.1)
             connection.execute(delete(trades))
             connection.execute(insert(trades), drawn.trades)
             found = examine(read_closed(connection, ("live",)))
             hits += any(one.significant for one in found.evidence)
     engine.dispose()
-    assert hits / 150 <= allowed(150)
+    assert hits / journals <= allowed(journals)
 
 
 def richer(random: np.random.Generator, trades: int) -> ClosedTrades:
     return journal(random, trades, lambda k: bets(k, 0.7, skill=0.2), best=500 * 3 / 7)
 
 
+@pytest.mark.thorough
 def test_an_overall_edge_is_no_evidence_about_iv_rank_days_or_delta() -> None:
     def about_entry(question: str) -> bool:
         return question.startswith(("iv_rank", "dte", "delta"))
@@ -219,8 +226,9 @@ def test_an_overall_edge_is_no_evidence_about_iv_rank_days_or_delta() -> None:
             question.endswith("-")
         )
 
-    assert rate(richer, journals=200, trades=240, looks=8, of=about_entry) <= allowed(200)
-    assert rate(richer, journals=100, trades=240, looks=8, of=losing) <= allowed(100)
+    many, some = many_or_few(200, 25), many_or_few(100, 25)
+    assert rate(richer, journals=many, trades=240, looks=8, of=about_entry) <= allowed(many)
+    assert rate(richer, journals=some, trades=240, looks=8, of=losing) <= allowed(some)
 
 
 def test_a_fixed_sample_test_looked_at_weekly_would_not_be_honest() -> None:
@@ -280,10 +288,11 @@ def power(draw: Draw, question: str, *, journals: int, trades: int) -> float:
     return hits / journals
 
 
+@pytest.mark.thorough
 def test_planted_edges_are_found(capsys: pytest.CaptureFixture[str]) -> None:
     found = {}
     for name, (edge, sizes, question) in EDGES.items():
-        found[name] = power(edge(sizes[-1]), question, journals=40, trades=600)
+        found[name] = power(edge(sizes[-1]), question, journals=many_or_few(40, 12), trades=600)
         with capsys.disabled():
             print(f"\npower at 600 trades, x = {sizes[-1]:+.2f}: {found[name]:.0%}  {name}", end="")
     assert min(found.values()) > 0.5, found

@@ -3,12 +3,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from journal.statements.grouping import Group, Grouping, group
 from journal.statements.rows import StatementRow, contract
 from journal.statements.shape import close_code_of, package_of, strategy_of, trade_values
+from tests.budget import cases
 
 approx: Any = pytest.approx  # stands in tuples, which its own type does not
 
@@ -201,7 +202,7 @@ def told(found: Grouping) -> Any:
     return groups, [(miss.row.key, miss.quantity) for miss in found.unmatched]
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=300)
+@cases(many=300, few=60)
 @given(actions, st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_matter(drawn: list[Any], chance: Any) -> None:
     rows = fills(drawn)
@@ -210,7 +211,7 @@ def test_the_order_of_rows_does_not_matter(drawn: list[Any], chance: Any) -> Non
     assert told(group(rows)) == told(group(mixed))
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=300)
+@cases(many=300, few=60)
 @given(actions)
 def test_cash_and_positions_are_conserved(drawn: list[Any]) -> None:
     rows = fills(drawn)

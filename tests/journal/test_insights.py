@@ -50,7 +50,7 @@ def said(trade: Trade, **others: Any) -> dict[str, tuple[int, str]]:
     return {one.code: (one.direction, one.text) for one in insights.find(trade, **others)}
 
 
-def test_the_sentences_of_the_seed() -> None:
+def test_the_sentences_in_full() -> None:
     won = said(
         spread(iv_rank=68.4, capture_percent=52.0, close_code="profit_target", close_reason="50% profit rule")
     )

@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from sqlalchemy import Engine, delete
 
 from journal import schema
 from journal.performance.advice import Advice
 from journal.performance.closed import Scope
 from journal.performance.report import PerformanceReport, read_report
+from tests.budget import many_or_few
 from tests.journal.generate import Generated, Row, generate, memory, store
 
 ENGINE = memory()
@@ -40,8 +42,9 @@ def closed(seed: int, count: int) -> Generated:
     return generate(seed, count, open_share=0.0, unknown=0.0, scratches=0.0, fees=False)
 
 
+@pytest.mark.thorough
 def test_journals_without_an_edge_get_nothing_significant_in_nineteen_of_twenty_reports() -> None:
-    runs = 400
+    runs = many_or_few(400, 60)
     alarms = 0
     for seed in range(runs):
         drawn = generate(50_000 + seed, 40 + seed % 3 * 20, fees=False, scratches=0.02)

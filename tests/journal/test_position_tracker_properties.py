@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, event, select
 
 from journal import PositionTracker, TradeJournal, schema
 from simulator.brokerage import Execution, Holding
 from simulator.paper_positions import PaperPositions
+from tests.budget import cases, many_or_few
 from tests.journal.making import START, Clock, put_spread, signal, sizing
 
 SPREADS = (("SPY260220P00095000", "SPY260220P00090000"), ("SPY260320P00095000", "SPY260320P00090000"))
@@ -119,7 +120,7 @@ def picture(journal: TradeJournal) -> list[Any]:
     return [sorted(result, key=lambda item: item[0]), names[None], sorted(told), sorted(latest.items())]
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=20)
+@cases(many=20, few=8)
 @given(steps, st.sets(st.integers(0, 13)))
 def test_syncs_at_any_time_give_what_one_sync_at_the_end_gives(plan: list[Step], stops: set[int]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -179,7 +180,7 @@ class Flaky(PaperPositions):
         return answer
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=10)
+@cases(many=10, few=8)
 @given(steps, st.sets(st.integers(1, 40), min_size=1))
 def test_failing_queries_never_change_the_journal_wrongly(plan: list[Step], fails: set[int]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -247,6 +248,7 @@ def dump(journal: TradeJournal) -> dict[str, list[str]]:
         return {table.name: [repr(row) for row in connection.execute(select(table))] for table in tables}
 
 
+@pytest.mark.thorough
 def test_a_sync_that_dies_at_any_write_is_whole_or_nothing(tmp_path: Path) -> None:
     def fresh(name: str) -> tuple[TradeJournal, Market]:
         clock = Clock()
@@ -269,7 +271,7 @@ def test_a_sync_that_dies_at_any_write_is_whole_or_nothing(tmp_path: Path) -> No
                 died = False
             except KeyboardInterrupt:
                 assert dump(journal) == before
-        write += 1
+        write += many_or_few(1, 3)
     assert write > 40
     assert count[0] < write
     assert dump(journal) == wanted

@@ -8,13 +8,14 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as some
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from journal import schema
 from journal.performance import running
 from journal.records import Trade, trade_of
+from tests.budget import cases
 from tests.journal.generate import Row, generate, memory, store
 
 SERIES = schema.performance_metrics.c
@@ -96,7 +97,7 @@ def compare(line: Any, rows: list[Row]) -> None:
         assert stored is None if value is None else stored == pytest.approx(value, rel=1e-9, abs=1e-6), name
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=40)
+@cases(many=40, few=8)
 @given(
     seed=some.integers(0, 10**6),
     count=some.integers(0, 25),
@@ -125,7 +126,7 @@ def test_every_row_equals_a_recomputation(seed: int, count: int, scratches: floa
         assert after == before
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=40)
+@cases(many=40, few=8)
 @given(
     seed=some.integers(0, 10**6),
     count=some.integers(1, 40),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as some
 from numpy.typing import NDArray
 from scipy import stats
@@ -21,6 +21,7 @@ from journal.performance.statistics import (
     student_quantile,
     wilson,
 )
+from tests.budget import cases, many_or_few
 
 Floats = NDArray[np.float64]
 
@@ -73,18 +74,19 @@ def even(random: np.random.Generator, count: int) -> Floats:
     return random.normal(0.0, 1.0, count)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("draw", [winners_and_rare_losses, few_large_winners, even])
 @pytest.mark.parametrize(("count", "resample"), [(30, True), (30, False), (150, True)])
 def test_intervals_of_a_mean_cover_it_as_often_as_they_say(draw: Any, count: int, resample: bool) -> None:
     random = np.random.default_rng(7)
-    runs = 500
-    hits = 0
+    runs, hits = many_or_few(500, 100 if resample else 500), 0
     for _ in range(runs):
         interval = mean_interval(draw(random, count), 0.9, resample=resample)
         assert interval is not None
         hits += interval.low <= 0.0 <= interval.high
     # 90 % less four standard errors and two points for what thirty skewed values cannot know; not far above
-    assert 0.825 < hits / runs < 0.97
+    error = 4 * math.sqrt(0.9 * 0.1 / runs)
+    assert 0.88 - error < hits / runs < min(0.916 + error, 0.995)
 
 
 def test_the_bootstrap_agrees_with_that_of_scipy() -> None:
@@ -117,14 +119,16 @@ def test_resampling_and_the_closed_form_meet_where_one_takes_over() -> None:
     assert small.high == pytest.approx(large.high, rel=0.03)
 
 
+@pytest.mark.thorough
 def test_the_profit_factor_of_a_fair_game_covers_one() -> None:
     random = np.random.default_rng(11)
-    hits = 0
-    for _ in range(400):
+    runs, hits = many_or_few(400, 100), 0
+    for _ in range(runs):
         interval = profit_factor_interval(few_large_winners(random, 80).tolist(), 0.9)
         assert interval is not None
         hits += interval.low <= 1.0 <= interval.high
-    assert 0.83 < hits / 400 < 0.96
+    error = 4 * math.sqrt(0.9 * 0.1 / runs)
+    assert 0.89 - error < hits / runs < 0.9 + error
 
 
 def test_the_profit_factor_may_be_unbounded_and_is_unknown_without_losses() -> None:
@@ -141,7 +145,7 @@ def test_what_does_not_vary_has_no_interval(values: list[float]) -> None:
     assert mean_interval(values) is None
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=60)
+@cases(many=60, few=15)
 @given(
     some.lists(some.floats(-1e6, 1e6, allow_nan=False), min_size=2, max_size=60),
     some.floats(0.01, 100.0),

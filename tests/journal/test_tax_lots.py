@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from journal import Database, TradeJournal, schema
@@ -18,6 +18,7 @@ from journal.tax.matching import METHODS, Execution, match
 from journal.tax.wash_sales import apply_wash_sales
 from journal.tax_lots import choose_lot, holding_is_long, tax_report
 from simulator.errors import DataError
+from tests.budget import cases
 
 approx: Any = pytest.approx  # stands in tuples, which its own type does not
 
@@ -179,7 +180,7 @@ def executions(drawn: list[tuple[str, int, int, int, int]]) -> list[Execution]:
     return result
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=250)
+@cases(many=250, few=50)
 @given(trading, st.sampled_from([method for method in METHODS]), st.booleans())
 def test_gains_and_open_lots_conserve_the_cash_whatever_the_method(
     drawn: list[Any], method: Any, wash: bool

@@ -33,7 +33,7 @@ def failing(code: str) -> pytest.RaisesExc[TwinstepError]:
 # The trader's workflow
 
 
-def test_the_workflow_of_the_seed(desk: Desk) -> None:
+def test_the_whole_workflow(desk: Desk) -> None:
     journal, opp = desk.journal, put_spread()
     rec_id = journal.log_recommendation(opp, sizing(), reason="Scanner auto-generated")
     assert rec_id == 1

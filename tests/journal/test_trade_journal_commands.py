@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from journal import TradeJournal
-from journal.ledger.commands import COMMANDS, pack, unpack
+from journal import ParameterStore, TradeJournal
+from journal.ledger.commands import COMMANDS, PARAMETER_COMMANDS, pack, unpack
 from journal.performance_tracker import MistakeCategory, PerformanceTracker
 from simulator.errors import DataError, UnknownNameError
 from tests.journal.making import START, Desk, put_spread, signal, sizing
@@ -29,7 +29,10 @@ def desk(journal_path: Path) -> Iterator[Desk]:
 
 
 def test_every_command_is_a_method() -> None:
-    assert [name for name in COMMANDS if not callable(getattr(TradeJournal, name, None))] == []
+    own = COMMANDS - set(PARAMETER_COMMANDS)
+    assert [name for name in own if not callable(getattr(TradeJournal, name, None))] == []
+    decisions = PARAMETER_COMMANDS.values()
+    assert [name for name in decisions if not callable(getattr(ParameterStore, name, None))] == []
     logging = {name for name in dir(TradeJournal) if name.startswith("log_")}
     assert logging <= COMMANDS
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
 from journal import schema
 from simulator.errors import TwinstepError
+from tests.budget import cases
 from tests.journal.making import START, Desk
 
 STEPS = st.lists(
@@ -74,7 +75,7 @@ def act(desk: Desk, step: tuple[str, int, int, int, int, bool]) -> None:
         assert error.code.startswith("JOURNAL_")  # noqa: PT017 - refusing is one of two right answers
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=60)
+@cases(many=60, few=12)
 @given(STEPS)
 def test_sums_states_and_fills_agree(steps: list[tuple[str, int, int, int, int, bool]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

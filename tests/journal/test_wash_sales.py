@@ -6,12 +6,13 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from journal.tax.matching import Execution, match
 from journal.tax.wash_sales import Scope, Slice, apply_wash_sales, wash_window
 from journal.tax_lots import holding_is_long
+from tests.budget import cases
 
 CALL, PUT, OTHER_CALL = "XYZ240621C00100000", "XYZ240621P00100000", "XYZ240719C00110000"
 
@@ -194,7 +195,7 @@ trading = st.lists(
 )
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=300)
+@cases(many=300, few=60)
 @given(trading, st.sampled_from(["underlying", "contract"]))
 def test_wash_sales_move_losses_and_lose_none(drawn: list[Any], scope: Scope) -> None:
     day, rows = date(2024, 1, 2).toordinal(), []
