@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from optimize.evaluate import Evaluator, Rules, evaluate
+    from optimize.evaluator import Evaluator, Rules, evaluate
     from optimize.forward import Verdict, WalkForward, walk_forward
     from optimize.journal import Tuning, tune_journal
     from optimize.ledger import HypothesisRecord, TrialLedger
@@ -136,7 +136,7 @@ __all__ = [
 _HOMES = {
     "statistics.bootstrap": ("block_indices", "bootstrap_bars", "bootstrap_returns", "optimal_block_length"),
     "statistics.deflation": ("DeflatedSharpe", "deflate"),
-    "evaluate": ("Evaluator", "Rules", "evaluate"),
+    "evaluator": ("Evaluator", "Rules", "evaluate"),
     "forward": ("Verdict", "WalkForward", "walk_forward"),
     "ledger": ("HypothesisRecord", "TrialLedger"),
     "journal": ("Tuning", "tune_journal"),

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optimize.evaluate import Evaluator, Rules, window_of
 from optimize.evaluating.making import maker_of
+from optimize.evaluator import Evaluator, Rules, window_of
 from optimize.objectives import Objective, check_limits, objectives
 from optimize.studies._optuna import quiet, the_optuna
 from optimize.studies.opening import grid_sets, open_study
@@ -106,7 +106,7 @@ def tune_strategy(
     min_trades, max_drawdown_pct
         Constraints; what breaks one is never the best.
     cash, risk, costs, conventions, threads, first, last
-        As in `optimize.evaluate.evaluate`.
+        As in `optimize.evaluator.evaluate`.
     without
         Stretches of rows (first, last + 1) inside the window that the search must not see; see `Evaluator`.
     batch

@@ -21,11 +21,16 @@ from optimize.counting.tables import stopped_early, trials_table
 from optimize.statistics.returns import mean_correlation_trials, sample_variance
 from optimize.statistics.sharpe import expected_max_sharpe, probabilistic_sharpe
 
-__all__ = ["HypothesisRecord", "WindowRecord", "summarise"]
+__all__ = ["HypothesisRecord", "WindowRecord", "summarise", "usual_sessions"]
 
 Floats = npt.NDArray[np.float64]
 
 _READ_AT_ONCE: Final = 1000
+_YEAR_NS: Final = 365.25 * 86_400e9
+_USUAL: Final = (252.0, 365.0)
+"""Sessions per year in New York, and around the clock."""
+_NEAR: Final = 0.03
+_SHORT: Final = 200  # sessions: a window is no measure of a year
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,10 @@ class HypothesisRecord:
         The best of each window, the longest first.
     stopped
         Trials that were stopped early.
+    walk_forward
+        Trials that were run within the windows of walk-forwards.
+    per_year
+        Sessions per year over the longest window, for annual figures; see `usual_sessions`.
     """
 
     hypothesis: str
@@ -105,20 +114,25 @@ class HypothesisRecord:
     assumed_normal: bool
     windows: tuple[WindowRecord, ...] = ()
     stopped: int = 0
+    walk_forward: int = 0
+    per_year: float = _USUAL[0]
 
     def __str__(self) -> str:
-        counted = f"{self.hypothesis}: {self.trials} trial{'s' if self.trials != 1 else ''}"
+        counted = f"{self.hypothesis}: {self.trials:,} trial{'s' if self.trials != 1 else ''}"
+        if self.walk_forward:
+            counted += f", of which {self.walk_forward:,} in walk-forward windows"
         if not self.measured:
             return f"{counted}, none with a Sharpe ratio."
         counted += f" (about {self.effective:.1f} independent)"
-        best = f"the best Sharpe ratio is {self.best_sharpe:.4f} per session"
+        year = math.sqrt(self.per_year)
+        best = f"the best annual Sharpe ratio is {self.best_sharpe * year:.2f}"
         if len(self.windows) > 1:
             best += f" over the longest of {len(self.windows)} windows ({self.best_sessions:,} sessions)"
         if math.isnan(self.deflated):
             return f"{counted}, {best}; how much of it is luck is not known."
         return (
-            f"{counted}, {best} where luck alone would show {self.expected_max:.4f}: real with probability "
-            f"{self.deflated:.3f}."
+            f"{counted}, {best} where luck alone would show {self.expected_max * year:.2f}: real with "
+            f"probability {self.deflated:.3f}."
         )
 
 
@@ -129,17 +143,33 @@ class _Window(NamedTuple):
     sessions: int
 
 
+def usual_sessions(first_ts: int, last_ts: int, sessions: int) -> float:
+    """Return the sessions in a year of a market, of which a window of so many is known (labels in UTC ns).
+
+    The ledger knows no calendar. What is within 3 % of New York's 252 or the clock's 365 is taken as that, so
+    that the figures are those of studies; a window too short to tell, as the nearer of the two.
+    """
+    years = (last_ts - first_ts) / _YEAR_NS
+    if years <= 0.0:
+        return _USUAL[0]
+    found = sessions / years
+    nearest = min(_USUAL, key=lambda usual: abs(found - usual))
+    return nearest if sessions < _SHORT or abs(found / nearest - 1.0) <= _NEAR else found
+
+
 def summarise(connection: Connection | None, hypothesis: str) -> HypothesisRecord:
     """Return what is known about a hypothesis; without a connection there are no trials."""
     nan = math.nan
     t = trials_table.c
     mine = t.hypothesis == hypothesis
-    total = stopped = 0
+    total = stopped = forward = 0
     sharpes: dict[_Window, list[float]] = {}
     best: dict[_Window, tuple[float, str]] = {}
     if connection is not None:
         total = connection.execute(select(func.count()).where(mine)).scalar_one()
         stopped = connection.execute(select(func.count()).where(mine, stopped_early())).scalar_one()
+        within = t.source == "walk_forward"
+        forward = connection.execute(select(func.count()).where(mine, within)).scalar_one()
         question = select(t.id, t.sharpe, t.data, t.first_ts, t.last_ts, t.sessions)
         for row in connection.execute(question.where(mine, t.sharpe.is_not(None)).order_by(t.id)):
             window = _Window(row.data, row.first_ts, row.last_ts, row.sessions)
@@ -148,8 +178,9 @@ def summarise(connection: Connection | None, hypothesis: str) -> HypothesisRecor
                 best[window] = row.sharpe, row.id
     if connection is None or not sharpes:
         return HypothesisRecord(
-            hypothesis, total, 0, 0.0, "", {}, nan, 0, nan, nan, nan, False, stopped=stopped
-        )
+            hypothesis, total, 0, 0.0, "", {}, nan, 0, nan, nan, nan, False, stopped=stopped,
+            walk_forward=forward,
+        )  # fmt: skip
     measured = sum(map(len, sharpes.values()))
     effective = _effective(connection, hypothesis, measured) + stopped
     spread = _spread(sharpes)
@@ -171,6 +202,8 @@ def summarise(connection: Connection | None, hypothesis: str) -> HypothesisRecor
         assumed_normal=longest.assumed_normal,
         windows=windows,
         stopped=stopped,
+        walk_forward=forward,
+        per_year=usual_sessions(longest.first_ts, longest.last_ts, longest.sessions),
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from optimize.evaluate import Evaluator
+from optimize.evaluator import Evaluator
 from optimize.forward.windows import Fold
 from optimize.splits import combinatorial_paths
 from simulator.results.curves import buy_and_hold, session_ends

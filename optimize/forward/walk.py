@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from optimize.evaluate import Evaluator, Rules
 from optimize.evaluating.making import maker_of
+from optimize.evaluator import Evaluator, Rules
 from optimize.forward.fold import Tuned, tune_fold
 from optimize.forward.result import WalkForward
 from optimize.forward.stitching import (

@@ -1,7 +1,8 @@
 """Reports of one file about searches: a study, a walk-forward, a tuning from the journal.
 
 `write_report(found, path)` writes a page that needs no network, no library and no second file, in the style
-of the reports of runs: the verdict in one sentence on top, then what it rests on. `render_report` returns it.
+of the reports of runs: the verdict in one sentence on top, then what it rests on; a path that ends in .pdf
+gets the same page on paper. `render_report` returns the HTML.
 
 >>> from optimize import tune_strategy
 >>> from simulator import load_bars
@@ -31,12 +32,13 @@ __all__ = ["render_report", "write_report"]
 def write_report(
     found: StrategyStudy | WalkForward | Tuning, path: str | Path, *, title: str | None = None
 ) -> Path:
-    """Write the report as one HTML file and return its path.
+    """Write the report as one file, HTML or PDF by its ending, and return its path.
 
     Raises
     ------
     ConfigError
-        CONFIG_OUTPUT where the file cannot be written, OPTIMIZE_REPORT for what there is no report of.
+        CONFIG_OUTPUT where the file cannot be written, OPTIMIZE_REPORT for what there is no report of; for a
+        PDF also CONFIG_NO_CHROMIUM and CONFIG_PDF.
     """
     from optimize.report.page import write
 

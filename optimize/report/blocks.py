@@ -49,7 +49,7 @@ class Tile:
 
     label: str
     value: str
-    meaning: str
+    definition: str
     tone: Tone = ""
 
 
@@ -179,7 +179,7 @@ Block = Chart | Table | Bars | Maps | Spans | Timeline | Facts | Words
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A card of the page, and a line of its menu."""
+    """A card of the page, and a line of its menu; `pointer` is a hint that paper does not need."""
 
     name: str
     title: str
@@ -188,6 +188,7 @@ class Section:
     legend: Sequence[Key] = ()
     note: str = ""
     hint: str = ""
+    pointer: str = ""
     chip: str = ""
     half: bool = False
 

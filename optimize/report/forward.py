@@ -72,7 +72,8 @@ def forward_page(walk: WalkForward, *, title: str | None = None) -> Page:
             menu="Equity", chip=OUT_OF_SAMPLE, legend=lines,
             hint="Stitched from the tested windows; dotted lines are their borders. "
             + ("The mean of all paths. " if len(walk.paths) > 1 else "")
-            + "Below, the drawdown. Drag to zoom, double-click for the whole span.",
+            + "Below, the drawdown.",
+            pointer="Drag to zoom, double-click for the whole span.",
         ),
         Section("evidence", "Evidence", _evidence(walk), half=True),
         Section("beside", "Beside each other", _beside(walk), half=True, chip=OUT_OF_SAMPLE),

@@ -8,7 +8,7 @@ from simulator.conventions import Conventions
 from simulator.costs import Costs
 
 if TYPE_CHECKING:
-    from optimize.evaluate import Rules
+    from optimize.evaluator import Rules
     from simulator.bars import Bars
     from simulator.results.raw import RawRun
 

@@ -13,10 +13,14 @@ __all__ = ["render", "write"]
 def render(page: Page) -> str:
     """Return the page as one HTML document."""
     return render_page(
-        "optimize.report", "report.html.j2", scripts=["report.js"], styles=["report.css"], page=page
+        "optimize.report",
+        "report.html.j2",
+        scripts=["charts.js", "report.js"],
+        styles=["report.css"],
+        page=page,
     )
 
 
 def write(page: Page, path: str | Path) -> Path:
-    """Write the page, making its folder; CONFIG_OUTPUT where it cannot be written."""
+    """Write the page as HTML, or as PDF by the file's ending; errors as `write_page`."""
     return write_page(render(page), Path(path))

@@ -70,7 +70,8 @@ def study_page(study: StrategyStudy, *, title: str | None = None) -> Page:
             legend=[Key("ring", "trial"), Key("ring out", "outside the constraints"),
                     Key("line a", "best so far"), Key("line dash", "as given")],
             hint=f"Each point is a parameter set that was run; its height is the {metric}. "
-            f"{_without(study)}Point at one, or use the arrow keys, for its figures.",
+            f"{_without(study)}",
+            pointer="Point at one, or use the arrow keys, for its figures.",
         ),
         Section(
             "importance", "What the figure depends on", _importance(importance), menu="Importance", half=True,
@@ -86,8 +87,8 @@ def study_page(study: StrategyStudy, *, title: str | None = None) -> Page:
         Section(
             "equity", "Equity of the best set against the strategy as given", _equity(study), menu="Equity",
             chip=IN_SAMPLE, legend=[Key("line a", "best set"), Key("line b", "as given")],
-            hint="The best set was chosen for this curve, so it cannot be evidence for it. Drag to zoom, "
-            "double-click for the whole span.",
+            hint="The best set was chosen for this curve, so it cannot be evidence for it.",
+            pointer="Drag to zoom, double-click for the whole span.",
         ),
         Section(
             "sets", "The front" if several else "Best sets", _sets(study), menu="Sets", chip=IN_SAMPLE,

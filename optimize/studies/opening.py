@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from optimize.evaluate import Evaluator, Rules
+from optimize.evaluator import Evaluator, Rules
 from optimize.studies._optuna import the_optuna
 from optimize.studies.run import Plan
 from optimize.studies.samplers import make_pruner

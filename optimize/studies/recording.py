@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from optimize.evaluate import Evaluator
 from optimize.evaluating.making import maker_of
+from optimize.evaluator import Evaluator
 from optimize.objectives import constraints_of
 from optimize.studies._optuna import the_optuna
 from optimize.studies.run import STOPPED, Plan

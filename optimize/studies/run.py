@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from optimize.evaluate import Evaluator
+from optimize.evaluator import Evaluator
 from optimize.objectives import Objective, constraints_of
 from optimize.studies._optuna import the_optuna
 from optimize.studies.samplers import make_pruner, make_sampler

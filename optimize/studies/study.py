@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from optimize.evaluate import Evaluator
+from optimize.evaluator import Evaluator
 from optimize.objectives import Objective
 from optimize.statistics.sharpe import deflated_sharpe, expected_max_sharpe, sharpe_sample
 from optimize.studies._optuna import quiet, the_optuna

@@ -1,14 +1,17 @@
 """What travels to a worker: a function, the modules of strategies that were loaded from files, and versions.
 
-A strategy of `mine.py:Mine` lives in a module that no other process can import, so its source travels along
-and is run there under the same name. A worker that already has that module with another source, because the
-file was changed in between, takes the new one. A worker with another version of this project could give
-other figures without a word; it refuses.
+A strategy of `mine.py:Mine` lives in a module that no other process can import, so its source travels along,
+as it was when it was loaded, with that of the modules beside it that it imports; packages beside it do not. A
+worker runs what it needs of them under the same names. Where it has one with another source, because a file
+was changed in between, it takes the new ones. A worker with another version of this project could give other
+figures without a word; it refuses.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.abc
+import importlib.machinery
 import importlib.metadata
 import linecache
 import pickle
@@ -16,21 +19,18 @@ import platform
 import sys
 import threading
 import traceback
-import types
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 from simulator.errors import ConfigError, EngineError
+from strategies.loader import SOURCE, source_of
 
 __all__ = ["Pickled", "call", "open_error", "pack", "pack_error", "pack_job"]
 
 Pickled = bytes
-
-_OWN_FILES: Final = "twinstep_user_"
-"""How `strategies.loader` begins the names of modules that it loads from files."""
-_DIGEST: Final = "__twinstep_source__"
 
 # Jobs of one process follow one another: their compiled loops use the processors by themselves, and Dask
 # runs tasks in threads.
@@ -63,9 +63,12 @@ def pack_job(job: Any, index: int, dumps: Callable[[Any], bytes] = pickle.dumps)
 def call(packed: Pickled, job: Pickled) -> Any:
     """Call a packed function with a packed job, in a worker."""
     with _one_at_a_time:
-        # the function first: a job may need the modules that it brings
-        function = _unpacked(packed)
-        return function(pickle.loads(job))  # noqa: S301 - from the process that asked for the work
+        brought = _unpacked(packed)
+        sys.meta_path.insert(0, brought)
+        try:
+            return brought.function(pickle.loads(job))  # noqa: S301 - from the process that asked for the work
+        finally:
+            sys.meta_path.remove(brought)
 
 
 def pack_error(error: Exception) -> Pickled:
@@ -92,9 +95,45 @@ def _trace(error: Exception) -> str:
     return "".join(traceback.format_tb(error.__traceback__)).rstrip()
 
 
+class _Brought(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """A function that was brought, and the modules that it may ask for: each is run when it is imported."""
+
+    def __init__(self, sources: Mapping[str, tuple[str, str]], inner: bytes) -> None:
+        self._sources, self._inner = sources, inner
+        loaded = {name: sys.modules[name] for name in sources if name in sys.modules}
+        if any(vars(module).get(SOURCE) != sources[name][1] for name, module in loaded.items()):
+            # one that has not changed may have imported one that has
+            for name in loaded:
+                del sys.modules[name]
+
+    @cached_property
+    def function(self) -> Callable[[Any], Any]:
+        """Give what was packed; asked for first while this is a finder."""
+        found: Callable[[Any], Any] = pickle.loads(self._inner)  # noqa: S301
+        return found
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname not in self._sources:
+            return None
+        return importlib.machinery.ModuleSpec(fullname, self)
+
+    def exec_module(self, module: ModuleType) -> None:
+        name = module.__name__
+        path, source = self._sources[name]
+        if not _is_at(path, source):
+            # tracebacks, and whoever asks for the source of a class, find it all the same
+            path = f"<{name} {hashlib.sha256(source.encode()).hexdigest()[:8]}>"
+            linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
+        module.__file__ = path
+        vars(module)[SOURCE] = source
+        exec(compile(source, path, "exec"), vars(module))  # noqa: S102 - the user's own strategy
+
+
 # Bars and compiled signals behind a function are large, and jobs of two runs seldom mix.
 @lru_cache(maxsize=2)
-def _unpacked(packed: Pickled) -> Callable[[Any], Any]:
+def _unpacked(packed: Pickled) -> _Brought:
     versions, sources, inner = pickle.loads(packed)  # noqa: S301 - from the process that asked for the work
     here = _versions()
     if versions != here:
@@ -103,10 +142,7 @@ def _unpacked(packed: Pickled) -> Callable[[Any], Any]:
             f"{_told(versions)}; figures could differ. Install the same on every machine",
             code="OPTIMIZE_WORKER_VERSION",
         )
-    for name, (path, source) in sources.items():
-        _settle(name, path, source)
-    found: Callable[[Any], Any] = pickle.loads(inner)  # noqa: S301
-    return found
+    return _Brought(sources, inner)
 
 
 def _versions() -> dict[str, str]:
@@ -122,43 +158,20 @@ def _told(versions: dict[str, str]) -> str:
 
 
 def _sources() -> dict[str, tuple[str, str]]:
+    """Return path and text of the modules that came with strategies of files, by their names."""
     found = {}
     for name, module in list(sys.modules.items()):
-        path = getattr(module, "__file__", None)
-        if name.startswith(_OWN_FILES) and path is not None:
-            text = getattr(module, _DIGEST, None)
-            found[name] = (path, text if text is not None else Path(path).read_text(encoding="utf-8"))
+        text = getattr(module, "__dict__", {}).get(SOURCE)
+        if text is not None:
+            found[name] = (str(module.__file__), text)
     return found
-
-
-def _settle(name: str, path: str, source: str) -> None:
-    known = sys.modules.get(name)
-    if known is not None and _digest(getattr(known, _DIGEST, "")) == _digest(source):
-        return
-    if not _is_at(path, source):
-        # tracebacks, and whoever asks for the source of a class, find it all the same
-        path = f"<{name} {_digest(source)[:8]}>"
-        linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
-    module = types.ModuleType(name)
-    module.__file__ = path
-    setattr(module, _DIGEST, source)
-    sys.modules[name] = module
-    try:
-        exec(compile(source, path, "exec"), module.__dict__)  # noqa: S102 - the user's own strategy
-    except BaseException:
-        del sys.modules[name]
-        raise
 
 
 def _is_at(path: str, source: str) -> bool:
     try:
-        return Path(path).read_text(encoding="utf-8") == source
-    except (OSError, ValueError):
+        return source_of(Path(path)) == source
+    except (OSError, ValueError, SyntaxError):
         return False
-
-
-def _digest(source: str) -> str:
-    return hashlib.sha256(source.encode()).hexdigest()
 
 
 def _name(function: Any) -> str:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from optimize.evaluate import Evaluator, Rules
+from optimize.evaluator import Evaluator, Rules
 from optimize.studies._optuna import quiet, the_optuna
 from optimize.studies.recording import Recorder
 from optimize.studies.run import Plan, run_trials

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from optimize import walk_forward
-from optimize.evaluate import evaluate
+from optimize.evaluator import evaluate
 from optimize.strategy import tune_strategy
 from simulator import load_bars
 from simulator.bars import Bars

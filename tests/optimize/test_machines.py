@@ -160,9 +160,10 @@ def test_a_missing_package_is_one_clear_error(
 
 
 OWN = """
+from beside import MARK
 from strategies import Int, Strategy, param
 class Mine(Strategy):
-    MARK = {mark!r}
+    MARK = MARK
     length = param(5, Int(2, 9))
     def signals(self, bars): ...
 """
@@ -173,7 +174,8 @@ def test_a_strategy_of_a_file_travels_with_its_source(how: str, tmp_path: Path, 
     given = {"scheduler": request.getfixturevalue("cluster")} if how == "dask" else {"workers": 2}
     for mark in ("first", "second"):
         file = tmp_path / "mine.py"
-        file.write_text(OWN.format(mark=mark))
+        file.write_text(OWN)
+        (tmp_path / "beside.py").write_text(f"MARK = {mark!r}")
         kind = type(load_strategy(f"{file}:Mine"))
         # workers that live on, as those of a cluster, take the new one
         assert run_jobs(partial(class_name, kind), [1, 2], **given) == [f"Mine {mark} 1", f"Mine {mark} 2"]

@@ -23,6 +23,7 @@ from optimize.statistics.sharpe import (
     sharpe_sample,
 )
 from simulator.errors import ConfigError
+from tests.budget import many_or_few
 
 NORMAL = NormalDist()
 PROPERTY = settings(derandomize=True, database=None, deadline=None, max_examples=60)
@@ -56,10 +57,11 @@ def test_psr_by_hand() -> None:
     assert found == pytest.approx(NORMAL.cdf(z), rel=1e-13)
 
 
+@pytest.mark.thorough
 def test_psr_is_the_share_of_samples_below_what_was_seen() -> None:
     # by brute force: records of a skewed strategy whose true Sharpe ratio is the benchmark
     random = np.random.default_rng(11)
-    n, runs, true = 500, 20_000, 0.1
+    n, runs, true = 500, many_or_few(20_000, 5_000), 0.1
     law = stats.pearson3(-1.0)
     draws = law.rvs((runs, n), random_state=random)
     returns = draws + true  # standard deviation 1, skewness -1, kurtosis 4.5

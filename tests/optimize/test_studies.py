@@ -12,7 +12,7 @@ import optuna
 import pandas as pd
 import pytest
 
-from optimize.evaluate import evaluate
+from optimize.evaluator import evaluate
 from optimize.statistics.sharpe import deflated_sharpe, sharpe_sample
 from optimize.strategy import StrategyStudy, tune_strategy
 from simulator import Bars, Signals, backtest, load_bars

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimize.evaluate import Evaluator, Rules, evaluate
 from optimize.evaluating.sharing import SignalCache
+from optimize.evaluator import Evaluator, Rules, evaluate
 from simulator import Bars, Signals, backtest, load_bars, sweep
 from simulator.errors import ConfigError, StrategyError
 from simulator.options import OptionMarket

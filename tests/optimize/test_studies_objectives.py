@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from optimize.evaluate import evaluate
+from optimize.evaluator import evaluate
 from optimize.objectives import OBJECTIVES, Objective, check_limits, constraints_of, objective, objectives
 from simulator import Result, backtest, load_bars
 from simulator.errors import TwinstepError

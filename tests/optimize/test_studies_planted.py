@@ -60,7 +60,7 @@ def compare(seeds: int, trials: int) -> tuple[float, list[float], list[float]]:
 
 
 def test_the_return_of_a_set_is_its_height() -> None:
-    from optimize.evaluate import evaluate
+    from optimize.evaluator import evaluate
 
     bars, point = rising(), np.array([0.2, 0.4, 0.6, 0.8])
     sets: list[dict[str, Any]] = [

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from optimize.counting.summary import usual_sessions
 from optimize.ledger import TrialLedger
 from optimize.trials import Trial
 from twinstep.cli import run
@@ -108,7 +109,7 @@ def test_on_a_server_journal_and_ledger_lie_together(call: Any, folder: Path, po
     assert "counted 1 new trial" in err
     assert call("backtest", "sma-cross", "--journal", postgres_url, *DATA)[0] == 0
     assert TrialLedger.beside(postgres_url).count() == 1
-    assert call("trials")[1].splitlines()[-1].endswith(": 1; Sharpe ratios are per session")
+    assert call("trials")[1].splitlines()[-1].endswith(": 1; Sharpe ratios are annual")
     assert call("journal", "show", "--source", "backtest")[0] == 0
 
 
@@ -138,14 +139,38 @@ def test_hypotheses_are_listed_with_what_their_best_is_worth(call: Any, ledger: 
     (line,) = (line for line in out.splitlines() if "sma-cross on ab12" in line)
     known = ledger.summary("sma-cross on ab12")
     assert line.split()[3:] == [
-        "3", "2.0", "0.1000", f"{known.expected_max:.4f}", f"{known.deflated:.3f}",
+        "3", "0", "2.0", "1.59", f"{known.expected_max * 252**0.5:.2f}", f"{known.deflated:.3f}",
     ]  # fmt: skip
-    assert out.splitlines()[-1].endswith(": 4; Sharpe ratios are per session")
+    assert out.splitlines()[-1].endswith(": 4; Sharpe ratios are annual")
     document = json.loads(call("trials", "--json")[1])
     assert document["trials"] == 4
     by_name = {one["hypothesis"]: one for one in document["hypotheses"]}
     assert by_name["sma-cross on ab12"]["deflated"] == known.deflated
     assert by_name["gap-fade on ab12"]["deflated"] is None
+
+
+def test_trials_within_walk_forwards_are_told_apart(call: Any, ledger: TrialLedger) -> None:
+    within = [
+        Trial(
+            strategy="sma-cross", data="ab12", parameters={"fast": fast}, source="walk_forward", sharpe=0.01,
+            sessions=300,
+        )
+        for fast in range(2)
+    ]  # fmt: skip
+    ledger.record(within)
+    out = call("trials")[1]
+    (line,) = (line for line in out.splitlines() if "sma-cross on ab12" in line)
+    assert line.split()[3:5] == ["5", "2"]
+    assert out.splitlines()[-1].endswith(": 6, of which 2 in walk-forward windows; Sharpe ratios are annual")
+    assert "sma-cross on ab12: 5 trials, of which 2 in walk-forward windows" in call("trials", "sma")[1]
+
+
+@pytest.mark.parametrize(
+    ("days", "sessions", "per_year"),
+    [(4748, 3270, 252.0), (730, 730, 365.0), (91, 60, 252.0), (1461, 972, 243.0), (0, 10, 252.0)],
+)
+def test_a_year_has_as_many_sessions_as_its_market(days: int, sessions: int, per_year: float) -> None:
+    assert usual_sessions(0, days * 86_400_000_000_000, sessions) == pytest.approx(per_year, abs=0.01)
 
 
 def test_one_is_shown_with_its_trials_best_first(call: Any, ledger: TrialLedger) -> None:
@@ -155,8 +180,9 @@ def test_one_is_shown_with_its_trials_best_first(call: Any, ledger: TrialLedger)
     assert "run 3 by sweep; of the best the shape" in out
     header = next(line for line in out.splitlines() if "fast" in line)
     assert "slow" not in header  # all had the same
-    rows = [line.split() for line in out.splitlines() if line.strip().endswith(("1000", "1,000"))]
-    assert [row[0] for row in rows] == ["0.1000", "0.0200", "-"]
+    rows = [line.split() for line in out.splitlines() if line.strip().endswith("1,000")]
+    assert [row[1] for row in rows] == ["10.00%", "2.00%", "-"]
+    assert [row[0] for row in rows] == ["1.59", "0.32", "-"]
     document = json.loads(call("trials", "sma-cross on ab12", "--json", "--top", "1")[1])
     assert document["best_parameters"] == {"fast": 10, "slow": 50}
     assert [row["parameters"]["fast"] for row in document["rows"]] == [10]

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from optimize import TrialLedger, walk_forward
-from optimize.evaluate import Evaluator, Rules, evaluate
+from optimize.evaluator import Evaluator, Rules, evaluate
 from optimize.forward import WalkForward
 from optimize.forward.windows import folds_of
 from optimize.strategy import tune_strategy

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optimize.evaluate import Evaluator, Rules
+from optimize.evaluator import Evaluator, Rules
 from optimize.forward import walk_forward
 from optimize.forward.stitching import carried
 from simulator import Bars, Signals, load_bars
 from simulator.results import Result
 from strategies.base import Choice, Strategy, param
+from tests.budget import many_or_few
 
 MONTH = 21
 TRAINED, TESTED = 5 * MONTH, 60 * MONTH
@@ -88,9 +89,11 @@ def most(markets: int) -> float:
     return LEVEL * markets + 3.0 * float(np.sqrt(markets * LEVEL * (1.0 - LEVEL)))
 
 
+@pytest.mark.thorough
 def test_positions_that_can_fall_together_are_no_edge_before_they_did() -> None:
-    found, _ = claims(10, 60)
-    assert found <= most(60)
+    markets = many_or_few(60, 20)
+    found, _ = claims(10, markets)
+    assert found <= most(markets)
 
 
 @pytest.mark.slow
