@@ -3,7 +3,7 @@
 One transaction stores the order and its "intent" event; only then does the call to the broker begin, and its
 answer updates the row. So whatever kills the process leaves one of three things: no row, and nothing was
 sent; a row that says "sending", and the broker is asked by the id; or the answer. A row is never deleted, and
-its id is never sent a second time.
+its id is not sent a second time, unless what leaves a position has provably got lost (`live.brokers.lost`).
 
 `orders` holds how things stand, `events` how they came about: only ever added to, and what may be told twice
 (a fill, by its execution id) is stored once. Times are the caller's, aware.
@@ -85,7 +85,12 @@ class Sent:
     @property
     def was_never_sent(self) -> bool:
         """Whether it was kept back here, so that its id is free; what got lost on its way keeps its id."""
-        return self.submitted.outcome is Outcome.DENIED and self.submitted.code != "LIVE_NOT_SENT"
+        return self.submitted.outcome is Outcome.DENIED and not self.got_lost
+
+    @property
+    def got_lost(self) -> bool:
+        """Whether it was given up on its way: the broker has said twice that it does not have it."""
+        return self.submitted.outcome is Outcome.DENIED and self.submitted.code == "LIVE_NOT_SENT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,9 @@
 
 The token carries a checksum, so that a file that was halved, edited or scribbled over is no token. The
 record is read leniently: a line that a full disk has cut off is skipped.
+
+Words are escaped before they are written and after they are read: a sign that a terminal would obey, or half
+of a character, which no page and no log takes, must hide from nobody why trading is halted.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ __all__ = [
     "Token",
     "append",
     "arming",
+    "escaped",
     "identity",
     "is_fresh",
     "read_record",
@@ -46,6 +50,8 @@ RECORD: Final = "switch.jsonl"
 ENDING: Final = ".switch"
 """What the name of a journal's switch folder ends with."""
 
+_JOINERS: Final = "\u200c\u200d"
+"""Signs without a shape of their own that names of several languages are written with."""
 _DRAFT: Final = ".ARMED."
 _LOCK: Final = ".arming.lock"
 _LARGEST: Final = 16_384
@@ -75,6 +81,21 @@ def switch_folder(journal: str | os.PathLike[str]) -> Path:
     """Return the folder of the kill switch that belongs to a journal: beside it, ending in `.switch`."""
     path = Path(os.path.realpath(Path(journal).expanduser()))
     return path.with_name(path.name + ENDING)
+
+
+def escaped(text: str) -> str:
+    r"""Return text on one line with every control character and lone surrogate as its escape.
+
+    >>> escaped("quotes\nare \x1b[2Jfrozen \ud800")
+    'quotes are \\x1b[2Jfrozen \\ud800'
+    """
+    line = " ".join(text.split())
+    if line.isprintable():
+        return line
+    return "".join(
+        one if one.isprintable() or one in _JOINERS else one.encode("unicode_escape").decode("ascii")
+        for one in line
+    )
 
 
 def is_fresh(folder: Path) -> bool:
@@ -164,17 +185,17 @@ def append(folder: Path, entry: dict[str, Any]) -> None:
 
 
 def read_record(folder: Path) -> list[dict[str, Any]]:
-    """Return the lines of the record, oldest first; raises OSError where it cannot be read."""
+    """Return the lines of the record, oldest first, words escaped; raises OSError where it cannot be read."""
     try:
         content = (folder / RECORD).read_bytes()
     except FileNotFoundError:
         return []
     entries = []
     for line in content.splitlines():
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             entry = json.loads(line)
             if isinstance(entry, dict):
-                entries.append(entry)
+                entries.append({escaped(name): _readable(value) for name, value in entry.items()})
     return entries
 
 
@@ -259,9 +280,22 @@ def _decoded(content: bytes) -> Token:
     if not isinstance(fields, dict) or fields.pop("sum", None) != _sum(fields):
         raise ValueError("its checksum does not fit")
     try:
-        return Token(**fields)
+        return Token(**{name: _word(value) for name, value in fields.items()})
     except TypeError as error:
         raise ValueError("fields are missing or unknown") from error
+
+
+def _readable(value: object) -> object:
+    """Return what a line of the record says of one thing: numbers as they are, all else as text."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return escaped(value if isinstance(value, str) else json.dumps(value))
+
+
+def _word(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a field is no text")
+    return escaped(value)
 
 
 def _sum(fields: dict[str, Any]) -> str:

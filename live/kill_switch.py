@@ -3,9 +3,9 @@
 It fails safe. Trading needs the file ARMED in the switch's folder, whole and of the right scope; absent,
 unreadable, damaged or made for another scope means HALTED. A kill removes the file first and writes its
 record afterwards, so it works on a full disk, beside a broken journal and without one; a record that cannot
-be written is reported and never in the way. A kill outlives restarts, and only a named person with a reason
-ends it. The first start of a fresh paper folder arms it once, on record; a live folder is armed by nobody
-but a person.
+be written is reported and never in the way, and signs in its words that no page or terminal takes are
+escaped. A kill outlives restarts, and only a named person with a reason ends it. The first start of a fresh
+paper folder arms it once, on record; a live folder is armed by nobody but a person.
 
 The state is looked up, never remembered: any process may kill, and every other one sees it at its next look,
 which costs a few microseconds. A halt by this switch is not the account's own: daily loss and drawdown are
@@ -47,6 +47,9 @@ ARM_WAIT_SECONDS: Final = 0.5
 _PROGRAM: Final = "twinstep"
 """Who arms a fresh folder, which no person can be called."""
 _FIRST: Final = "first start of a fresh paper folder"
+_NAME_SIGNS: Final = 100
+_REASON_SIGNS: Final = 1000
+"""Longest name and reason of an arming, so that its token is short enough to be one."""
 
 
 class KillSwitchError(TwinstepError, RuntimeError):
@@ -235,7 +238,7 @@ class KillSwitch:
             armed already, LIVE_ARM_BUSY while another arms; LIVE_ARM_OVERTAKEN where a kill came in between;
             LIVE_ARM_FAILED where the files cannot be written. In all of them nothing is armed that was not.
         """
-        by, reason = _text(by), _text(reason)
+        by, reason = _short(_text(by), _NAME_SIGNS), _short(_text(reason), _REASON_SIGNS)
         if not is_person(by):
             raise KillSwitchError(f"{by!r} is nobody's name; only a named person arms", code="LIVE_ARM_NAME")
         if not reason:
@@ -388,7 +391,7 @@ class KillSwitch:
         try:
             self._tell(entry)
         except Exception as error:  # of whoever is told, a broken journal say; the halt holds without it
-            problems.append(f"nobody could be told ({type(error).__name__}: {error})")
+            problems.append(f"nobody could be told ({type(error).__name__}: {_text(error)})")
 
     def _entry(self, event: str, by: str, reason: str, problems: list[str]) -> dict[str, Any]:
         return {
@@ -406,7 +409,9 @@ class KillSwitch:
             try:
                 return self._clock().astimezone(UTC).isoformat()
             except Exception as error:  # of an injected clock; a kill needs a time, not that one
-                problems.append(f"the clock failed ({type(error).__name__}: {error}); the system's is used")
+                problems.append(
+                    f"the clock failed ({type(error).__name__}: {_text(error)}); the system's is used"
+                )
         return datetime.now(UTC).isoformat()
 
 
@@ -423,9 +428,13 @@ def _last(entries: list[dict[str, Any]], event: str) -> tuple[dict[str, Any], di
     return arm, cause
 
 
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def _text(value: object) -> str:
-    """Return a value as text on one line; a kill takes whatever it is given."""
+    """Return a value as text on one line, escaped; a kill takes whatever it is given."""
     try:
-        return " ".join(str(value).split())
+        return files.escaped(str(value))
     except Exception:  # `str` runs the value's own code, and no reason may keep anybody from killing
         return f"a {type(value).__name__} without a text"

@@ -162,6 +162,7 @@ class TradingAutomation:
         self.positions = Positions(self)
         self.desk = SignalDesk(self.config, self.account, self._book, self.clock, blocked=self.safety.blocked)
         self._opened = True
+        self.safety.note_modes()
         self.safety.recovered()
 
     def __enter__(self) -> Self:

@@ -24,6 +24,7 @@ from live.intents import IntentLog
 from live.kill_files import read_record
 from live.kill_switch import KillSwitch, switch_folder
 from live.review_queue import ReviewQueue, ReviewRequest
+from live.sessions.noting import note_changed
 from simulator.bars.clock import session_of
 from simulator.errors import ConfigError, JournalError
 from simulator.order_manager import BracketOrder
@@ -64,6 +65,7 @@ class Safety:
         self._queue = queue
         self._reviews = Reviews(automation, manager, queue, reviews_of(folder))
         self._engaged: int | None = None  # session of the last daily loss
+        self._modes: dict[str, str] = {}
 
     @classmethod
     def open(cls, automation: TradingAutomation, folder: str | os.PathLike[str] | None) -> Self:
@@ -105,6 +107,7 @@ class Safety:
         """Send a waiting signal, or lay it before a person; None where it is refused."""
         desk, signal_id = self._automation.desk, idea.signal.signal_id
         self.manager.mode = self._automation.config.execution_mode
+        self.note_modes()
         request = self._automation.broker.request_for(idea)
         answer = self.manager.submit_order(request, price=desk.price_for(idea))
         if isinstance(answer, ReviewRequest):
@@ -116,6 +119,16 @@ class Safety:
             by: EndedBy = "halt" if answer.code in ("LIVE_HALTED", "LIVE_REDUCING") else "broker"
             desk.give_up(now, f"{answer.code}: {answer.message}", by)
         return None
+
+    def note_modes(self) -> None:
+        """Have the journal say which modes are in force, where they are others than it says."""
+        config = self._automation.config
+        modes = {
+            "automation_mode": config.automation_mode.name, "execution_mode": config.execution_mode.name,
+        }  # fmt: skip
+        if modes != self._modes:
+            note_changed(self._automation.account.session, modes)
+            self._modes = modes
 
     def review_of(self, idea: Idea) -> dict[str, object] | None:
         """Return how the request of a signal stands."""

@@ -3,7 +3,8 @@
 A cache of the intent log. It begins with every order of which something may still come, and asks the log for
 ids that it does not have, so an id that was sent before a restart is as taken as one sent a moment ago. An id
 is taken before anything is sent and given back only where nothing was. Between the two the order is in
-flight; a second submit of the same id is told how the first one stands.
+flight; a second submit of the same id is told how the first one stands. One exception: what leaves or
+protects goes again under its id where it is proven that it never arrived (`live.brokers.lost`).
 """
 
 from __future__ import annotations
@@ -43,8 +44,14 @@ class OrderBook:
         *,
         review: str = "",
         bar_time: datetime | None = None,
+        again: bool = False,
     ) -> Sent | None:
         """Take the id of an order; None where it is taken.
+
+        Parameters
+        ----------
+        again
+            Whether the id of an order that got lost is free too; the caller has proof that it never arrived.
 
         Raises
         ------
@@ -59,10 +66,12 @@ class OrderBook:
             request=request, broker=broker, at=at, submitted=unknown, review=review, bar_time=bar_time
         )
         with self._lock:
-            if self._sent.setdefault(identity, sent) is not sent:
+            there = self._sent.get(identity)
+            if there is not None and not (again and there.got_lost):
                 return None
+            self._sent[identity] = sent
         before = self._found(request)
-        if before is None or before.was_never_sent:
+        if before is None or before.was_never_sent or (again and before.got_lost):
             return sent
         self.set(before)
         return None

@@ -1,9 +1,11 @@
 """Changing a working order: on record before it is sent, and past every check that one like it passes.
 
 A change that may make a position larger counts as an entry: no unresolved order in its symbol, a reconciled
-broker, the gate, and a person where persons decide. What only moves or lessens an order that leaves counts as
-protection, and passes in every state. A kill that comes during the call ends what enters, whatever id the
-broker has given it meanwhile, and also where the call has failed, since the change may have arrived.
+broker, the gate, and a person where persons decide. An order that leaves is also measured, when it is to
+become larger, by what is held, as a new one of that size would be. What only moves or lessens an order that
+leaves counts as protection, and passes in every state. A kill that comes during the call ends what enters,
+whatever id the broker has given it meanwhile, and also where the call has failed, since the change may have
+arrived.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from live.submit_gate import Purpose, may_pass
 
 if TYPE_CHECKING:
     from live.brokers.manager import BrokerManager
+    from live.brokers.sending import Sender
 
 __all__ = ["Changer"]
 
@@ -26,8 +29,9 @@ __all__ = ["Changer"]
 class Changer:
     """What a manager changes orders by."""
 
-    def __init__(self, manager: BrokerManager) -> None:
+    def __init__(self, manager: BrokerManager, sender: Sender) -> None:
         self._manager = manager
+        self._sender = sender
 
     def replace(self, name: str, order_id: str, wanted: Mapping[str, float]) -> BrokerOrder:
         """Change an order at the broker `name`; raises `KillSwitchError` LIVE_DENIED where it may not be."""
@@ -46,7 +50,12 @@ class Changer:
         code, why = manager.doubt(name, identity, purpose, symbols)
         if code:
             raise _denied(order_id, code, why)
-        return self._sent(name, order_id, there, purpose, wanted, leaves=leaves)
+        if there is None or smaller or not leaves:
+            return self._sent(name, order_id, there, purpose, wanted, leaves=leaves)
+        return self._sender.grown(
+            name, there, wanted["quantity"],
+            lambda: self._sent(name, order_id, there, purpose, wanted, leaves=leaves),
+        )  # fmt: skip
 
     def rescale(self, name: str, order: BrokerOrder, wanted: Mapping[str, float]) -> BrokerOrder:
         """Change a protective order as a split has changed its stock: as many more shares as are held."""

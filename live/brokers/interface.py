@@ -276,6 +276,12 @@ class BrokerInterface(ABC):
     def executions(self, since: datetime | None = None) -> Sequence[Execution]:
         """Return what happened at or after `since`, oldest first; all of it for None."""
 
+    def never_arrived(self, client_order_id: str) -> None:  # noqa: B027 - most adapters keep no such memory
+        """Take in that an order of ours has provably got lost, so that its id may be sent again.
+
+        For adapters that remember what they have tried to send; asks nobody.
+        """
+
     def holdings(self) -> Sequence[Holding]:
         """Return everything that is held."""
         return self.get_positions()

@@ -125,6 +125,10 @@ class GuardedBroker(BrokerInterface):
             return denied(request, code=f"LIVE_{state}", message=str(self.switch.status["why"]))
         return self.inner.submit_order(request)
 
+    def never_arrived(self, client_order_id: str) -> None:
+        """Pass on that an order got lost."""
+        self.inner.never_arrived(client_order_id)
+
     def replace_order(
         self,
         order_id: str,

@@ -5,7 +5,8 @@ unresolved order in its symbol, or a broker that was not reconciled since it was
 entries out), kill switch and record at the submit gate, broker. The intent is in the log before anything is
 sent; where it cannot be written nothing is sent, and trading is halted. What the broker does not answer is
 UNRESOLVED, and `resolve` asks for it by its id until the broker has it, or has said twice, some time apart,
-that it has not.
+that it has not: then it is given up. An exit or a stop that was given up may go again under its id, once it
+is proven that it never arrived (`live.brokers.lost`).
 
     PAPER_ONLY      paper brokers only
     MANUAL_REVIEW   entries and exits wait in the review queue; what shrinks and protects a position does not
@@ -130,7 +131,7 @@ class BrokerManager:
         self.gate = SubmitGate(kill_switch, clock=clock, record=self.diary.record, reduced=self._reduced)
         self._kill = KillPath(self, sleep)
         self._sender = Sender(self)
-        self._changer = Changer(self)
+        self._changer = Changer(self, self._sender)
         for name in self._routes.values():
             self.known(name)
         self.mode = mode
@@ -168,6 +169,7 @@ class BrokerManager:
         price: float | None = None,
         bar_time: datetime | None = None,
         expected: float | None = None,
+        again: bool = False,
     ) -> Submitted | ReviewRequest:
         """Send an order, or lay it before a person.
 
@@ -180,14 +182,24 @@ class BrokerManager:
         expected
             What the caller expects it to fill at, before slippage: per share, net for a package (received is
             positive). Stored with the intent; after a person's review only the quotes of then count.
+        again
+            Whether it may go once more under its id where it has got lost, and does not enter: it does where
+            `why_not_again` has nothing to say, and is told how it stands where it has.
         """
         name = self.route(request)
-        if self._mode is not ExecutionMode.MANUAL_REVIEW or self._needs_nobody(name, request):
-            return self._sender.send(name, request, bar_time=bar_time, expected=expected)
+        if self._mode is not ExecutionMode.MANUAL_REVIEW or self._needs_nobody(name, request, again=again):
+            return self._sender.send(name, request, bar_time=bar_time, expected=expected, again=again)
         state = self.kill_switch.state
         if not may_pass(state, request.purpose):
             return denied(request, code=f"LIVE_{state}", message=self.kill_switch.status["why"])
         return self._queue().add(request, broker=name, price=price)
+
+    def why_not_again(self, identity: str) -> str:
+        """Return in words why an order that was given up may not be sent once more; "" where it may.
+
+        Asks the broker, once it has been given up for long enough; see `live.brokers.lost`.
+        """
+        return self._sender.why_not_again(identity)
 
     def replace_order(
         self,
@@ -283,7 +295,7 @@ class BrokerManager:
         """Say no."""
         return self._queue().reject(request_id, reason)
 
-    def _needs_nobody(self, name: str, request: OrderRequest) -> bool:
+    def _needs_nobody(self, name: str, request: OrderRequest, *, again: bool) -> bool:
         """Whether an order protects, by what is held and not by its word, or was sent before."""
         if request.purpose != "protect":
             return False
@@ -291,7 +303,7 @@ class BrokerManager:
             before = self.book.get(request.client_order_id)
         except JournalError:
             before = None  # nobody can say; what is held decides
-        if before is not None and not before.was_never_sent:
+        if before is not None and not before.was_never_sent and not (again and before.got_lost):
             return True
         return shrinks(self.known(name), request, self.book.unresolved()) is True
 

@@ -119,6 +119,10 @@ class PacedBroker(BrokerInterface):
             return denied(request, code="LIVE_RATE_LIMITED", message=message)
         return self._sent(lambda: self.inner.submit_order(request))
 
+    def never_arrived(self, client_order_id: str) -> None:
+        """Pass on that an order got lost; no request."""
+        self.inner.never_arrived(client_order_id)
+
     def replace_order(
         self,
         order_id: str,

@@ -1,13 +1,9 @@
-"""What would be lost if this process died now: which positions have a stop at the broker, which none.
+"""Keeps a stop at the broker behind every stock position, and a record of when there was none.
 
 Exits that this program works itself (trails, targets, time exits) end with it. So every stock position gets a
-stop that rests at the broker, wider than the program's own, which it never reaches while all is well. A stop
-counts only while it works: where a broker lets a bracket's children wait until their entry has filled
-completely, the part that has filled is unprotected until then, and `PartialEntries` sees to it. A stop that
-several orders share counts once.
-
-Options are shown and get no stop: a leg's price jumps with its spread, and a stop in one leg of a package
-opens the others. What they can lose is bounded by their package, or by nothing.
+stop that rests at the broker, wider than the program's own, which it never reaches while all is well. What is
+guarded already `live.brokers.guarded` reads off the orders. The part of an entry that has filled while its
+bracket's stop still waits is seen to by `PartialEntries`. Options get no stop.
 
 A gap begins when it is first seen and is on record, so that how long a position stood naked outlives the
 process; the id of a protective stop follows from the beginning of its gap and a counter, which goes on only
@@ -28,6 +24,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from live.brokers.guarded import DUST, Protection, entering, is_at_work, leaving, protections, rest
 from live.brokers.interface import (
     BrokerOrder,
     Leg,
@@ -38,14 +35,13 @@ from live.brokers.interface import (
     is_option,
 )
 from live.brokers.manager import BrokerManager
-from live.brokers.partial_entries import PATIENCE, PartialEntries, family_of, is_stop, live_stop
+from live.brokers.partial_entries import PATIENCE, PartialEntries, family_of
 from live.intents import IntentLog, Sent
 from live.review_queue import ReviewRequest
-from simulator.brokerage import Holding
 from simulator.errors import ConfigError
 from simulator.types import OrderState
 
-__all__ = ["Gap", "Protection", "Protector", "protections"]
+__all__ = ["Gap", "Protector"]
 
 WIDER_PCT: Final = 5.0
 """How far beyond the program's own stop, or from the price where it has none, a protective stop rests."""
@@ -60,46 +56,6 @@ _DOUBLED_AT_MOST: Final = 10
 _STEP_SECONDS: Final = 0.1
 STRATEGY: Final = "protective stop"
 """Of the orders that are sent here, those of `PartialEntries` included."""
-
-_DUST: Final = 1e-9
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Protection:
-    """One position, and what guards it without this process.
-
-    Attributes
-    ----------
-    quantity
-        Signed.
-    guarded
-        Of it, not signed, behind a stop that works at the broker.
-    mark
-        Price now, the average price where none is known; None for neither.
-    loss_at_stops
-        Currency from `mark` to the stops of the guarded part, a gap beyond them not included; None where a
-        price is unknown.
-    open_loss
-        Currency that the rest can lose: its whole value where it is long, infinite where it is short; None
-        where its price is unknown.
-    """
-
-    symbol: str
-    quantity: float
-    guarded: float
-    mark: float | None
-    loss_at_stops: float | None
-    open_loss: float | None
-
-    @property
-    def naked(self) -> float:
-        """Quantity without a stop, not signed."""
-        return max(0.0, abs(self.quantity) - self.guarded)
-
-    @property
-    def is_guarded(self) -> bool:
-        """Whether all of it is behind a stop."""
-        return self.naked <= _DUST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,25 +75,6 @@ class Gap:
     def length(self, now: datetime) -> timedelta:
         """Return how long it lasted, or has lasted."""
         return (self.end or now) - self.begin
-
-
-def protections(positions: Sequence[Holding], orders: Sequence[BrokerOrder]) -> list[Protection]:
-    """Return what each position would be left with, by symbol.
-
-    Parameters
-    ----------
-    positions, orders
-        As the broker has them now; unknown is neither: ask again where one question failed.
-    """
-    found = []
-    for held in sorted(positions, key=lambda one: one.symbol):
-        stops = [
-            (_rest(order), order.stop_price)
-            for order in orders
-            if _guards(order, held) and live_stop(order, orders)
-        ]
-        found.append(_protection(held, stops))
-    return found
 
 
 class Protector:
@@ -242,10 +179,10 @@ class Protector:
         for one in protections(broker.get_positions(), working) if begun else []:
             price = self._price(one, (stops or {}).get(one.symbol))
             # what leaves already, or may, is not sold a second time
-            quantity = one.naked - _leaving(one, working)
+            quantity = one.naked - leaving(one, working)
             if one.symbol not in begun or is_option(one.symbol) or price is None:
                 continue
-            if one.symbol in doubtful or one.symbol in waiting or quantity <= _DUST:
+            if one.symbol in doubtful or one.symbol in waiting or quantity <= DUST:
                 continue
             identity = self._identity(one, begun[one.symbol], working)
             if identity is None:
@@ -323,9 +260,9 @@ class Protector:
                 return None
             if order is None or _is_refused(sent, order):
                 refusals.append(sent.at)  # or it never arrived
-            elif order.is_open and not _is_at_work(order, working):
+            elif order.is_open and not is_at_work(order, working):
                 return None  # it is there, and the list does not show it yet
-        if refusals and (_entering(one, working) or self._is_early(refusals)):
+        if refusals and (entering(one, working) or self._is_early(refusals)):
             return None
         return self._name(one.symbol, begin, len(tries))
 
@@ -347,7 +284,7 @@ class Protector:
             if one.symbol in waiting:
                 continue
             ours = [
-                order for order in _entering(one, working) if purposes.get(order.client_order_id) == "entry"
+                order for order in entering(one, working) if purposes.get(order.client_order_id) == "entry"
             ]
             tries = self._tries(one.symbol, begun[one.symbol]) if ours else []
             if tries and _is_refused(tries[-1], tries[-1].order):
@@ -366,7 +303,7 @@ class Protector:
         # away from the price, to a whole tick: one cent, a hundredth of it below a dollar
         scale = 100.0 if start >= 1.0 else 10_000.0
         steps = start * (1.0 - side * self._wider) * scale
-        price = (math.floor(steps + _DUST) if side > 0 else math.ceil(steps - _DUST)) / scale
+        price = (math.floor(steps + DUST) if side > 0 else math.ceil(steps - DUST)) / scale
         return price if price > 0.0 else None
 
     def _cancel_idle(self) -> None:
@@ -377,19 +314,9 @@ class Protector:
         for order in broker.get_orders():
             leg = order.legs[0]
             there = held.get(leg.symbol, 0.0)
-            idle = leg.quantity * there >= 0.0 or _rest(order) > abs(there) + _DUST
+            idle = leg.quantity * there >= 0.0 or rest(order) > abs(there) + DUST
             if family_of(order) in ours and idle:
                 self.manager.cancel_order(self.name, order.order_id)
-
-
-def _guards(order: BrokerOrder, held: Holding) -> bool:
-    return (
-        order.is_open
-        and is_stop(order)
-        and len(order.legs) == 1
-        and order.legs[0].symbol == held.symbol
-        and order.legs[0].quantity * held.quantity < 0.0
-    )
 
 
 def _is_refused(sent: Sent, order: BrokerOrder | None) -> bool:
@@ -397,70 +324,3 @@ def _is_refused(sent: Sent, order: BrokerOrder | None) -> bool:
     if order is None:
         return sent.submitted.outcome is Outcome.REJECTED
     return order.state == OrderState.REJECTED and order.filled <= 0.0
-
-
-def _is_at_work(order: BrokerOrder, working: Sequence[BrokerOrder]) -> bool:
-    """Whether a stop is listed and live, so that what it guards counts as guarded."""
-    return any(
-        family_of(one) == order.client_order_id and is_stop(one) and live_stop(one, working)
-        for one in working
-    )
-
-
-def _entering(one: Protection, orders: Sequence[BrokerOrder]) -> list[BrokerOrder]:
-    """Return what works to make a position larger."""
-    return [
-        order
-        for order in orders
-        if order.is_open
-        and any(leg.symbol == one.symbol and leg.quantity * one.quantity > 0.0 for leg in order.legs)
-    ]
-
-
-def _leaving(one: Protection, orders: Sequence[BrokerOrder]) -> float:
-    """Return how much of a position other orders are closing, at the market or at a limit.
-
-    A target that a stop stands beside closes what that stop guards, and nothing besides.
-    """
-    guarded = {family_of(order) for order in orders if is_stop(order) and live_stop(order, orders)}
-    return math.fsum(
-        _rest(order)
-        for order in orders
-        for leg in order.legs
-        if order.is_open
-        and not is_stop(order)
-        and (family_of(order) not in guarded or not order.client_order_id)
-        and leg.symbol == one.symbol
-        and leg.quantity * one.quantity < 0.0
-    )
-
-
-def _rest(order: BrokerOrder) -> float:
-    return max(0.0, order.quantity - order.filled)
-
-
-def _protection(held: Holding, stops: Sequence[tuple[float, float | None]]) -> Protection:
-    mark = held.mark if held.mark is not None else held.average_price
-    side = math.copysign(1.0, held.quantity)
-    left = abs(held.quantity)
-    guarded = 0.0
-    loss: float | None = 0.0
-    # the nearest stop goes first; a trailing one whose level is not told guards, at an unknown price
-    order = sorted(stops, key=lambda stop: -side * (stop[1] if stop[1] is not None else -side * math.inf))
-    for quantity, price in order:
-        part = min(left - guarded, quantity)
-        if part <= 0.0:
-            continue
-        guarded += part
-        if price is None or mark is None or loss is None:
-            loss = None
-        else:
-            loss += max(0.0, side * (mark - price)) * part * held.multiplier
-    naked = max(0.0, left - guarded)
-    open_loss: float | None = 0.0
-    if naked > _DUST:
-        open_loss = math.inf if side < 0 else None if mark is None else mark * naked * held.multiplier
-    return Protection(
-        symbol=held.symbol, quantity=held.quantity, guarded=guarded, mark=mark, loss_at_stops=loss,
-        open_loss=open_loss,
-    )  # fmt: skip

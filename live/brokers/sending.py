@@ -3,7 +3,7 @@
 An id is taken, the price of the moment looked up, an exit measured by what is held, the gate asked, the
 intent written, the call made, and the answer understood: these steps are the whole way of an order, and
 nothing else sends. What is not answered stays UNRESOLVED until the broker has the order, or has said twice,
-some time apart, that it has not.
+some time apart, that it has not. Then it is given up, and goes again only by `live.brokers.lost`.
 
 An exit that would open or turn a position is not sent in any state (`live.brokers.shrinking.excess`). What is
 on its way counts as leaving until its outcome is in the book, so two exits never count on the same position.
@@ -14,16 +14,26 @@ and nothing of ours that closes the same can have filled unseen. Else it waits, 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from live.brokers.book import Sent
 from live.brokers.errors import AccessRefused, BrokerError, DuplicateOrder
-from live.brokers.interface import OrderRequest, Outcome, Submitted, denied, unresolved
+from live.brokers.interface import (
+    BrokerOrder,
+    Leg,
+    OrderRequest,
+    Outcome,
+    Submitted,
+    denied,
+    unresolved,
+)
+from live.brokers.lost import LostOrders
 from live.brokers.shrinking import Excess, excess, shrinks
+from live.kill_switch import KillSwitchError
 from live.submit_gate import Purpose, may_pass
 from simulator.errors import JournalError
 
@@ -32,6 +42,8 @@ if TYPE_CHECKING:
     from live.slippage.expecting import Expectation
 
 __all__ = ["Doubt", "Sender"]
+
+T = TypeVar("T")
 
 RESOLVE_AFTER: Final = timedelta(seconds=5)
 """How long after a broker has first said that it does not know an order it must say so again."""
@@ -50,6 +62,7 @@ class Sender:
     def __init__(self, manager: BrokerManager) -> None:
         self._manager = manager
         self._exits = threading.Lock()
+        self._lost = LostOrders(manager)
         self._under_way: dict[str, tuple[str, OrderRequest]] = {}
         self._noted: set[str] = set()
 
@@ -60,11 +73,17 @@ class Sender:
         review: str = "",
         bar_time: datetime | None = None,
         expected: float | None = None,
+        *,
+        again: bool = False,
     ) -> Submitted:
-        """Send an order to the broker `name`, once; returns what became of it, and never raises for it."""
+        """Send an order to the broker `name`, once; returns what became of it, and never raises for it.
+
+        `again` is the word of the caller that what has got lost may go once more; proof is asked for here.
+        """
+        lost = self._proven(name, request) if again else None
         try:
             sent = self._manager.book.begin(
-                request, name, self._manager.clock(), review=review, bar_time=bar_time
+                request, name, self._manager.clock(), review=review, bar_time=bar_time, again=lost is not None
             )
             if sent is None:
                 return self._closed(review, self._manager.book.again(request))
@@ -81,8 +100,8 @@ class Sender:
             name, self._manager.known(name), request, state=self._manager.kill_switch.state, price=expected
         )
         try:
-            submitted, overtaken = self._passed(name, request, expectation)
-            self._finish(sent, submitted)
+            submitted, overtaken = self._passed(name, request, expectation, again=lost is not None)
+            self._finish(sent, submitted, lost)
         finally:
             self._under_way.pop(request.client_order_id, None)
         if submitted.code == "LIVE_DUPLICATE_ID" and (found := self._looked_up(sent)) is not None:
@@ -104,8 +123,32 @@ class Sender:
             return Doubt(code="LIVE_UNRECONCILED", why=f"{name} is not reconciled: {why}")
         return Doubt()
 
+    def why_not_again(self, identity: str) -> str:
+        """Return in words why an order may not be sent once more; "" where it may."""
+        try:
+            sent = self._manager.book.get(identity)
+        except JournalError as error:
+            return f"the journal does not say how it stands: {error}"
+        return "it was not given up" if sent is None else self._lost.why_not(sent)
+
+    def _proven(self, name: str, request: OrderRequest) -> Sent | None:
+        """Return what is on record of an order that may go once more; None where it may not.
+
+        It may be larger or smaller than it was, and at other prices, but takes the same way.
+        """
+        if request.purpose == "entry" or self.why_not_again(request.client_order_id):
+            return None
+        try:
+            before = self._manager.book.get(request.client_order_id)
+        except JournalError:
+            return None
+        if before is None or before.broker != name:
+            return None
+        ways = [{leg.symbol: leg.quantity > 0.0 for leg in one.legs} for one in (before.request, request)]
+        return before if ways[0] == ways[1] else None
+
     def _passed(
-        self, name: str, request: OrderRequest, expectation: Expectation | None
+        self, name: str, request: OrderRequest, expectation: Expectation | None, *, again: bool
     ) -> tuple[Submitted, bool]:
         broker = self._manager.known(name)
         # one at a time, so that two exits do not both count on the same position
@@ -124,6 +167,11 @@ class Sender:
             # the gate has asked where it is not ACTIVE; somebody may have armed since
             if request.purpose == "exit" and barred().code:
                 return denied(request, code=barred().code, message=barred().why)
+            if again:
+                if smaller() is not True:
+                    why = "it got lost, and goes again only where it is known to shrink what is held"
+                    return denied(request, code="LIVE_NOT_REDUCING", message=why)
+                broker.never_arrived(request.client_order_id)
             sending.append(True)
             return broker.submit_order(request)
 
@@ -191,7 +239,33 @@ class Sender:
         reduced = differences is not None and differences.reduces([leg.symbol for leg in request.legs])
         return self._manager.kill_switch.state == "ACTIVE" and not reduced
 
-    def _excess(self, name: str, request: OrderRequest) -> Excess:
+    def grown(self, name: str, order: BrokerOrder, quantity: float, send: Callable[[], T]) -> T:
+        """Let `send` make a working order that leaves larger, measured as an exit of that size is.
+
+        Raises `KillSwitchError` LIVE_DENIED where it would open or turn a position, or nobody can say.
+        """
+        if not order.quantity > 0.0:
+            words = f"{order.order_id} is not changed: nobody says how large it is"
+            raise KillSwitchError(words, code="LIVE_DENIED")
+        share = (quantity - order.filled) / order.quantity
+        larger = OrderRequest(
+            client_order_id=order.client_order_id or order.order_id,
+            legs=tuple(Leg(leg.symbol, leg.quantity * share) for leg in order.legs),
+            order_class="multi_leg" if len(order.legs) > 1 else "simple", purpose="exit",
+        )  # fmt: skip
+        # one at a time with the exits that are sent; a change has no stop behind it to wait for
+        held = self._exits.acquire(timeout=RESOLVE_AFTER.total_seconds())
+        try:
+            found = self._excess(name, larger, instead_of=order.order_id)
+            if found.code:
+                words = f"{order.order_id} is not changed ({found.code}): {found.why}"
+                raise KillSwitchError(words, code="LIVE_DENIED")
+            return send()
+        finally:
+            if held:
+                self._exits.release()
+
+    def _excess(self, name: str, request: OrderRequest, *, instead_of: str = "") -> Excess:
         """Ask the broker whether an exit would open or turn a position."""
         book = self._manager.book
         ahead = {one.identity: one.request for one in book.unresolved() if one.broker == name}
@@ -200,7 +274,9 @@ class Sender:
                 break  # what has begun after it counts it
             if there == name:
                 ahead[other.client_order_id] = other
-        found = excess(self._manager.known(name), request, book.purposes(), list(ahead.values()))
+        found = excess(
+            self._manager.known(name), request, book.purposes(), list(ahead.values()), instead_of=instead_of
+        )
         if isinstance(found.error, AccessRefused):
             self._manager.access_refused(name, found.error)
         return found
@@ -282,9 +358,18 @@ class Sender:
                 self._closed(request.request_id, there.submitted)
         return self.resolve()
 
-    def _finish(self, sent: Sent, submitted: Submitted) -> None:
+    def _finish(self, sent: Sent, submitted: Submitted, lost: Sent | None = None) -> None:
+        """Take in what became of an order; of one that got lost and was kept back now, that it got lost."""
         now = self._manager.clock()
         submitted = self._plausible(sent, submitted)
+        if lost is not None and submitted.outcome is Outcome.DENIED:
+            if self._manager.diary.has_begun(sent.identity):
+                self._manager.diary.wrote(
+                    lost, "outcome", outcome=submitted.outcome.value, code=submitted.code,
+                    message=submitted.message, broker_order="",
+                )  # fmt: skip
+            self._manager.book.give_back(sent.identity)
+            return
         sent = self._manager.book.finish(sent.identity, submitted, now)
         ended = submitted.outcome in (Outcome.REJECTED, Outcome.DENIED)
         if ended:

@@ -77,6 +77,8 @@ def excess(
     request: OrderRequest,
     purposes: Mapping[str, OrderPurpose],
     pending: Sequence[OrderRequest],
+    *,
+    instead_of: str = "",
 ) -> Excess:
     """Return why an exit would open or flip a position; asks the broker for its orders and positions, once.
 
@@ -86,6 +88,8 @@ def excess(
         What our own orders are for, by client order id.
     pending
         What was sent, or is being sent, and may not be in the broker's list yet; taken before this call.
+    instead_of
+        The broker's id of a working order in whose place it comes, and which does not count beside it.
 
     Returns
     -------
@@ -102,7 +106,7 @@ def excess(
         return Excess(code="LIVE_POSITION_UNKNOWN", why=why, error=error)
     going: list[_Closing] = []
     for order in working:
-        if _leaves(order, working, purposes):
+        if order.order_id != instead_of and _leaves(order, working, purposes):
             going += _rest(order)
     counted = [one for one in pending if one.kind == "market" or one.purpose == "exit"]
     going += _pending(working, counted)

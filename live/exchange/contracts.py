@@ -4,6 +4,9 @@ Bars that know options (`Bars.with_options`) hold stored quotes, and then a cont
 or a modelled surface, which answers for every contract that has not expired. Prices and widths are those of a
 backtest: the same compiled functions, years as calendar days over 365, indices European and shares American.
 
+Contracts trade until the session of their expiry closes, as at an exchange: within that day a stored quote
+counts, the surface prices the hours that are left, and only what has neither is worth what it would pay now.
+
 >>> Contract.parse("SPY261218P00500000")
 Contract(symbol='SPY261218P00500000', root='SPY', expiry=datetime.date(2026, 12, 18), right=-1, strike=500.0)
 """
@@ -17,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from simulator.bars.arrays import Floats
+from simulator.bars.arrays import DAY, Floats
+from simulator.bars.clock import session_times
 
 if TYPE_CHECKING:
     from simulator.bars import Bars
@@ -78,6 +82,7 @@ class Contracts:
     def __init__(self, bar: Bars) -> None:
         self.bar = bar
         self.session = int(bar.session[-1])
+        self._left = _left_of(bar)
 
     def quote(self, symbol: str) -> tuple[float, float] | None:
         """Return bid and ask of a contract at the close, None where it has no price."""
@@ -85,13 +90,12 @@ class Contracts:
         if contract is None or market is None or contract.root not in self.bar.symbols:
             return None
         column = self.bar.column(contract.root)
-        if (contract.expiry - _EPOCH).days <= self.session:
-            spot = float(self.bar.close[-1, column])
-            worth = max(0.0, contract.right * (spot - contract.strike))
-            return (worth, worth) if np.isfinite(spot) else None
-        return (
-            self._stored(contract, column) if market.grade == "quoted" else self._modelled(contract, column)
-        )
+        days = (contract.expiry - _EPOCH).days - self.session
+        found = None
+        if days > 0 or (days == 0 and self._left > 0.0):
+            quoted = market.grade == "quoted"
+            found = self._stored(contract, column) if quoted else self._modelled(contract, column)
+        return self._payoff(contract, column) if found is None and days <= 0 else found
 
     def listed(self) -> list[Contract]:
         """Return the contracts that are quoted, or that one would expect of a modelled surface."""
@@ -107,9 +111,14 @@ class Contracts:
                     float(quote["strike"]),
                 )
                 for quote in market.quotes
-                if quote["expiry"] > self.session
+                if quote["expiry"] > self.session - (self._left > 0.0)
             ]
         return [contract for column in range(len(self.bar.symbols)) for contract in self._imagined(column)]
+
+    def _payoff(self, contract: Contract, column: int) -> tuple[float, float] | None:
+        spot = float(self.bar.close[-1, column])
+        worth = max(0.0, contract.right * (spot - contract.strike))
+        return (worth, worth) if np.isfinite(spot) else None
 
     def _stored(self, contract: Contract, column: int) -> tuple[float, float] | None:
         if self.bar.options is None:
@@ -135,7 +144,8 @@ class Contracts:
         if terms is None:
             return None
         record, spot, index, carry = terms
-        years = ((contract.expiry - _EPOCH).days - self.session) / _DAYS_PER_YEAR
+        days = (contract.expiry - _EPOCH).days - self.session
+        years = (days or self._left) / _DAYS_PER_YEAR
         volatility = run(
             "volatilities_over",
             record,
@@ -164,7 +174,8 @@ class Contracts:
         spot = terms[1]
         step = float(strike_step(spot))
         first, last = int(np.ceil(spot * (1 - REACH) / step)), int(np.floor(spot * (1 + REACH) / step))
-        expiries = listed_expiries(self.session + 1, self.session + MOST_DAYS, calendar=self.bar.calendar)
+        first_day = self.session + (self._left == 0.0)
+        expiries = listed_expiries(first_day, self.session + MOST_DAYS, calendar=self.bar.calendar)
         return [
             Contract.of(self.bar.symbols[column], _EPOCH + timedelta(days=int(day)), right, number * step)
             for day in expiries
@@ -185,6 +196,14 @@ class Contracts:
             "dividend_yield": float(market.yields[column]) if market.yields.size else 0.0,
         }
         return market.surfaces[column], spot, index, carry
+
+
+def _left_of(bar: Bars) -> float:
+    """Return what is left of the bar's session when it closes, in days; 0 for daily bars."""
+    if bar.daily:
+        return 0.0
+    _, closes = session_times(bar.calendar, bar.session[-1:])
+    return max(0.0, float(closes[0] - bar.close_ts[-1]) / DAY)
 
 
 def _around(record: Floats, worth: float) -> tuple[float, float]:

@@ -11,7 +11,6 @@ command that started us.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import secrets
@@ -22,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from live.exchange.errors import Refusal, malformed, rate_limited, unauthorized
+from live.reading_requests import Receive, body_of, headers_of, replayed
 from simulator.errors import ConfigError
 
 __all__ = ["BODY_LIMIT", "Allowance", "Guard", "Keys"]
@@ -39,7 +39,6 @@ _ALPHABET: Final = string.ascii_uppercase + string.digits
 
 Scope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Any]
-Receive = Callable[[], Any]
 
 
 @dataclass(frozen=True)
@@ -125,11 +124,7 @@ class Guard:
         if kind == "lifespan":
             await self.app(scope, receive, send)
             return
-        headers: dict[str, str] = {}
-        for name, value in scope["headers"]:
-            # a header given twice counts as neither: whoever reads the other one would see something else
-            key = name.decode("latin-1")
-            headers[key] = "\0" if key in headers else value.decode("latin-1")
+        headers = headers_of(scope)
         problem = self._foreign(headers)
         if kind == "websocket":
             if problem is not None:
@@ -149,7 +144,7 @@ class Guard:
             self.refused += 1
             await _answer(problem, send)
             return
-        await self.app(scope, _replayed(body, receive), send)
+        await self.app(scope, replayed(body, receive), send)
 
     def _foreign(self, headers: Mapping[str, str]) -> Refusal | None:
         host = headers.get("host", "").lower()
@@ -179,45 +174,17 @@ class Guard:
 
 async def _body(scope: Scope, headers: Mapping[str, str], receive: Receive) -> tuple[bytes, Refusal | None]:
     """Return the whole body, or why it is not taken."""
-    too_large = Refusal(413, 41310000, f"request body is larger than {BODY_LIMIT} bytes")
-    length = headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > BODY_LIMIT:
-        return b"", too_large
-    parts: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            more = True
-            while more:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    return b"", malformed()
-                parts.append(message.get("body", b""))
-                size += len(parts[-1])
-                more = message.get("more_body", False)
-                if size > BODY_LIMIT:
-                    return b"", too_large
-    except TimeoutError:
+    body, status = await body_of(headers, receive, limit=BODY_LIMIT, seconds=BODY_SECONDS)
+    if status == 413:
+        return b"", Refusal(413, 41310000, f"request body is larger than {BODY_LIMIT} bytes")
+    if status == 408:
         return b"", Refusal(408, 40810000, "request body did not arrive in time")
-    body = b"".join(parts)
+    if status:
+        return b"", malformed()
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if body and scope["method"] in _WRITES and kind != "application/json":
         return b"", Refusal(415, 41510000, "content type must be application/json")
     return body, None
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that gives the body that was read, and then what follows it."""
-    given = False
-
-    async def again() -> Any:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return again
 
 
 async def _answer(refusal: Refusal, send: Send) -> None:

@@ -109,7 +109,7 @@ class Case:
         Number of the position that the plan has opened with it, as far as this process has seen it; else -1.
     entered, counted, held
         Filled by its entries, what of that is left by our own orders, and what of that is there by the
-        broker's word; not signed, in shares or packages.
+        broker's word; not signed, in packages or in shares of now, after all splits that were accepted.
     entries
         Entry orders that work at the broker.
     stops, targets
@@ -176,6 +176,12 @@ class Case:
         """
         under_way = max(0.0, self.leaving - (self.counted - self.held))
         return max(0.0, self.held - under_way)
+
+    @property
+    def taken(self) -> float:
+        """What has left by a stop, by a target or by another hand, and not by our orders at the market."""
+        closed = sum(one.filled for one in self.of("close"))
+        return max(0.0, self.entered - self.counted - closed)
 
     @property
     def may_enter(self) -> bool:
@@ -263,6 +269,8 @@ def cases_of(
 def explained_exits(case: Case, facts: Facts) -> tuple[float, float | None, bool]:
     """Return how much has left at the broker as is known, at what average price, and whether all was ours.
 
+    In shares of now, after all splits that were accepted, as the case itself counts.
+
     Beside our own executions those of others count that are later than the entry and on the other side, and
     what a person has accepted without one.
     """
@@ -275,21 +283,26 @@ def explained_exits(case: Case, facts: Facts) -> tuple[float, float | None, bool
     mine = [one for one in fills if one.kind == "trade" and facts.ledger.owner(one.order_id) in ours]
     out = [one for one in mine if one.side == -side]
     begun = min((one.time for one in mine if one.side == side), default=None)
-    left = sum(one.quantity for one in out)
+    left = _shares(out, facts)
     if begun is None or left >= case.entered * unit - DUST:
-        return left / unit, _average(out), True
+        return left / unit, _average(out, facts), True
     strange = [one for one in facts.ledger.foreign(symbol) if one.side == -side and one.time >= begun]
-    alien = sum(one.quantity for one in strange)
+    alien = _shares(strange, facts)
     accepted = -side * sum(
-        one.quantity for one in facts.ledger.adjustments
+        one.quantity * facts.ledger.factor(symbol, one.time) for one in facts.ledger.adjustments
         if one.symbol == symbol and one.time >= begun and one.split_at is None
     )  # fmt: skip
     settled = sum(one.quantity for one in fills if one.kind == "expiry" and one.side == -side)
-    return (left + max(alien, accepted) + settled) / unit, _average([*out, *strange]), False
+    return (left + max(alien, accepted) + settled) / unit, _average([*out, *strange], facts), False
 
 
-def _average(executions: Sequence[Execution]) -> float | None:
-    quantity = sum(one.quantity for one in executions)
+def _shares(executions: Sequence[Execution], facts: Facts) -> float:
+    """Return how many shares of now they were."""
+    return sum(one.quantity * facts.ledger.factor(one.symbol, one.time) for one in executions)
+
+
+def _average(executions: Sequence[Execution], facts: Facts) -> float | None:
+    quantity = _shares(executions, facts)
     if quantity <= DUST:
         return None
     return sum(one.quantity * one.price for one in executions) / quantity
@@ -341,7 +354,7 @@ def _count(case: Case, facts: Facts, told: Told) -> None:
         ahead = max(0.0, one.filled * unit - facts.ledger.filled(identity, symbol)[0])
         rest = (facts.ledger.rest(identity, symbol) + ahead) / unit
         if one.record.role == "entry":
-            case.entered += one.filled
+            case.entered += (facts.ledger.brought(identity, symbol) + ahead) / unit
             # what a package lists as children are its legs
             gone = 0.0 if len(one.record.legs) > 1 else told.left_ahead(identity, symbol)
             case.held += rest - gone / unit

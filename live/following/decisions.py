@@ -37,8 +37,6 @@ __all__ = [
 _PER_ORDER: Final = 1_000
 """Numbers that one order of the plan has for what follows from it."""
 
-_NOT_SENT: Final = "LIVE_NOT_SENT"
-
 Purpose = Literal["entry", "exit", "protect"]
 
 
@@ -198,12 +196,12 @@ def close_of(
 
 
 def goes_again(one: Order) -> bool:
-    """Whether an order that leaves or rests goes once more under its own id.
+    """Whether an order that leaves or rests got lost, and goes once more under its own id.
 
     The broker has said, more than once, that it does not have it. It may arrive all the same, and under one
-    id it is one order to the broker.
+    id it is one order to a broker that looks at ids; for those that do not, see `live.brokers.lost`.
     """
-    return one.sent is not None and one.sent.submitted.code == _NOT_SENT
+    return one.sent is not None and one.sent.got_lost
 
 
 def said_of(record: Followed, request: ReviewRequest) -> str:

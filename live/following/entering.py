@@ -6,7 +6,9 @@ until the other side is flat at the broker, and one that a doubt keeps out waits
 works. An add has no such exception: it is of the bar that made it, or given up and on record.
 
 What works at the broker ends with the plan's own: when its rest is cancelled or expires there, one bar after
-all of it has filled there and not here, and at once while trading is halted or reduced.
+all of it has filled there and not here, and at once while trading is halted or reduced. It ends too once a
+stop or a target has taken out what had filled of it: the rest would be an entry after the exit, which no plan
+has decided, and behind which nothing may rest any more.
 """
 
 from __future__ import annotations
@@ -63,7 +65,8 @@ class Entering:
         """Return the entries at the broker that have to end; what waits for a person is taken back here."""
         want, entries = case.wanted, case.of("entry")
         holding = None if want is None else want.holding
-        if want is None or (holding is not None and (holding.leaving is not None or holding.left > DUST)):
+        over = holding is not None and (holding.leaving is not None or holding.left > DUST)
+        if want is None or over or case.taken > DUST:
             self._reject(entries, facts)
             return case.entries
         if self._hands.switch.state != "ACTIVE":
@@ -144,7 +147,7 @@ class Entering:
         if adds and adds[-1].standing == "unsent" and adds[-1].record.decided_ts == ts:
             one = adds[-1].record
             return self._hands.send(add_of(case, one.client_order_id, ts, one.quantity))
-        if case.held <= DUST:
+        if case.held <= DUST or case.taken > DUST:
             return False
         missing = self._missing(case)
         due = 0.0 if missing <= DUST else min(missing, self._added_now(case.number))

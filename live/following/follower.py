@@ -312,7 +312,7 @@ class Follower:
         for want in wants:
             self._done.pop(want.order, None)
         records = {number: mine for number, mine in hands.records.items() if number not in self._done}
-        elsewhere = [one for one in hands.parted if one.kind == "closed_elsewhere"]
+        elsewhere = [one for one in hands.parted if one.kind in ("closed_elsewhere", "settled")]
         cases = cases_of(wants, records, elsewhere, facts, self.desk.manager)
         for case in cases:
             case.opened = hands.trades.get(case.number, -1)

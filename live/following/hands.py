@@ -17,8 +17,9 @@ import numpy as np
 from sqlalchemy import select
 
 from journal import schema
+from live.brokers.guarded import protections
 from live.brokers.interface import BrokerOrder, Outcome, Submitted
-from live.brokers.protection import Protector, protections
+from live.brokers.protection import Protector
 from live.exchange.calendar import nanoseconds
 from live.following.cases import Case, Facts, Order
 from live.following.decisions import Decision, Namer, goes_again, said_of
@@ -87,6 +88,7 @@ class Hands:
         self.ends: dict[int, ExitReason] = {}
         self.answers: dict[str, BrokerOrder] = {}
         self._unwritten: list[Followed | Parted] = []
+        self._tries: dict[str, tuple[int, datetime]] = {}
         self._splits: dict[tuple[str, datetime], int] = {}
         self._split: set[str] = set()
         self._split_as_of: Facts | None = None
@@ -139,8 +141,14 @@ class Hands:
 
     # Sending
 
-    def send(self, decision: Decision) -> bool:
-        """Put an order on record, then send it; returns whether the broker may have it now."""
+    def send(self, decision: Decision, *, again: bool = False) -> bool:
+        """Put an order on record, then send it; returns whether the broker may have it now.
+
+        Parameters
+        ----------
+        again
+            Whether it got lost, and may go once more.
+        """
         record, request = decision.record, decision.request
         try:
             self.decide(record, anyway=request.purpose == "protect")
@@ -148,8 +156,9 @@ class Hands:
             self.problems["journal"] = f"{record.symbol}: {record.role} is not sent: {error}"
             return False
         bar = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=record.decided_ts // 1_000)
+        self._tries[record.client_order_id] = self.ts, self.manager.clock()
         answer = self.manager.submit_order(
-            request, price=decision.expected, bar_time=bar, expected=decision.expected
+            request, price=decision.expected, bar_time=bar, expected=decision.expected, again=again
         )
         about = f"{record.role} {record.order}"
         if not isinstance(answer, Submitted):
@@ -297,14 +306,32 @@ class Hands:
             self._sleep(_STEP_SECONDS)
         return True
 
+    def was_kept_back(self, one: Order) -> bool:
+        """Whether an order was tried on this bar, a moment ago, and kept back; each try costs the stop."""
+        if one.standing != "unsent" and not goes_again(one):
+            return False
+        ts, at = self._tries.get(one.record.client_order_id, (-1, self.manager.clock()))
+        return ts == self.ts and self.manager.clock() - at < RETRY
+
     def may_retry(self, one: Order) -> bool:
         """Whether what was refused may be tried again: on another bar, or after a while.
 
-        What has never arrived may at once.
+        Of what got lost `may_arrive` says when.
         """
         if one.sent is None or goes_again(one) or one.record.decided_ts < self.ts:
             return True
         return self.manager.clock() - (one.sent.updated or one.sent.at) >= RETRY
+
+    def may_arrive(self, one: Order) -> bool:
+        """Whether an order that got lost may still arrive, so that nothing goes in its place; says so."""
+        if not goes_again(one):
+            return False
+        record = one.record
+        why = self.manager.why_not_again(record.client_order_id)
+        if why:
+            words = f"{record.symbol}: {record.role} got lost on its way, and does not go again yet: {why}"
+            self.problems[f"{record.role} {record.order}"] = words
+        return bool(why)
 
     def forget_problems(self, numbers: Iterable[int]) -> None:
         """Drop what was wrong about orders of the plan that are over."""

@@ -5,8 +5,9 @@ and a part where the plan has taken one off. What rests holds the shares, so it 
 fills meanwhile, the next look sees less to sell. A package that has reached its profit goes at the plan's net
 price and, where that is not met within a bar, at the market like all others.
 
-An exit that the broker has said not to have goes again under its own id, since it may still arrive. One that
-waited for a person in vain is laid anew: at once where nobody has decided, with the next bar where one did.
+An exit that the broker has said not to have may still arrive: it goes again, under its own id, once it is
+proven that it does not (`live.brokers.lost`), and until then the stop stays. One that waited for a person in
+vain is laid anew: at once where nobody has decided, with the next bar where one did.
 While a split is at the broker and not yet in the plan, quantities mean different things, and nothing leaves.
 """
 
@@ -66,9 +67,8 @@ class Leaving:
         if self._waits_for_split(case, facts):
             return False
         last = earlier[-1] if earlier else None
-        if last is not None and last.standing == "review":
-            return False
-        if last is not None and last.standing == "rejected" and not hands.may_retry(last):
+        # before anything is taken back for the exit: the stop stays where it is until that may go
+        if last is not None and self._is_pending(last):
             return False
         ended = None if last is None else hands.ended_review(last)
         if ended is not None and ended.state not in _UNDECIDED and last is not None:
@@ -80,11 +80,15 @@ class Leaving:
             hands.problems[about] = f"{case.symbol}: the exit waits until somebody arms"
             return False
         reviewed = purpose == "exit" and hands.manager.mode is ExecutionMode.MANUAL_REVIEW
+        if not reviewed and last is not None and hands.was_kept_back(last):
+            return False
         if not reviewed and hands.cancel(case, [*case.stops, *case.targets, *case.asleep]):
             return True  # one of them may have filled
         again = last is not None and not reviewed and goes_again(last)
-        if last is not None and again and last.sent is not None and last.record.quantity == over:
-            return hands.send(Decision(last.sent.request, last.record, last.record.expected_price))
+        if last is not None and again and _is_same(last, over, purpose):
+            assert last.sent is not None  # noqa: S101 - what got lost was sent
+            same = Decision(last.sent.request, last.record, last.record.expected_price)
+            return hands.send(same, again=True)
         unsent = last is not None and last.standing == "unsent" and last.record.quantity == over
         if last is not None and ended is None and (again or unsent):
             identity, ts = last.record.client_order_id, last.record.decided_ts
@@ -96,8 +100,16 @@ class Leaving:
         hurried = case.packaged and (earlier or reason != ExitReason.PROFIT_TARGET.label)
         net = None if hurried else self._mark(case, facts)
         return hands.send(
-            close_of(case, identity, ts, over, net, reason, purpose, ended=self._ended_legs(case))
+            close_of(case, identity, ts, over, net, reason, purpose, ended=self._ended_legs(case)),
+            again=again,
         )
+
+    def _is_pending(self, last: Order) -> bool:
+        """Whether the exit before waits for a person, for its next try, or for proof that it got lost."""
+        hands = self._hands
+        if last.standing == "review" or (last.standing == "rejected" and not hands.may_retry(last)):
+            return True
+        return hands.may_arrive(last)
 
     def _waits_for_split(self, case: Case, facts: Facts) -> bool:
         about = f"split {case.number}"
@@ -119,8 +131,10 @@ class Leaving:
         holding = None if case.wanted is None else case.wanted.holding
         if holding is not None and holding.leaving is not None:
             return holding.leaving.label, purpose_of(holding.leaving)
+        if is_past(case, facts):
+            return "stop passed", "protect"
         if holding is not None:
-            return ("stop passed" if is_past(case, facts) else "part"), "protect"
+            return "part", "protect"
         if last is not None and last.record.reason == ExitReason.SIGNAL.label:
             return last.record.reason, "exit"
         trade = self._hands.trade_of(case.number)
@@ -176,22 +190,31 @@ class Leaving:
         return int(seen.close_ts[-1]) >= SessionCalendar(like.calendar, daily=False).hours(day)[1]
 
 
+def _is_same(lost: Order, quantity: float, purpose: Purpose) -> bool:
+    """Whether an exit that got lost is what has to leave now; a package's price is of then."""
+    sent = lost.sent
+    if sent is None or sent.request.kind != "market":
+        return False
+    return lost.record.quantity == quantity and sent.request.purpose == purpose
+
+
 def is_past(case: Case, facts: Facts) -> bool:
     """Whether the price is beyond the stop in force, so that a stop there would sell at once.
 
     By the plan's last price, or, where not all is behind a stop, by the broker's: some refuse a stop there.
     The broker's counts only where it holds what the books do, since after a split, say, it means another
-    share.
+    share. What the broker has entered and the plan has not yet has no price of the plan.
     """
-    holding = None if case.wanted is None else case.wanted.holding
-    if holding is None or holding.stop is None:
+    stop = None if case.wanted is None else case.wanted.stop
+    if case.wanted is None or stop is None:
         return False
-    if (holding.mark - holding.stop) * case.side <= 0.0:
+    holding = case.wanted.holding
+    if holding is not None and (holding.mark - stop) * case.side <= 0.0:
         return True
     behind = sum(order.quantity - order.filled for order in case.stops)
     if case.packaged or case.unguarded_by_exits - behind <= DUST or case.entries or case.asleep:
         return False
-    return is_beyond(case, facts, holding.stop) and _is_agreed(case.symbol, facts)
+    return is_beyond(case, facts, stop) and _is_agreed(case.symbol, facts)
 
 
 def is_beyond(case: Case, facts: Facts, level: float) -> bool:

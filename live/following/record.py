@@ -36,6 +36,7 @@ PartedKind = Literal[
     "filled_after_cancel",
     "left_at_broker",
     "closed_elsewhere",
+    "settled",
     "unfollowed",
     "refused",
 ]
@@ -110,8 +111,9 @@ class Parted:
         that bar: it is given up, and the position followed with what there is;
         "filled_after_cancel": the plan has cancelled an entry that had filled at the broker: it is closed
         there; "left_at_broker": the position ended at the broker first, by an order of ours: the plan closes
-        at `price`; "closed_elsewhere": the same by a trade that is not ours, a person's say; "unfollowed":
-        the plan could not be told, see `message`; "refused": the broker refused an order.
+        at `price`; "closed_elsewhere": the same by a trade that is not ours, a person's say; "settled":
+        its contracts have ended, and the broker has settled them; "unfollowed": the plan could not be told,
+        see `message`; "refused": the broker refused an order.
     ts
         Label of the plan's bar at which it was seen, UTC nanoseconds.
     trade, order

@@ -178,15 +178,18 @@ class Resting:
             return False
         if last is not None and last.standing == "rejected" and not hands.may_retry(last):
             return False
+        if last is not None and hands.may_arrive(last):
+            return False
         if role == "stop" and is_beyond(case, facts, price):
             words = f"{case.symbol}: no stop rests: the broker's price is beyond {price:g} already"
             hands.problems[f"stop {case.number}"] = words
             return False
         ts = hands.ts
         unsent = last is not None and last.standing == "unsent" and last.record.quantity == quantity
-        if last is not None and (unsent or goes_again(last)):
+        again = last is not None and goes_again(last)
+        if last is not None and (unsent or again):
             identity, ts = last.record.client_order_id, last.record.decided_ts
         else:
             identity = hands.namer.other(case, role, ts, len(earlier))
-        hands.send(rest_of(case, identity, ts, quantity, price, role))
+        hands.send(rest_of(case, identity, ts, quantity, price, role), again=again)
         return False

@@ -47,7 +47,7 @@ from live.sessions.stopping import heeding
 from live.slippage import watch_slippage
 from simulator.bars.clock import session_of
 from simulator.engine import DEFAULT_RISK
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, TwinstepError
 
 if TYPE_CHECKING:
     from journal.database import Database
@@ -69,6 +69,9 @@ if TYPE_CHECKING:
 __all__ = ["BROKER_NAME", "BrokerSession"]
 
 POLL_SECONDS: Final = 5.0
+
+_MODE: Final = "execution_mode"
+"""Key of the notes that say where orders go, for who reads the journal."""
 
 
 class BrokerSession:
@@ -201,6 +204,8 @@ class BrokerSession:
             self.follower.protect()
             self.desk.report = self.desk.reconciler.start()
             self.slippage = watch_slippage(self.desk, calibration, alerts, demote=self.desk.manager)
+            told = [note.value for note in self.session.notes() if isinstance(note.value, dict)]
+            self._noted: str | None = next((one[_MODE] for one in reversed(told) if _MODE in one), None)
             self.poll()
         except BaseException:
             self._ending.close()
@@ -258,6 +263,9 @@ class BrokerSession:
             last = row >= len(bars) - 1
             part = bars[row : row + 1]
             with self._lock:
+                if self._decided():
+                    # of before this bar, which an account that is moved by bars fills them in
+                    self.follower.again(enter=False)
                 self._opened.take_bars(part)
                 # by now the bar is over for whose price entries were decided
                 self._look(enter=False, guard=False)
@@ -268,7 +276,7 @@ class BrokerSession:
                 if outcome.bars:
                     self._guard.look(self.follower.facts, self._day())
                     self.follower.follow(outcome, enter=not self._is_late())
-                    self.slippage.look()
+                    self._watch()
             outcomes.append(outcome)
         return merged(outcomes) if len(outcomes) > 1 else outcomes[0]
 
@@ -355,7 +363,16 @@ class BrokerSession:
             self.follower.again(enter=enter)
         if guard:
             self._guard.look(self.follower.facts, self._day())
+        self._watch()
+
+    def _watch(self) -> None:
+        """Look at what fills have cost, and note where orders go: drift lays them before a person."""
         self.slippage.look()
+        mode = self.desk.manager.mode.value
+        if mode != self._noted:
+            with contextlib.suppress(TwinstepError, OSError):  # with the next look
+                self.session.note({_MODE: mode})
+                self._noted = mode
 
     def _decided(self) -> bool:
         """Take up decisions; returns whether there were any that were judged."""

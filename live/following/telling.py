@@ -8,9 +8,11 @@ An answer that did not come, an order in doubt and a position that is merely mis
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from live.brokers.interface import is_option
 from live.following.cases import Case, Facts, explained_exits
+from live.following.record import PartedKind
 from live.reconciling.fill_ledger import DUST
 from simulator.errors import TwinstepError
 
@@ -18,9 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from live.following.hands import Hands
-    from live.following.record import PartedKind
 
 __all__ = ["Telling"]
+
+_TOLD: Final[tuple[PartedKind, ...]] = (
+    "not_entered", "left_at_broker", "closed_elsewhere", "settled", "unfollowed",
+)  # fmt: skip
+"""What the plan is told once of a position."""
+
+_SETTLING: Final = frozenset({"expiry", "exercise", "assignment"})
 
 
 class Telling:
@@ -64,7 +72,7 @@ class Telling:
                 )
             elif seen.ts < hands.ts:
                 words = "the position ended at the broker first"
-                self._close(case, cases, "left_at_broker" if ours else "closed_elsewhere", price, words)
+                self._close(case, cases, "left_at_broker" if ours else _elsewhere(case, facts), price, words)
         elif case.entered <= DUST and not case.may_enter and not case.is_doubtful:
             if want.entry is None and not holding.just_entered and not self._waits(case, holding.entered_ts):
                 self._close(case, cases, "not_entered", None, _why_not(case))
@@ -78,11 +86,12 @@ class Telling:
         left, price, _ = explained_exits(case, facts)
         if left < case.entered - DUST:
             return False  # it may come back with the next answer
+        kind = _elsewhere(case, facts)
+        words = "the broker has settled its contracts" if kind == "settled" else "it left by no order of ours"
         try:
             self._hands.part(
-                "closed_elsewhere", case.symbol, case.number, "it left by no order of ours",
-                quantity=case.side * case.counted, price=price,
-            )  # fmt: skip
+                kind, case.symbol, case.number, words, quantity=case.side * case.counted, price=price
+            )
         except (TwinstepError, OSError) as error:
             self._hands.problems["journal"] = f"{case.symbol}: it is not on record what became of it: {error}"
             return False
@@ -99,14 +108,14 @@ class Telling:
         holding = None if case.wanted is None else case.wanted.holding
         if holding is None or holding.leaving is not None:
             return
-        if hands.has_parted(case.number, "not_entered", "left_at_broker", "closed_elsewhere", "unfollowed"):
+        if hands.has_parted(case.number, *_TOLD):
             return
         others = [one for one in cases if one.symbol == case.symbol and one is not case]
         alone = not any(one.wanted is not None and one.wanted.holding is not None for one in others)
         if not alone:
             # the command closes all that the plan has in a symbol
             kind, words = "unfollowed", f"{words}; the plan holds more in {case.symbol}, so it goes on"
-        gone = case.counted if kind == "closed_elsewhere" else 0.0
+        gone = case.counted if kind in ("closed_elsewhere", "settled") else 0.0
         quantity = case.side * (gone or case.entered)
         # both or neither: a plan that was told is on record, and is told once
         with hands.session.database.write():
@@ -118,6 +127,14 @@ class Telling:
 def _is_flat(case: Case) -> bool:
     """Whether it was entered at the broker, and is over there, and nothing is in doubt."""
     return case.entered > DUST and case.held <= DUST and not case.may_enter and not case.is_doubtful
+
+
+def _elsewhere(case: Case, facts: Facts) -> PartedKind:
+    """Return by what a position has left that no order of ours has closed."""
+    entry = next((one.record for one in case.orders if one.record.role == "entry"), None)
+    contracts = [] if entry is None else [leg.symbol for leg in entry.legs if is_option(leg.symbol)]
+    ended = {one.symbol for one in facts.ledger.fills.values() if one.kind in _SETTLING}
+    return "settled" if contracts and ended.issuperset(contracts) else "closed_elsewhere"
 
 
 def _why_not(case: Case) -> str:

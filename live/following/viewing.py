@@ -6,7 +6,8 @@ import math
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from live.brokers.protection import Gap, Protection, Protector, protections
+from live.brokers.guarded import Protection, protections
+from live.brokers.protection import Gap, Protector
 from live.following.cases import STOPS
 from live.following.opening import BROKER_NAME
 from live.following.standing import HeldPosition, Standing

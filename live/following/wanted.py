@@ -152,6 +152,13 @@ class Wanted:
     holding: Holding | None
 
     @property
+    def stop(self) -> float | None:
+        """The stop's level in force: before the plan has entered, that of the bracket; None for none."""
+        if self.holding is not None:
+            return self.holding.stop
+        return None if self.entry is None else self.entry.stop_loss
+
+    @property
     def most(self) -> float:
         """The most that may be held at the broker for it."""
         if self.holding is None:

@@ -148,6 +148,14 @@ class FillLedger:
                 total += quantity if one.order_id in self._own else -quantity
         return total
 
+    def brought(self, identity: str, symbol: str) -> float:
+        """Return what an order itself has filled, in shares of now, after all splits."""
+        return sum(
+            one.quantity * self.factor(symbol, one.time)
+            for one in self._of(identity)
+            if one.symbol == symbol and one.order_id in self._own
+        )
+
     def factor(self, symbol: str, since: datetime) -> float:
         """Return how many shares of now one share of `since` is, by the splits that were accepted."""
         factor = 1.0

@@ -160,6 +160,9 @@ class FaultyBroker(BrokerInterface):
 
         return self._call("submit_order", send)
 
+    def never_arrived(self, client_order_id: str) -> None:
+        self.inner.never_arrived(client_order_id)
+
     def replace_order(
         self,
         order_id: str,

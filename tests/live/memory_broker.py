@@ -102,7 +102,10 @@ class MemoryBroker(BrokerInterface):
         resting.order = self._orders[order_id] = replace(
             order, state=OrderState.PARTIALLY_FILLED, filled=filled, average_price=average
         )
-        self._book(resting.order, quantity / order.quantity)
+        self._book(resting.order, quantity)
+        for other in [one for one in self._resting.values() if resting.oco and one.oco == resting.oco]:
+            if other is not resting:
+                self._size(other, other.order.quantity - quantity)
         self._guard(resting)
 
     def book(self, symbol: str, quantity: float, price: float, *, order_id: str = "", kind: Kind = "trade",
@@ -158,10 +161,9 @@ class MemoryBroker(BrokerInterface):
             resting = self._resting[order_id]
             order = resting.order
             if quantity is not None:
-                legs = tuple(Leg(leg.symbol, leg.quantity * quantity / order.quantity) for leg in order.legs)
-                order = replace(order, quantity=quantity, legs=legs)
+                self._size(resting, quantity)
             order = replace(
-                order,
+                resting.order,
                 limit_price=order.limit_price if limit_price is None else limit_price,
                 stop_price=order.stop_price if stop_price is None else stop_price,
             )
@@ -292,7 +294,7 @@ class MemoryBroker(BrokerInterface):
     def _fill(self, name: str, price: float) -> None:
         resting = self._resting.pop(name)
         order = resting.order
-        rest = (order.quantity - order.filled) / order.quantity
+        rest = order.quantity - order.filled
         resting.order = self._orders[name] = replace(
             order, state=OrderState.FILLED, filled=order.quantity, average_price=price
         )
@@ -302,30 +304,34 @@ class MemoryBroker(BrokerInterface):
                 self._end(other, OrderState.CANCELLED)
         self._guard(resting)
 
-    def _book(self, order: BrokerOrder, share: float) -> None:
+    def _book(self, order: BrokerOrder, filled: float) -> None:
         for leg in order.legs:
-            cost, quantity = self.prices[leg.symbol], leg.quantity * share
+            # in this order: whole shares stay whole
+            cost, quantity = self.prices[leg.symbol], leg.quantity * filled / order.quantity
             self._cash -= quantity * cost * unit(leg.symbol)
             self._cost[leg.symbol] = cost
             self.book(leg.symbol, quantity, cost, order_id=order.order_id)
 
     def _guard(self, resting: Resting) -> None:
-        """Let the children of a bracket stand for what is filled of it."""
+        """Let the children of a bracket stand for what is filled of it, and has not left by one of them."""
         parent = resting.order
+        gone = sum(one.filled for one in self._orders.values() if one.parent_id == parent.order_id)
         standing = [one for one in self._resting.values() if one.order.parent_id == parent.order_id]
         for one in standing:
-            leg = one.order.legs[0]
-            legs = (Leg(leg.symbol, math.copysign(parent.filled, leg.quantity)),)
-            one.order = self._orders[one.order.order_id] = replace(
-                one.order, quantity=parent.filled, legs=legs
-            )
+            self._size(one, parent.filled - gone + one.order.filled)
         for number, child in enumerate([] if standing else resting.children):
             name = f"{parent.order_id}-oco"
             if number and name not in {held.oco for held in self._resting.values()}:
                 continue  # the first child has filled at once
             leg = child.legs[0]
-            legs = (Leg(leg.symbol, math.copysign(parent.filled, leg.quantity)),)
+            legs = (Leg(leg.symbol, math.copysign(parent.filled - gone, leg.quantity)),)
             self._place(replace(child, legs=legs), parent=parent.order_id, oco=name)
+
+    def _size(self, resting: Resting, quantity: float) -> None:
+        """Let an order be for another quantity, what has filled of it included."""
+        order = resting.order
+        legs = tuple(Leg(leg.symbol, leg.quantity * quantity / order.quantity) for leg in order.legs)
+        resting.order = self._orders[order.order_id] = replace(order, quantity=quantity, legs=legs)
 
     def _end(self, name: str, state: OrderState) -> None:
         resting = self._resting.pop(name, None)

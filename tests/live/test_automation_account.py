@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
@@ -26,6 +26,7 @@ from live.parity import verify_parity
 from live.sessions.trades import StepRecord
 from simulator.errors import EngineError
 from simulator.kernel.state import to_bytes
+from tests.budget import cases
 from tests.live.automations import START
 
 SYMBOLS = ("AAPL", "MSFT", "XOM", "KO")
@@ -76,7 +77,7 @@ def drive(found: PricedSession, clock: FakeClock, script: Sequence[Any]) -> None
 
 
 @given(st.lists(moves, min_size=1, max_size=20))
-@settings(max_examples=25, derandomize=True, database=None, deadline=None)
+@cases(many=25, few=8)
 def test_whatever_comes_a_replay_gives_the_same_bytes(script: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as name:
         clock = FakeClock(START)

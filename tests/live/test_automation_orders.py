@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from simulator import Bars, Run, Signals, Stepper
 from simulator.bars.arrays import DAY
@@ -25,12 +25,13 @@ from simulator.orders import Order, OrderEvent
 from simulator.risk_limits import RiskLimits
 from simulator.types import FillKind, OrderState, Reason, allowed_transitions
 from strategies import create_manual_signal
+from tests.budget import cases
 from tests.simulator.kernel.drivers import pieces
 from tests.simulator.kernel.generate import Configuration, configurations
 
 
 @given(configurations(most_bars=60))
-@settings(max_examples=60, derandomize=True, database=None, deadline=None)
+@cases(many=60, few=12)
 def test_every_fill_is_in_one_order_and_every_state_is_allowed(c: Configuration) -> None:
     stepper = Stepper(c.bars, **c.rules)
     manager = OrderManager(stepper)

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from live.feeds.backoff import Backoff
 from live.feeds.grid import Grid
 from live.feeds.ticks import Tick, TickBars
 from live.feeds.yahoo_stream import YahooStream
+from tests.budget import cases
 from tests.live.yahoo_world import World, nanoseconds, row_of
 
 pytest.importorskip("yfinance")
@@ -323,7 +324,7 @@ def test_the_first_bar_of_a_session_is_the_charts(tmp_path: Path, streamer: Stre
     assert second.tolist() == [111.0, 111.0, 111.0, 111.0, 400.0]
 
 
-@settings(max_examples=60, derandomize=True, database=None, deadline=None)
+@cases(many=60, few=12)
 @given(
     st.lists(
         st.tuples(st.integers(0, 299), st.integers(85, 115), st.integers(0, 1000)), min_size=1, max_size=40

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import resource
 import subprocess
@@ -218,6 +219,85 @@ def test_any_reason_is_good_enough_to_kill(switch: KillSwitch, reason: Any) -> N
     halt = switch.engage(reason, reason)
     assert (halt.state, halt.complete, halt.recorded) == ("HALTED", True, True)
     assert "\n" not in switch.status["reason"]
+
+
+HOSTILE = {
+    "half a character": "\ud800",
+    "a terminal's orders": "\x1b]0;all is well\x07\x1b[2J",
+    "a text that runs backwards": "\u202edemra",
+    "bytes that no line has": "a\x00b\x85c\u2028d",
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_words_that_no_page_takes_are_escaped_wherever_they_are_told(tmp_path: Path, what: str) -> None:
+    told: list[dict[str, Any]] = []
+    switch = KillSwitch(tmp_path, tell=told.append)
+    halt = switch.engage(HOSTILE[what], HOSTILE[what])
+    assert (halt.state, halt.complete, halt.recorded, halt.problems) == ("HALTED", True, True, ())
+    for entry in (told[-1], read_record(tmp_path)[-1]):
+        for word in (entry["by"], entry["reason"]):
+            assert word.isprintable()
+            assert word.encode()
+    assert KillSwitch(tmp_path).status["why"].isprintable()
+    with pytest.raises(KillSwitchError) as caught:
+        switch.check()
+    assert str(caught.value).encode()
+    switch.arm(f"ada {HOSTILE[what]}", HOSTILE[what])
+    assert switch.state == "ACTIVE"
+    assert switch.status["armed_by"].isprintable()
+    assert switch.status["arm_reason"].isprintable()
+
+
+def test_words_that_were_written_unescaped_are_escaped_when_they_are_read(switch: KillSwitch) -> None:
+    switch.engage("x", "ada")
+    before = {"event": "kill", "by": "\x1b[2J\ud800", "reason": ["\x1b"], "at": {"a": 1}, "mark": [1]}
+    arm = {"event": "arm", "by": "bob", "reason": "go", "at": "2026-01-05T12:00:00+00:00", "mark": "m"}
+    undone = {"event": "arm_undone", "mark": [1]}
+    with (switch.folder / kill_files.RECORD).open("a") as file:
+        file.writelines(json.dumps(one) + "\n" for one in (undone, arm, before))
+    status = KillSwitch(switch.folder).status
+    assert status["engaged_by"] == r"\x1b[2J\ud800"
+    assert all(status[name].isprintable() for name in ("reason", "engaged_at", "why"))
+    assert status["armed_by"] == "bob"
+
+
+def test_a_name_that_joins_its_letters_stays_as_it_is(switch: KillSwitch) -> None:
+    name = "\u0645\u06cc\u200c\u062e"
+    switch.engage("زیاد — Größe €", name)
+    assert (switch.status["engaged_by"], switch.status["reason"]) == (name, "زیاد — Größe €")
+
+
+def test_an_error_without_a_text_is_told_by_its_kind(tmp_path: Path) -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ValueError("no words")
+
+    def fails(entry: dict[str, Any]) -> None:
+        raise Mute
+
+    def broken() -> datetime:
+        raise Mute
+
+    halt = KillSwitch(tmp_path, tell=fails, clock=broken).engage("x", "ada")
+    assert (halt.state, halt.complete, halt.recorded, len(halt.problems)) == ("HALTED", True, True, 2)
+    assert all("Mute" in one for one in halt.problems)
+
+
+def test_words_without_end_halt_and_arm(switch: KillSwitch) -> None:
+    halt = switch.engage("x" * 100_000, "y" * 100_000)
+    assert (halt.state, halt.recorded) == ("HALTED", True)
+    # twelve bytes each, once they are written
+    switch.arm("\U0001f40b" * 5000, "\U0001f40b" * 5000)
+    assert switch.state == "ACTIVE"
+    assert switch.status["arm_reason"].endswith("…")
+
+
+def test_a_record_nested_without_end_is_skipped(switch: KillSwitch) -> None:
+    switch.engage("x", "ada")
+    with (switch.folder / kill_files.RECORD).open("ab") as file:
+        file.write(b"[" * 100_000 + b"\n")
+    assert KillSwitch(switch.folder).status["reason"] == "x"
 
 
 def test_a_damaged_record_hides_nothing_but_the_reason(switch: KillSwitch) -> None:

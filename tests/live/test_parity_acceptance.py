@@ -161,10 +161,10 @@ def test_thirty_six_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_memory_does_not_grow_with_the_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("live.comparing.replay._ROWS", 200)
-    many, peaks = load_bars("synthetic:3x3200?seed=2"), []
-    for count in (800, 3_200):
-        with Session(tmp_path / "long.db", like=many, name=str(count), group=200) as session:
+    monkeypatch.setattr("live.comparing.replay._ROWS", 100)
+    many, peaks = load_bars("synthetic:3x1600?seed=2"), []
+    for count in (400, 1_600):
+        with Session(tmp_path / "long.db", like=many, name=str(count), group=100) as session:
             session.push(many[:count])
         verify_parity(tmp_path / "long.db", str(count))
         tracemalloc.start()

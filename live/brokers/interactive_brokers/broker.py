@@ -197,6 +197,10 @@ class InteractiveBrokersBroker(BrokerInterface):
             code = error.code if isinstance(error, TwinstepError) else "LIVE_GATEWAY"
             return denied(request, code=code, message=f"nothing was sent. {words}")
 
+    def never_arrived(self, client_order_id: str) -> None:
+        """Forget that an order was tried; the next submit looks for it at the gateway all the same."""
+        self._work.forget(client_order_id)
+
     def replace_order(
         self,
         order_id: str,

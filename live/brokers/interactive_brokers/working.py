@@ -91,6 +91,10 @@ class Working:
             raise AccessRefused(f"Interactive Brokers: {refusal}")
         return rejected(request, code="LIVE_BROKER_REJECTED", message=str(refusal))
 
+    def forget(self, client_order_id: str) -> None:
+        """Let a reference be placed again that was tried."""
+        self._tried.discard(client_order_id)
+
     async def _take_back(self, ib: Any, numbers: set[int], replies: Replies) -> None:
         """Cancel the other parts of an order of which one was refused: no entry without its stop."""
         for one in numbers:

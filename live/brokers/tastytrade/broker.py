@@ -171,6 +171,10 @@ class TastytradeBroker(BrokerInterface):
         """Send once; DENIED where it was not sent, UNRESOLVED where nobody knows."""
         return self._submitting.submit(request)
 
+    def never_arrived(self, client_order_id: str) -> None:
+        """Forget that an order was tried; the next submit looks for it at the broker all the same."""
+        self._submitting.forget(client_order_id)
+
     def preview(self, request: OrderRequest) -> Preview:
         """Return what an order would do, by a dry run; nothing is placed, and it is not an order.
 

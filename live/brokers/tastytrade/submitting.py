@@ -82,6 +82,10 @@ class Submitting:
             return unresolved(request, code="LIVE_NO_ANSWER", message=f"{type(error).__name__}: {error}")
         return self._placed(request, placed)
 
+    def forget(self, client_order_id: str) -> None:
+        """Let an id be sent again that was tried."""
+        self._tried.discard(client_order_id)
+
     def preview(self, request: OrderRequest) -> Preview:
         """Return what an order would do, by a dry run; nothing is placed, and it is not an order.
 

@@ -22,7 +22,7 @@ _REFUSED: Final = ("rejected", "denied", "review", "unresolved", "absent")
 _RESTING: Final = frozenset({"stop", "target"})
 _SETTLED: Final = frozenset({"expiry", "assignment", "exercise", "settlement"})
 _KEPT_OUT: Final = frozenset({"unfollowed", "refused", "not_entered", "not_added"})
-_LEFT: Final = frozenset({"left_at_broker", "closed_elsewhere"})
+_LEFT: Final = frozenset({"left_at_broker", "closed_elsewhere", "settled"})
 _ONE: Final = 1.0
 _CENT: Final = 0.01
 """Tick of shares from 1.00 on; below, a hundredth of it."""

@@ -41,6 +41,8 @@ class DataService:
         Feeds that are not subscribed: "sip", "opra".
     mute
         Whether the streams say nothing any more, though they stay open.
+    most
+        Symbols that a stream may listen to; one that asks for more is told 405, and stays open and mute.
     """
 
     def __init__(self, keys: Keys) -> None:
@@ -52,6 +54,7 @@ class DataService:
         self.subscribed: set[tuple[str, str]] = set()
         self.refused: set[str] = set()
         self.mute = False
+        self.most = 10_000
         self.connections = 0
         self.queries: list[tuple[str, dict[str, str]]] = []
         self._streams: set[asyncio.Queue[bytes]] = set()
@@ -171,8 +174,12 @@ class DataService:
                                                                             "msg": "auth failed"}  # fmt: skip
             queue.put_nowait(msgpack.packb([answer]))
         elif message.get("action") == "subscribe":
-            self._streams.add(queue)
             channels = {name: list(symbols) for name, symbols in message.items() if name != "action"}
+            if any(len(symbols) > self.most for symbols in channels.values()):
+                answer = {"T": "error", "code": 405, "msg": "symbol limit exceeded"}
+                queue.put_nowait(msgpack.packb([answer]))
+                return
+            self._streams.add(queue)
             self.subscribed |= {(name, one) for name, symbols in channels.items() for one in symbols}
             queue.put_nowait(msgpack.packb([{"T": "subscription", **channels}]))
 

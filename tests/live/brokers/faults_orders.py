@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from live.brokers.interface import Outcome
+from live.brokers.interface import OrderRequest, Outcome, Submitted
 from simulator.types import OrderState
 from tests.live.brokers.faulted import Faulted
 from tests.live.brokers.rig import RigDesk
@@ -53,6 +53,48 @@ class OrderFaults(Faulted):
         assert given_up.submitted.code == "LIVE_NOT_SENT"
         assert desk.rig.received() == []
         assert desk.submit(order(2)).outcome is Outcome.CONFIRMED
+
+    def test_19_an_exit_that_never_arrived_goes_once_more_when_that_is_proven(self, desk: RigDesk) -> None:
+        leaves = self.exit_that_got_lost(desk)
+        assert self.once_more(desk, leaves) is Outcome.DENIED  # it may still be on its way
+        desk.wait(61)
+        desk.run()
+        for _ in range(2):
+            assert self.once_more(desk, leaves) is Outcome.CONFIRMED
+        assert desk.settled().clean
+        assert desk.rig.received() == ["o1", "o2"]
+        assert desk.books() == desk.rig.held() == {}
+
+    def test_19_an_exit_that_arrives_late_is_not_sent_a_second_time(self, desk: RigDesk) -> None:
+        leaves = self.exit_that_got_lost(desk)
+        # what was under way for long arrives past what this adapter remembers
+        desk.faulty.inner = desk.rig.open()
+        assert desk.faulty.inner.submit_order(leaves).outcome is Outcome.CONFIRMED
+        desk.wait(61)
+        desk.run()
+        self.once_more(desk, leaves)
+        desk.settled()
+        assert desk.rig.received() == ["o1", "o2"]
+        assert desk.books() == desk.rig.held() == {}
+
+    def exit_that_got_lost(self, desk: RigDesk) -> OrderRequest:
+        desk.submit(order(1))
+        assert desk.settled().clean
+        leaves = order(2, -10.0, purpose="exit")
+        desk.rig.lose("submit", done=False)
+        assert desk.submit(leaves).outcome is Outcome.UNRESOLVED
+        for _ in range(2):
+            desk.run()
+            desk.wait(6)
+        given_up = desk.manager.book.get("o2")
+        assert given_up is not None
+        assert given_up.submitted.code == "LIVE_NOT_SENT"
+        return leaves
+
+    def once_more(self, desk: RigDesk, request: OrderRequest) -> Outcome:
+        answer = desk.manager.submit_order(request, again=True)
+        assert isinstance(answer, Submitted)
+        return answer.outcome
 
     # 20: the id is taken
 

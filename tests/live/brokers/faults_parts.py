@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from live.brokers.guarded import protections
 from live.brokers.interface import BrokerOrder, Outcome
-from live.brokers.protection import Protector, protections
+from live.brokers.protection import Protector
 from simulator.types import OrderState
 from tests.live.brokers.faulted import Faulted
 from tests.live.brokers.rig import RigDesk

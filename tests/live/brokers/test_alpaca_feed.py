@@ -80,7 +80,7 @@ def test_bars_of_the_stream_are_bars_of_the_feed(world: World) -> None:
     feed, taking = streaming(world)
     with taking:
         until(lambda: len(taking.found) == 3 and feed.status()["connected"])
-        assert ("bars", "AAPL") in world.data.subscribed
+        until(lambda: ("bars", "AAPL") in world.data.subscribed)
         world.store("AAPL", 1, start=OPEN + 3 * MINUTE, price=103.0)
         world.store("MSFT", 1, start=OPEN + 3 * MINUTE, price=53.0)
         taking.go(OPEN + 5 * MINUTE)  # what began before the connection stood is asked for
@@ -133,6 +133,20 @@ def test_a_mute_data_stream_is_noticed_and_bars_are_asked_for(world: World) -> N
         taking.go(OPEN + 5 * MINUTE + timedelta(seconds=10))
         until(lambda: len(taking.found) == 5)
     assert taking.found[-1].close[0].tolist() == [104.5, 54.5]
+
+
+def test_more_symbols_than_a_stream_may_have_are_asked_for(world: World) -> None:
+    """Without a subscription a stream has 30 symbols; beyond that it is told so once, and hears nothing."""
+    world.data.most = 1
+    feed, taking = streaming(world, silence=0.3)
+    with taking:
+        until(lambda: len(taking.found) == 3)
+        for symbol, price in (("AAPL", 103.0), ("MSFT", 53.0)):
+            world.store(symbol, 2, start=OPEN + 3 * MINUTE, price=price)
+        taking.go(OPEN + 5 * MINUTE + timedelta(seconds=10))
+        until(lambda: len(taking.found) == 5)
+    assert feed.messages == 0
+    assert [part.close[0].tolist() for part in taking.found][-2:] == [[103.5, 53.5], [104.5, 54.5]]
 
 
 def test_a_frozen_feed_goes_stale_and_reduces_the_kill_switch(world: World, tmp_path: Any) -> None:

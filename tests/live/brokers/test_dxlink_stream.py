@@ -9,7 +9,7 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from live.brokers.tastytrade.dxlink import cause, from_streamer
 from live.brokers.tastytrade.symbols import streamer
@@ -19,12 +19,13 @@ from live.feeds.dxlink_candles import CandleBook
 from live.feeds.dxlink_pulse import Pulse
 from live.feeds.events import FeedEvent
 from simulator.bars.arrays import SECOND
+from tests.budget import cases
 from tests.fakes.tastytrade.dxlink import BEGIN, END, REMOVE, SNIP, TX_PENDING
 from tests.fakes.tastytrade.server import Answer
 from tests.live.brokers.dxlink_world import MINUTE, OPEN, Taking, World, a_world, milliseconds, take, until
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")
-SAME = settings(max_examples=150, derandomize=True, database=None, deadline=None)
+SAME = cases(many=150, few=30)
 
 
 @pytest.fixture

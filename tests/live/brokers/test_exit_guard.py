@@ -6,12 +6,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from live.automation.config import ExecutionMode
@@ -22,12 +23,13 @@ from live.brokers.manager import BrokerManager
 from live.brokers.paper import PaperBroker
 from live.brokers.shrinking import excess
 from live.intents import IntentLog
-from live.kill_switch import KillSwitch
+from live.kill_switch import KillSwitch, KillSwitchError
 from live.reconcile import Reconciler
 from live.reconciling.differences import Differences
 from live.review_queue import ReviewRequest
 from live.venue import Venue
 from simulator.types import OrderState
+from tests.budget import cases
 from tests.live.brokers.alpaca_rig import AlpacaRig
 from tests.live.brokers.ib_rig import TwsRig
 from tests.live.brokers.rig import BrokerRig, RigDesk
@@ -424,7 +426,7 @@ STEP = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=250, derandomize=True, database=None, deadline=None)
+@cases(many=250, few=50)
 @given(side=st.sampled_from([1.0, -1.0]), steps=st.lists(STEP, min_size=3, max_size=14))
 def test_no_position_changes_sign_through_exits(
     side: float, steps: list[tuple[str, float] | tuple[str, str]]
@@ -468,3 +470,66 @@ def test_no_position_changes_sign_through_exits(
             if one.order_id in still:
                 memory.part(one.order_id, one.quantity - one.filled, target)
             check()
+
+
+def resize(desk: Desk, identity: str, quantity: float) -> float:
+    found = desk.memory.find_order(identity)
+    assert found is not None
+    return desk.manager.replace_order("main", found.order_id, quantity=quantity).quantity
+
+
+def test_an_exit_that_is_made_larger_is_measured_like_a_new_one(desk: Desk) -> None:
+    desk.submit(order(1))
+    assert desk.settled().clean
+    assert desk.submit(leave(2, -5.0, limit=120.0)).outcome is Outcome.CONFIRMED
+    with pytest.raises(KillSwitchError, match="LIVE_EXIT_EXCESS") as error:
+        resize(desk, "o2", 11.0)
+    assert error.value.code == "LIVE_DENIED"
+    assert desk.submit(leave(3, -3.0, limit=121.0)).outcome is Outcome.CONFIRMED
+    with pytest.raises(KillSwitchError, match="o3"):
+        resize(desk, "o2", 8.0)
+    assert desk.faulty.calls.count("replace_order") == 0
+    assert resize(desk, "o2", 7.0) == 7.0  # its own five do not count beside it
+    desk.move({"AAPL": 130.0})
+    assert desk.settled().clean
+    assert desk.memory.get_positions() == []
+
+
+def test_a_part_that_has_filled_has_left_already(desk: Desk) -> None:
+    desk.submit(order(1))
+    desk.submit(leave(2, -5.0, limit=120.0))
+    there = desk.memory.find_order("o2")
+    assert there is not None
+    desk.memory.part(there.order_id, 2.0, 120.0)
+    desk.run()
+    with pytest.raises(KillSwitchError, match="LIVE_EXIT_EXCESS"):
+        resize(desk, "o2", 11.0)  # two are gone, and of the eight that are left nine would go
+    assert resize(desk, "o2", 10.0) == 10.0
+
+
+def test_a_stop_that_is_made_larger_never_guards_more_than_is_held(desk: Desk) -> None:
+    desk.submit(order(1))
+    assert desk.settled().clean
+    stop = leave(2, -4.0, purpose="protect")
+    desk.submit(replace(stop, kind="stop", stop_price=90.0))
+    with pytest.raises(KillSwitchError, match="LIVE_EXIT_EXCESS"):
+        resize(desk, "o2", 12.0)
+    assert resize(desk, "o2", 10.0) == 10.0
+    assert resize(desk, "o2", 6.0) == 6.0
+
+
+def test_what_nobody_can_measure_is_not_made_larger(desk: Desk) -> None:
+    desk.submit(order(1))
+    desk.submit(leave(2, -5.0, limit=120.0))
+    desk.run()
+    there = desk.memory.find_order("o2")
+    assert there is not None
+    desk.faulty.every("get_positions", LostBefore())
+    with pytest.raises(KillSwitchError, match="LIVE_POSITION_UNKNOWN"):
+        desk.manager.replace_order("main", there.order_id, quantity=6.0)
+    assert desk.faulty.calls.count("replace_order") == 0
+
+
+def test_an_entry_that_is_made_larger_is_not_measured_by_what_is_held(desk: Desk) -> None:
+    desk.submit(order(1, 5.0, kind="limit", limit_price=90.0))
+    assert resize(desk, "o1", 50.0) == 50.0

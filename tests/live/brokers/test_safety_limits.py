@@ -8,13 +8,14 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from live.brokers.errors import RateLimited
 from live.brokers.rate_limit import CallKind, RateLimit
 from live.brokers.timeouts import CallTimeout, limited, within
 from simulator.errors import ConfigError
+from tests.budget import cases
 
 
 class Hands:
@@ -134,7 +135,7 @@ def test_a_budget_without_room_is_refused(per_minute: float, reserve: float) -> 
     assert caught.value.code == "LIVE_PACE"
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=60)
+@cases(many=60, few=12)
 @given(
     per_minute=st.integers(10, 300),
     reserve=st.sampled_from([0.1, 0.2, 0.5]),

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from live.brokers.guarded import Protection, protections
 from live.brokers.interface import BrokerOrder, Leg, OrderKind, OrderRequest, Outcome, Submitted
-from live.brokers.protection import Protection, Protector, protections
+from live.brokers.protection import Protector
 from live.opening import Desk, open_desk
 from simulator.brokerage import Holding
 from simulator.errors import ConfigError

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from journal.database import Database
@@ -24,6 +24,7 @@ from live.slippage.calibrating import QUANTILES, SLIPPING, SPREADS_BPS, costs_se
 from simulator.brokerage import Execution
 from simulator.costs import Costs
 from simulator.errors import ConfigError
+from tests.budget import cases
 from twinstep.config import load_settings
 
 AT = datetime(2024, 5, 6, 14, 30, tzinfo=UTC)  # 10:30 in New York
@@ -186,7 +187,7 @@ def test_hours_are_those_of_the_exchange_in_winter_too() -> None:
     assert {key[3] for key in calibrate(ones, min_count=2).cells} == {9, None}
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=40)
+@cases(many=40, few=8)
 @given(st.lists(st.floats(-50.0, 50.0), min_size=2, max_size=60))
 def test_quantiles_rise_stay_in_range_and_have_the_median(values: list[float]) -> None:
     found = calibrate([sample(value, number) for number, value in enumerate(values)], min_count=2)

@@ -11,12 +11,13 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from live.brokers.interface import Leg, Outcome
 from simulator import Bars
 from simulator.costs import Costs
+from tests.budget import cases
 from tests.live.brokers.quoted_broker import OPEN, Shade
 
 PUTS: Final = ("SPY261218P00500000", "SPY261218P00490000")
@@ -466,7 +467,7 @@ Quotes = st.lists(
     level=st.integers(9_000, 11_000).map(lambda cents: cents / 100.0),
     sent=st.integers(0, 20),
 )
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@cases(many=150, few=30)
 def test_one_order_against_a_matcher_that_is_written_down_here(
     quotes: list[tuple[float, float]], kind: str, side: int, level: float, sent: int
 ) -> None:
@@ -502,7 +503,7 @@ def _expected(
     sizes=st.lists(st.integers(1, 20), min_size=25, max_size=25),
     quantity=st.integers(1, 60),
 )
-@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@cases(many=60, few=12)
 def test_no_more_fills_than_was_shown(
     quotes: list[tuple[float, float]], sizes: list[int], quantity: int
 ) -> None:

@@ -90,61 +90,39 @@ def test_it_serves_until_ctrl_c_and_goes_on_from_its_file(tmp_path: Path) -> Non
         second.end(signal.SIGTERM)
 
 
-def test_an_order_that_was_answered_outlives_the_process(tmp_path: Path) -> None:
+def test_an_order_that_was_answered_outlives_the_process_and_keys_may_be_given(tmp_path: Path) -> None:
     state = ("--speed", "5", "--state", "paper.events")
-    with command(tmp_path, *state) as first:
+    keys = {"TWINSTEP_EXCHANGE_KEY": "mine", "TWINSTEP_EXCHANGE_SECRET": "0123456789abcdef"}
+    with command(tmp_path, *state, **keys) as first:
+        assert (first.key_id, first.secret) == ("mine", "0123456789abcdef")
+        assert "5 bars per second" in first.head
+        assert first.client.get_account().cash == "100000"  # type: ignore[union-attr]
         order = first.client.submit_order(
             LimitOrderRequest(symbol="TEC1", qty=3, side="buy", limit_price=1, time_in_force="gtc")
         )
         first.process.kill()
         first.process.communicate()
-    with command(tmp_path, *state) as second:
+    with command(tmp_path, *state, **keys) as second:
         assert second.client.get_order_by_id(order.id) == order  # type: ignore[union-attr]
         second.end(signal.SIGINT)
 
 
-def test_bars_go_by_and_keys_may_be_given(tmp_path: Path) -> None:
-    keys = {"TWINSTEP_EXCHANGE_KEY": "mine", "TWINSTEP_EXCHANGE_SECRET": "0123456789abcdef"}
-    with command(tmp_path, "--speed", "500", **keys) as running:
-        assert (running.key_id, running.secret) == ("mine", "0123456789abcdef")
-        assert running.client.get_account().cash == "100000"  # type: ignore[union-attr]
-        assert "500 bars per second" in running.head
-        running.end(signal.SIGINT)
-
-
 @pytest.mark.parametrize(
-    ("arguments", "environment", "code"),
+    ("words", "environment", "code"),
     [
+        (("--state", "."), {}, "CLI_STATE"),
+        (("--state", "nodir/x"), {}, "CLI_STATE"),
+        (("--manual", "--speed", "3"), {}, "CLI_EXCLUSIVE"),
+        (("--allow-host", ""), {}, "CLI_HOST"),
+        (("--allow-host", "a b"), {}, "CLI_HOST"),
         (("--host", "0.0.0.0"), {}, "EXCHANGE_HOST"),  # noqa: S104 - that it is refused is the point
         ((), {"TWINSTEP_EXCHANGE_KEY": "mine"}, "EXCHANGE_KEYS"),
         (("--speed", "0"), {}, "LIVE_SPEED"),
     ],
 )
-def test_what_cannot_be_is_one_line(
-    tmp_path: Path, arguments: tuple[str, ...], environment: dict[str, str], code: str
-) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "twinstep", "exchange", "--data", "synthetic:2x30?seed=1", *arguments],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"error [{code}]: ")
-    assert len(done.stderr.splitlines()) == 1
-
-
-@pytest.mark.parametrize(
-    ("words", "code"),
-    [
-        (("--state", "."), "CLI_STATE"),
-        (("--state", "nodir/x"), "CLI_STATE"),
-        (("--manual", "--speed", "3"), "CLI_EXCLUSIVE"),
-        (("--allow-host", ""), "CLI_HOST"),
-        (("--allow-host", "a b"), "CLI_HOST"),
-    ],
-)
 def test_what_cannot_be_served_is_refused_at_once(
     words: tuple[str, ...],
+    environment: dict[str, str],
     code: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -153,6 +131,10 @@ def test_what_cannot_be_served_is_refused_at_once(
     from twinstep.cli import run
 
     monkeypatch.chdir(tmp_path)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     assert run(["exchange", "--data", "synthetic:2x30?seed=1", *words]) == 2
-    assert f"[{code}]" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told.startswith(f"error [{code}]: ")
+    assert len(told.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []

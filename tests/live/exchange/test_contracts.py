@@ -10,6 +10,7 @@ import pytest
 
 from live.exchange.contracts import Contract, Contracts
 from simulator import Bars, load_bars
+from simulator.kernel.dtypes import QUOTE
 from simulator.options import OptionMarket, modelled_chain
 
 EPOCH = date(1970, 1, 1)
@@ -113,3 +114,46 @@ def test_symbols_survive_a_round_trip() -> None:
     contract = Contract.of("BRK.B", date(2026, 12, 18), -1, 412.5)
     assert contract.symbol == "BRK.B261218P00412500"
     assert Contract.parse(contract.symbol) == contract
+
+
+def within_a_day(grade: str) -> Bars:
+    """Two bars in each of two sessions in New York; contracts on them end with the second."""
+    part = 195 * 60_000_000_000
+    begins = [np.datetime64(f"2026-03-0{day}T14:30", "ns").astype(np.int64) for day in (2, 3)]
+    ts = np.concatenate([begin + np.arange(2) * part for begin in begins])
+    panel = np.stack([np.full(4, 100.0)] * 4 + [np.full(4, 1e6)], axis=-1)[:, None, :]
+    bars = Bars.from_arrays(("A",), ts, panel, daily=False)
+    if grade == "modelled":
+        return bars.with_options(OptionMarket.modelled(bars, {"A": 0.2}))
+    rows = [(row, 0, int(bars.session[-1]), -1, 101.0, 1.3, 1.5, 0.2, -0.5) for row in range(4)]
+    return bars.replaced(options=OptionMarket.from_quotes(np.array(rows, QUOTE), np.zeros(4)))
+
+
+@pytest.mark.parametrize("grade", ["quoted", "modelled"])
+def test_on_its_last_day_a_contract_trades_until_the_session_ends(grade: str) -> None:
+    bars = within_a_day(grade)
+    contract = Contract.of("A", date(2026, 3, 3), -1, 101.0)
+    quotes = []
+    for row in range(4):
+        contracts = Contracts(bars[row : row + 1])
+        if grade == "quoted":
+            assert [one.symbol for one in contracts.listed()] == ([contract.symbol] if row < 3 else [])
+        quote = contracts.quote(contract.symbol)
+        assert quote is not None
+        quotes.append(quote)
+    assert quotes[3] == (1.0, 1.0)  # what it pays
+    if grade == "quoted":
+        assert quotes[:3] == [(1.3, 1.5)] * 3
+    else:
+        middles = [(bid + ask) / 2.0 for bid, ask in quotes]
+        assert middles[0] > middles[1] - 1e-9
+        assert middles[1] > middles[2] > 1.0
+        assert all(bid < ask for bid, ask in quotes[:3])
+
+
+def test_on_its_last_day_a_contract_without_a_stored_quote_is_worth_what_it_pays() -> None:
+    bars = within_a_day("quoted")
+    contracts = Contracts(bars[2:3])
+    assert contracts.quote(Contract.of("A", date(2026, 3, 3), -1, 104.0).symbol) == (4.0, 4.0)
+    assert contracts.quote(Contract.of("A", date(2026, 3, 6), -1, 104.0).symbol) is None
+    assert contracts.quote(Contract.of("A", date(2026, 3, 2), -1, 104.0).symbol) == (4.0, 4.0)

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from live.exchange.errors import Refusal
 from live.exchange.intake import changes_of, flag_of, json_of, request_of, time_of, words_of
 from live.venue.types import VenueLeg, VenueRequest
+from tests.budget import cases
 
 MARKET: dict[str, Any] = {"symbol": "AAPL", "qty": 1, "side": "buy", "type": "market", "time_in_force": "day"}
 LEGS: list[dict[str, Any]] = [
@@ -157,7 +158,7 @@ def answered(read: Callable[[], Any]) -> Any:
         return refusal
 
 
-@settings(max_examples=400, derandomize=True, deadline=None, database=None)
+@cases(many=400, few=80)
 @given(st.dictionaries(fields, json_values, max_size=5))
 def test_no_body_whatever_is_answered_with_anything_but_a_request_or_a_refusal(
     changes: dict[str, Any],

@@ -8,12 +8,13 @@ import pytest
 from alpaca.common.exceptions import APIError
 from alpaca.trading.client import TradingClient
 from alpaca.trading.requests import LimitOrderRequest, ReplaceOrderRequest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from live.exchange.errors import Refusal
 from live.exchange.rules import check_prices, check_request
 from live.venue.types import VenueLeg, VenueRequest
+from tests.budget import cases
 
 OPTION = "AAPL240119C00100000"
 LEGS = (VenueLeg(symbol=OPTION, side="sell"), VenueLeg(symbol="AAPL240119C00105000", side="buy"))
@@ -78,7 +79,7 @@ def test_without_a_price_children_cannot_be_judged() -> None:
     )
 
 
-@settings(max_examples=300, derandomize=True, deadline=None, database=None)
+@cases(many=300, few=60)
 @given(st.integers(min_value=100, max_value=10**9), st.integers(min_value=1, max_value=9))
 def test_every_price_on_the_penny_passes_and_every_one_between_does_not(cents: int, tenths: int) -> None:
     check_prices(limit_price=cents / 100)

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from alpaca.trading.models import NonTradeActivity, Order, Position, TradeAccount, TradeActivity, TradeUpdate
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from live.exchange import wire
 from live.venue.types import VenueAccount, VenueActivity, VenueOrder, VenuePosition, VenueUpdate
+from tests.budget import cases
 
 NOON = datetime(2024, 1, 2, 12, 0, 0, 5, tzinfo=UTC)
 ORDER_ID = "4d8fb9d0-6c4a-4e0c-8a5a-0123456789ab"
@@ -33,7 +34,7 @@ def venue_order(**changes: Any) -> VenueOrder:
     return VenueOrder(**{**plain, **changes})
 
 
-@settings(max_examples=500, derandomize=True, deadline=None, database=None)
+@cases(many=500, few=100)
 @given(st.floats(min_value=-1e12, max_value=1e12, allow_nan=False))
 def test_a_decimal_says_the_number_to_nine_places(value: float) -> None:
     text = wire.decimal(value)

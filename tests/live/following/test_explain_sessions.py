@@ -490,3 +490,14 @@ def test_the_command_says_where_nothing_explains_it(cli: Cli, tmp_path: Path) ->
     told = cli("parity", NAME, "--journal", str(tmp_path / "j.db"))
     assert told.code == EXIT_FOUND
     assert "worse than its limit of 100.00" in " ".join(told.out.split())
+
+
+def test_the_sample_of_the_page_is_what_its_lines_print(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "parity.md").read_text(encoding="utf-8")
+    lines = page.partition("```python run\n")[2].partition("```")[0]
+    sample = page.partition("```text\n")[2].partition("```")[0]
+    monkeypatch.chdir(tmp_path)
+    exec(compile(lines, "parity.md", "exec"), {"__name__": "page"})  # noqa: S102 - our own page
+    assert capsys.readouterr().out == sample

@@ -16,6 +16,7 @@ from live.following.explain import Explanation
 from live.following.explaining.text import whole_cents
 from live.following.explaining.values import Course, Piece, Written
 from live.following.record import Parted
+from tests.budget import many_or_few
 from tests.live.following.explained import bars, case, explained_case, marked, piece, sent
 from tests.live.sessions import few
 
@@ -92,7 +93,8 @@ def profit(course: Course | None) -> float:
     return cash + course.dividends
 
 
-@few(400)
+@pytest.mark.thorough
+@few(many_or_few(400, 80))
 @given(trades())
 def test_the_parts_are_the_whole(given_: tuple[Any, Course | None, Course | None]) -> None:
     one, plan, fact = given_
@@ -106,7 +108,8 @@ def test_the_parts_are_the_whole(given_: tuple[Any, Course | None, Course | None
     assert all(each.detail for each in found.differences)
 
 
-@few(60)
+@pytest.mark.thorough
+@few(many_or_few(60, 15))
 @given(st.lists(trades(), min_size=1, max_size=6))
 def test_totals_by_cause(several: list[tuple[Any, Course | None, Course | None]]) -> None:
     cases = [one for one, plan, fact in several if plan is not None or fact is not None]
@@ -124,7 +127,8 @@ def test_totals_by_cause(several: list[tuple[Any, Course | None, Course | None]]
     assert str(whole).count("plan") >= len(cases)
 
 
-@few(300)
+@pytest.mark.thorough
+@few(many_or_few(300, 60))
 @given(st.lists(st.floats(-1e5, 1e5), max_size=12))
 def test_cents_add_up(amounts: list[float]) -> None:
     total = fsum(amounts)

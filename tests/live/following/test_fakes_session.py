@@ -19,8 +19,8 @@ import pytest
 
 from journal.database import Database
 from live.brokers import secrets
+from live.brokers.guarded import protections
 from live.brokers.opening import ADAPTERS
-from live.brokers.protection import protections
 from live.brokers.settings import BrokerSettings
 from live.feeds import replay
 from live.following import BrokerSession, Followed, followed

@@ -165,6 +165,57 @@ def test_the_rest_ends_with_the_plans(tmp_path: Path, filled: float) -> None:
     assert r.planned() == (4.0 if filled else 0.0)
 
 
+def begun(folder: Path, **columns: Any) -> Rig:
+    """The broker has 4 of 10 at a buy stop, and the plan's bars have not met it yet."""
+    later = [100.0, 100.0, 100.0, 100.0, 103.0, 103.0, 103.0, 103.0]
+    r = rig(folder, later, entry="stop", entry_price=102.0, valid_bars=6, **columns)
+    r.play(0, 2)
+    (entry,) = r.working("stop")
+    r.memory.part(entry.order_id, 4.0, 102.0)
+    r.session.poll()
+    assert (r.planned(), r.held()) == (0.0, 4.0)
+    return r
+
+
+@pytest.mark.parametrize("sold", [4.0, 1.0])
+def test_the_rest_ends_once_the_stop_has_taken_what_had_filled(tmp_path: Path, sold: float) -> None:
+    r = begun(tmp_path)
+    (stop,) = [one for one in r.working("stop") if one.parent_id]
+    r.memory.part(stop.order_id, sold, 95.0)
+    r.session.poll()
+    assert r.held() == 4.0 - sold
+    assert sum(one.quantity - one.filled for one in r.working()) == r.held()
+    r.move({"AAA": 103.0})
+    r.session.poll()
+    assert r.held() == 4.0 - sold, "entered after its stop"
+    r.play(2, 7)
+    assert len(r.records("entry")) == 1
+    if sold == 4.0:
+        assert (r.planned(), r.held()) == (0.0, 0.0)
+        assert [one.kind for one in r.parted()] == ["left_at_broker"]
+
+
+def test_the_rest_ends_once_the_target_has_taken_what_had_filled(tmp_path: Path) -> None:
+    r = begun(tmp_path, target=120.0)
+    (target,) = r.working("limit")
+    r.memory.part(target.order_id, 4.0, 120.0)
+    r.session.poll()
+    assert r.held() == 0.0
+    assert r.working() == []
+
+
+def test_nothing_is_added_to_what_a_stop_has_taken_a_part_of(tmp_path: Path) -> None:
+    r = adding(tmp_path)
+    r.play(0, 3)
+    (stop,) = r.working("stop")
+    r.memory.part(stop.order_id, 3.0, 103.0)
+    r.session.poll()
+    r.play(3, 6)
+    assert (r.planned(), r.held()) == (15.0, 7.0)
+    assert sum(one.quantity - one.filled for one in r.working("stop")) == 7.0
+    assert [one.kind for one in r.parted("not_added")] == ["not_added"]
+
+
 def test_what_only_the_plan_has_filled_has_one_bar_more(tmp_path: Path) -> None:
     closes = [100.0, 100.0, 97.0, 99.0, 99.0, 99.0, 99.0, 99.0]
     bars = made_bars(closes, opens=[100.0, 100.0, 100.0, *closes[3:]], wide=0.5)
@@ -197,6 +248,22 @@ def test_an_approval_of_later_is_not_taken_back_at_once(tmp_path: Path) -> None:
     r.memory._match = match  # type: ignore[method-assign]
     r.bar(5)
     assert (r.planned(), r.held()) == (10.0, 10.0)
+
+
+def test_an_approval_between_two_bars_fills_with_the_second(tmp_path: Path) -> None:
+    bars = made_bars(FLAT, wide=0.5)
+    rule = signal(bars, 1, qty=10.0, stop=95.0)
+    with BrokerSession(
+        tmp_path / "journal.db", like=bars, strategies=[rule], name="desk", risk=FREE,
+        mode=ExecutionMode.MANUAL_REVIEW,
+    ) as session:  # fmt: skip
+        for row in range(5):
+            session.push(bars[row : row + 1])
+        (request,) = session.desk.manager.get_pending_requests()
+        leave_decision(tmp_path / "journal.db.switch" / "reviews", request.request_id, "ada")
+        session.push(bars[5:6])
+        assert [one.quantity for one in session.broker.get_positions()] == [10.0]
+        assert [one.quantity for one in session.status().positions] == [10.0]
 
 
 # A shadow and a real account

@@ -18,6 +18,8 @@ from tests.live.following.rig import Rig, made_bars, signal
 from tests.live.memory_broker import MemoryBroker
 
 CLOSES = [100.0, 100.0, 103.0, 106.0, 106.0, 104.0, 104.0, 97.0, 99.0, 99.0]
+LOOKS = 3
+"""Of a session that is back, a minute apart: it looks every few seconds, and the bars are of a day."""
 
 
 class Killed(BaseException):
@@ -112,6 +114,9 @@ def played(folder: Path, monkeypatch: pytest.MonkeyPatch, at: int | None) -> tup
                 killed = True
                 r.session.close()
                 r.session = r.opened()
+                for _ in range(LOOKS):
+                    r.move({})
+                    r.session.poll()
             row = r.session.bars
     return r, killed
 
@@ -150,6 +155,39 @@ def same_everywhere(folder: Path, monkeypatch: pytest.MonkeyPatch, first: int, s
         assert verify_parity(r.path, "desk").ok
     assert lost <= 4, "two entries, each between its record and its call"
     return points
+
+
+class Deadly(MemoryBroker):
+    """The process ends in the call that sends its first exit, before anything has left."""
+
+    is_deadly = True
+
+    def submit_order(self, request: OrderRequest) -> Submitted:
+        if self.is_deadly and request.reason == "part":
+            self.is_deadly = False
+            raise Killed
+        return super().submit_order(request)
+
+
+def test_an_exit_that_a_kill_has_kept_back_leaves_after_the_start(tmp_path: Path) -> None:
+    bars = made_bars([100.0, 100.0, 103.0, 106.0, 106.0], wide=0.4)
+    rule = signal(bars, 1, qty=10.0, stop=95.0, scale_out_r=1.0, scale_out_fraction=0.5)
+    r = Rig(tmp_path, bars, rule, memory=Deadly())
+    r.play(0, 3)
+    with pytest.raises(Killed):
+        r.bar(3)
+    r.restart()
+    for _ in range(LOOKS):
+        r.move({})
+        r.session.poll()
+        assert sum(one.quantity for one in r.working("stop")) == r.held(), "bare, or sold twice"
+    assert (r.planned(), r.held()) == (5.0, 5.0)
+    (close,) = r.records("close")
+    orders = r.memory.get_orders(open_only=False)
+    assert [one.client_order_id for one in orders].count(close.client_order_id) == 1
+    assert sum(one.kind == "stop" for one in orders) <= 4, "the stop is taken back for nothing"
+    r.close()
+    assert verify_parity(r.path, "desk").ok
 
 
 def test_a_kill_here_and_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from live.automation.config import ExecutionMode
-from live.brokers.interface import Leg, OrderRequest, Outcome, Submitted
+from live.brokers.interface import Leg, OrderRequest, Outcome, Submitted, denied
 from live.following import BrokerSession, followed
 from simulator import Bars
 from simulator.errors import JournalError
@@ -167,6 +167,21 @@ def test_what_is_bare_beyond_its_stop_leaves_at_the_market(tmp_path: Path) -> No
     assert r.records("close")[-1].reason == "stop passed"
 
 
+def test_what_is_bare_beyond_its_stop_leaves_before_the_plan_has_entered(tmp_path: Path) -> None:
+    r = rig(tmp_path)
+    r.play(0, 2)
+    (stop,) = r.working("stop")
+    assert (r.planned(), r.held()) == (0.0, 10.0)
+    r.memory.cancel_order(stop.order_id)  # as both legs of a pair end where one is cancelled
+    r.move({"AAA": 94.0})
+    r.session.poll()
+    r.move({"AAA": 94.0})
+    r.session.poll()
+    assert r.held() == 0.0
+    assert r.working() == []
+    assert [one.reason for one in r.records("close")] == ["stop passed"]
+
+
 class Refusing(MemoryBroker):
     """Takes nothing at the market, where told."""
 
@@ -193,6 +208,36 @@ def test_the_stop_is_put_back_where_the_exit_is_refused(tmp_path: Path, restarte
     assert [(one.quantity, one.stop_price) for one in r.working("stop")] == [(10.0, 95.0)]
     memory.no = False
     r.bar(8)
+    assert r.held() == 0.0
+    assert r.working() == []
+
+
+def test_an_exit_that_is_kept_back_here_takes_the_stop_back_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    r = rig(tmp_path, max_bars=3)
+    r.play(0, 3)
+    manager, real, tries = r.session.desk.manager, r.session.desk.manager.submit_order, []
+
+    def keeping(request: OrderRequest, **how: Any) -> Any:
+        if request.kind != "market":
+            return real(request, **how)
+        tries.append(request.client_order_id)
+        return denied(request, code="LIVE_POSITION_UNKNOWN", message="nobody can say what is held")
+
+    monkeypatch.setattr(manager, "submit_order", keeping)
+    r.play(3, 6)
+    assert (r.planned(), r.held()) == (0.0, 10.0)
+    before = len(tries)
+    for _ in range(6):
+        later(r, 5.0)
+        assert [one.quantity for one in r.working("stop")] == [10.0]
+    assert len(tries) == before, "the stop is taken back with every look"
+    later(r, 60.0)
+    assert len(tries) == before + 1
+    assert len(set(tries)) == 1
+    monkeypatch.undo()
+    r.bar(6)
     assert r.held() == 0.0
     assert r.working() == []
 

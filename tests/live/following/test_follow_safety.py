@@ -135,6 +135,19 @@ def test_an_exit_that_waits_for_a_person_keeps_its_stop_until_then(tmp_path: Pat
     assert r.working() == []
 
 
+def test_where_orders_go_is_noted_once_each_time_it_changes(tmp_path: Path) -> None:
+    r = rig(tmp_path, options={"mode": ExecutionMode.MANUAL_REVIEW})
+    r.play(0, 2)
+    r.restart()
+    r.options["mode"] = ExecutionMode.PAPER_ONLY
+    r.restart()
+    r.session.desk.manager.mode = ExecutionMode.MANUAL_REVIEW  # as drift does
+    r.session.poll()
+    told = [one.value for one in r.session.session.notes() if isinstance(one.value, dict)]
+    modes = [one["execution_mode"] for one in told if "execution_mode" in one]
+    assert modes == ["manual_review", "paper_only", "manual_review"]
+
+
 def test_a_price_that_has_gone_too_far_is_not_approved(tmp_path: Path) -> None:
     closes = [100.0, 100.0, 104.0, 108.0, 108.0]
     r = rig(tmp_path, closes, options={"mode": ExecutionMode.MANUAL_REVIEW})

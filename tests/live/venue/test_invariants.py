@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from live.venue import VenueOrder, VenueRejected
 from live.venue.types import FINAL
 from simulator.conventions import Conventions
 from simulator.costs import Costs
+from tests.budget import cases
 from tests.live.venue.desk import Desk
 from tests.live.venue.streams import act
 
@@ -77,7 +78,7 @@ def check_history(d: Desk) -> None:
 
 
 @given(st.integers(0, 10**9))
-@settings(max_examples=40, derandomize=True, database=None, deadline=None)
+@cases(many=40, few=8)
 def test_money_and_quantities_add_up(seed: int) -> None:
     draw = random.Random(seed)  # noqa: S311 - of a test
     d = Desk(
@@ -91,7 +92,7 @@ def test_money_and_quantities_add_up(seed: int) -> None:
 
 
 @given(st.integers(0, 10**9))
-@settings(max_examples=60, derandomize=True, database=None, deadline=None)
+@cases(many=60, few=12)
 def test_no_fill_is_outside_its_bar(seed: int) -> None:
     draw = random.Random(seed)  # noqa: S311 - of a test
     rules = Conventions.profile(draw.choice(["realistic", "worst", "best", "freqtrade", "vectorbt"]))
@@ -158,7 +159,7 @@ class Reference:
 
 
 @given(st.integers(0, 10**9))
-@settings(max_examples=120, derandomize=True, database=None, deadline=None)
+@cases(many=120, few=24)
 def test_on_ticks_orders_fill_as_the_textbook_says(seed: int) -> None:
     draw = random.Random(seed)  # noqa: S311 - of a test
     d = Desk(cash=1e9)

@@ -6,11 +6,12 @@ import random
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from live.venue import VenueOrder
 from simulator.conventions import Conventions
+from tests.budget import cases
 from tests.live.venue.desk import START, Desk
 
 Bar = tuple[float, float, float, float]
@@ -127,7 +128,7 @@ def _fate(d: Desk, order: VenueOrder) -> Any:
 
 
 @given(st.integers(0, 10**9))
-@settings(max_examples=60, derandomize=True, database=None, deadline=None)
+@cases(many=60, few=12)
 def test_young_and_old_orders_fare_as_they_would_alone(seed: int) -> None:
     draw = random.Random(seed)  # noqa: S311 - of a test
     rules = Conventions.profile(draw.choice(["realistic", "worst", "best", "freqtrade"]))
