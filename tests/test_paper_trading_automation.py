@@ -10,7 +10,6 @@ import itertools
 import json
 import math
 import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -31,6 +30,7 @@ from simulator.portfolio_risk_manager import PortfolioRisk, PortfolioRiskManager
 from simulator.types import OrderState, Reason, allowed_transitions
 from strategies import SignalGenerator, SignalStrength, create_manual_signal
 from strategies.risk_calculator import RiskCalculator
+from tests.forked import forked
 from tests.live.automations import START, Open, aapl, entered, openings, pattern, roomy, wide
 
 
@@ -684,7 +684,7 @@ class TestTradingAutomation:
     def test_the_example_runs_every_workflow(self) -> None:
         script = Path(__file__).resolve().parents[1] / "examples" / "paper_trading_example.py"
         done = subprocess.run(
-            [sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=True
+            [*forked(), str(script)], capture_output=True, text=True, timeout=120, check=True
         )
         for words in (
             "166 of 400 granted, by the rule 'sector'",

@@ -94,7 +94,13 @@ class OrderLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictLine:
-    """One answer of the risk manager; value and limit are None where the rule has none."""
+    """One answer of the risk manager; value and limit are None where the rule has none.
+
+    Attributes
+    ----------
+    rule
+        The answer in words: "admitted", "shrunk by sector", or the rule that refused.
+    """
 
     ts: int
     symbol: str
@@ -103,6 +109,20 @@ class VerdictLine:
     limit: float | None
     asked: float | None
     granted: float
+
+    @property
+    def verdict(self) -> str:
+        """What became of it: admitted, shrunk or rejected."""
+        if self.rule in ("admitted", "close_accepted"):
+            return "admitted"
+        return "shrunk" if self.rule.partition(" ")[0] == "shrunk" else "rejected"
+
+    @property
+    def decided_by(self) -> str:
+        """The rule that decided; "" for what was simply admitted, or where it is not known."""
+        if self.verdict == "shrunk":
+            return self.rule.partition(" by ")[2]
+        return "" if self.rule == "admitted" else self.rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,19 +300,35 @@ def stored_lines(journal: str | Path, session: str) -> AccountLines | None:
         identity, run, configuration, changes, frame, bars, state, memory = found
         logs = connection.execute(_LOGS, (identity,)).fetchone()
         said = connection.execute(_VERDICTS, (run, VERDICTS)).fetchall()
+        smaller = sorted({row[0] for row in said if row[2] == Reason.SHRUNK.label})
+        steps = [connection.execute(_LOGS_AT, (identity, ts)).fetchone() for ts in smaller]
+    symbols = unpack(frame)[1]["symbols"]
+    shrunk = {
+        (one.ts, one.symbol, one.granted): one.rule
+        for step in steps
+        if step is not None
+        for one in verdict_lines(unpack(step[0])[0].get("verdicts", ()), symbols)
+        if one.verdict == "shrunk"
+    }
     changed = json.loads(changes)
     rules = changed[-1]["configuration"] if changed else json.loads(configuration)
     last = unpack(logs[0])[0].get("equity") if logs else None
     return account_lines(
         from_bytes(state),
-        unpack(frame)[1]["symbols"],
+        symbols,
         session=session,
         bars=bars,
         limits=rules["risk"],
         heat=None if last is None or not len(last) else float(last[-1]["heat"]),
         verdicts=[
             VerdictLine(
-                ts=ts, symbol=symbol, rule=rule, value=value, limit=limit, asked=asked, granted=granted
+                ts=ts,
+                symbol=symbol,
+                rule=shrunk.get((ts, symbol, granted), rule),
+                value=value,
+                limit=limit,
+                asked=asked,
+                granted=granted,
             )
             for ts, symbol, rule, value, limit, asked, granted in reversed(said)
         ],
@@ -381,26 +417,29 @@ class _Record:
 
 
 _DUST: Final = 1e-9
+# "kind <> 'bar'" is what an index of the few inputs that are none holds: without it every bar is looked at
 _BROKER: Final = (
     "SELECT i.data FROM inputs i JOIN sessions s ON s.id = i.session_id WHERE s.name = ? AND i.kind = 'note' "
-    "AND instr(i.data, CAST('\"broker_account\"' AS BLOB)) > 0 ORDER BY i.id DESC LIMIT 1"
+    "AND i.kind <> 'bar' AND instr(i.data, CAST('\"broker_account\"' AS BLOB)) > 0 ORDER BY i.id DESC LIMIT 1"
 )
 _EVENTS: Final = (
     "SELECT ts, kind, client_order_id, symbol, data FROM events WHERE account = ? AND kind IN ('fill', "
     "'adjusted', 'intent', 'outcome', 'alias', 'changed', 'asked', 'naked', 'guarded') ORDER BY id"
 )
 _SESSIONS: Final = (
-    "SELECT s.name FROM sessions s LEFT JOIN steps t ON t.session_id = s.id "
-    "GROUP BY s.id ORDER BY max(t.ts) DESC, s.id DESC"
+    "SELECT s.name FROM sessions s "
+    "ORDER BY (SELECT max(t.ts) FROM steps t WHERE t.session_id = s.id) DESC, s.id DESC"
 )
 _SESSION: Final = (
     "SELECT s.id, s.run_id, s.configuration, s.changes, "
     # with the symbols that joined since
     "coalesce((SELECT i.data FROM inputs i WHERE i.session_id = s.id AND i.kind = 'frame' "
-    "ORDER BY i.id DESC LIMIT 1), s.frame), p.bars, p.state, p.memory "
+    "AND i.kind <> 'bar' ORDER BY i.id DESC LIMIT 1), s.frame), p.bars, p.state, p.memory "
     "FROM sessions s JOIN snapshots p ON p.session_id = s.id WHERE s.name = ?"
 )
 _LOGS: Final = "SELECT logs FROM steps WHERE session_id = ? ORDER BY bar DESC LIMIT 1"
+# which rule made an order smaller stands in the logs of the bar, not in the table
+_LOGS_AT: Final = "SELECT logs FROM steps WHERE session_id = ? AND ts = ? ORDER BY bar DESC LIMIT 1"
 _VERDICTS: Final = (
     "SELECT ts, symbol, rule, value, threshold, asked, granted FROM verdicts WHERE run_id = ? "
     "ORDER BY id DESC LIMIT ?"

@@ -41,6 +41,8 @@ from twinstep.commands import (
     optimize,
     paper,
     parameters,
+    report,
+    runs,
     scan,
     strategies,
     sweep,
@@ -90,6 +92,7 @@ app.command("sweep", epilog=sweep.EXAMPLES, rich_help_panel=RUN)(sweep.sweep)
 app.command("compare", epilog=compare.EXAMPLES, rich_help_panel=RUN)(compare.compare)
 app.add_typer(optimize.app, name="optimize", rich_help_panel=RUN)
 app.command("trials", epilog=trials.EXAMPLES, rich_help_panel=RUN)(trials.trials)
+app.add_typer(runs.app, name="runs", rich_help_panel=RUN)
 app.command("lookahead", epilog=lookahead.EXAMPLES, rich_help_panel=LOOK)(lookahead.lookahead)
 app.command("paper", epilog=paper.PAPER_EXAMPLES, rich_help_panel=TRADE)(paper.paper)
 app.command("live", epilog=live.EXAMPLES, rich_help_panel=TRADE)(live.live)
@@ -118,7 +121,7 @@ app.command("learn", epilog=learn.LEARN_EXAMPLES, rich_help_panel=REMEMBER)(lear
 app.command("counterfactuals", epilog=counterfactuals.EXAMPLES, rich_help_panel=REMEMBER)(
     counterfactuals.counterfactuals
 )
-app.command("report", epilog=learn.REPORT_EXAMPLES, rich_help_panel=REMEMBER)(learn.report)
+app.command("report", epilog=report.EXAMPLES, rich_help_panel=REMEMBER)(report.report)
 app.command("new-strategy", epilog=strategies.EXAMPLES, rich_help_panel=SETUP)(strategies.new_strategy)
 app.add_typer(config.app, name="config", rich_help_panel=SETUP)
 

@@ -58,6 +58,8 @@ class Settings:
             return tuple(HIDDEN for _ in getattr(getattr(self, key.section), key.name))
         if key.path in self.given:
             return self.given[key.path]
+        if key in schema()[key.section].extra:
+            return key.default  # no field: the class may have a method of that name
         value = getattr(getattr(self, key.section), key.name, key.default)
         return value.name if isinstance(value, Enum) else value
 

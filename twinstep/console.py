@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol, TextIO
 
 from simulator.errors import TwinstepWarning
@@ -26,6 +28,8 @@ __all__ = [
     "note",
     "one_line_warnings",
     "plain",
+    "plain_times",
+    "price_text",
     "print_table",
     "progress_bar",
     "show_progress",
@@ -40,6 +44,7 @@ EXIT_INTERRUPTED: Final = 130
 
 _PIPE_WIDTH: Final = 200
 """Columns assumed where the output is no terminal, so that a pipe loses nothing."""
+_ISO: Final = re.compile(r"\b20\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d(\.\d{1,6})?\+00:00(?!\d)")
 
 
 class Drawn(Protocol):
@@ -85,6 +90,21 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if isinstance(value, int) else str(value)
+
+
+def plain_times(text: str) -> str:
+    """Return words in which every time that a program wrote in full is short, and in UTC."""
+    return _ISO.sub(lambda found: _moment(found[0]), text)
+
+
+def price_text(value: float | None) -> str:
+    """Return a price: two decimals, below 1 as many as show four digits of it; "-" is unknown."""
+    if value is None or math.isnan(value):
+        return "-"
+    if value == 0.0 or abs(value) >= 1.0:
+        return f"{value:,.2f}"
+    whole, _, decimals = f"{value:.{3 - math.floor(math.log10(abs(value)))}f}".partition(".")
+    return f"{whole}.{decimals.rstrip('0'):0<2}"
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
@@ -220,8 +240,20 @@ def _cell(value: object) -> str:
     return str(value)
 
 
+_UNITS: Final = (" R", " sessions", " session", " points")
+
+
 def _is_number(cell: str) -> bool:
+    for unit in _UNITS:
+        cell = cell.removesuffix(unit)
     return (
         cell in ("-", "n/a", "inf", "-inf")
-        or cell.removesuffix(" R").replace(",", "").rstrip("%").lstrip("+-").replace(".", "", 1).isdigit()
+        or cell.replace(",", "").rstrip("%").lstrip("+-").replace(".", "", 1).isdigit()
     )
+
+
+def _moment(text: str) -> str:
+    try:
+        return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except ValueError:  # a day that no month has
+        return text

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
-from twinstep.console import emit, table
+from twinstep.console import emit, price_text, table
 
 if TYPE_CHECKING:
     from journal.performance_tracker import TradeRecord
@@ -199,7 +199,8 @@ def _points(head: str, lines: Iterable[str]) -> None:
 
 
 def _price(side: int, price: float, kind: str) -> str:
-    return f"{price:,.2f}" if kind == "stock" else f"{price:,.2f} {'credit' if side < 0 else 'debit'}"
+    text = price_text(price)
+    return text if kind == "stock" else f"{text} {'credit' if side < 0 else 'debit'}"
 
 
 def _count(quantity: float) -> str:

@@ -41,6 +41,7 @@ __all__ = [
     "When",
     "aware",
     "check_journal",
+    "chosen_source",
     "closed_elsewhere",
     "day",
     "legs_of",
@@ -70,7 +71,8 @@ JournalSource = Annotated[
     typer.Option(
         "--source",
         metavar="live|paper|backtest",
-        help="Whose trades; without it, what the configuration says, else live. "
+        help="Whose trades; without it, what the configuration says, else live; learn and report take others "
+        "where it has no closed one. "
         "Where trades are only read, all mixes them.",
         rich_help_panel=WHERE,
         show_default=False,
@@ -188,6 +190,26 @@ def check_journal(where: str | None) -> None:
         from journal.database import Database
 
         Database(where).close()
+
+
+def chosen_source(journal: TradeJournal, chosen: Place, given: str | None) -> str:
+    """Return whose trades are looked at: as named, else the default, else the only others that are there.
+
+    Where nobody named a source and the default one has no closed trade, the first of live, paper and backtest
+    that has one takes its place, and a line says so: a journal of paper trades is not empty.
+    """
+    if given is not None:
+        return chosen.source
+    elsewhere = {} if chosen.source == ALL else closed_elsewhere(journal, chosen.source)
+    for name in ("live", "paper", "backtest"):
+        if name in elsewhere:
+            others = "".join(f"; {count:,} {one}" for one, count in elsewhere.items() if one != name)
+            note(
+                f"no {chosen.source} trade is closed: these are the {elsewhere[name]:,} closed {name} trades "
+                f"(--source {name}{others})"
+            )
+            return name
+    return chosen.source
 
 
 def closed_elsewhere(journal: TradeJournal, source: str) -> dict[str, int]:

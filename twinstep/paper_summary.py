@@ -9,7 +9,7 @@ import numpy as np
 
 from simulator.types import HaltState, Reason
 from twinstep.account_lines import account_lines
-from twinstep.console import emit, table
+from twinstep.console import emit, price_text, table
 
 if TYPE_CHECKING:
     from live.session import Session
@@ -21,6 +21,8 @@ __all__ = ["Answers", "show", "summary"]
 _COUNTS: Final = (
     "stepped", "signals", "fills", "trades", "open_positions", "working_orders", "refused", "gaps",
 )  # fmt: skip
+
+_PRICES: Final = ("entry_price", "mark", "stop", "target")
 
 
 class Answers:
@@ -112,6 +114,10 @@ def show(found: dict[str, Any]) -> None:
 
 
 def _cell(held: dict[str, Any], name: str) -> object:
+    if name in _PRICES:
+        return price_text(held[name])
+    if name == "unrealized":
+        return f"{held[name]:+,.2f}"
     if name != "side":
         return held[name]
     words = ("bought", "sold") if held["legs"] else ("long", "short")

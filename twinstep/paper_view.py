@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from twinstep.account_lines import AccountLines, FactLines, OrderLine, PositionLine, VerdictLine
+from twinstep.console import plain_times, price_text
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -160,9 +161,9 @@ def _reasons(view: DeskView) -> list[str]:
     account = view.account
     found = []
     if view.switch not in ("", "ACTIVE"):
-        found.append(f"kill switch {view.switch}: {view.why}")
+        found.append(plain_times(f"kill switch {view.switch}: {view.why}"))
     if account is not None and account.halt != "ACTIVE":
-        found.append(f"account {account.halt}: {account.halt_why or 'unknown'}")
+        found.append(plain_times(f"account {account.halt}: {account.halt_why or 'unknown'}"))
     return found
 
 
@@ -282,25 +283,24 @@ def orders_table(orders: Sequence[OrderLine]) -> Table:
 
 def verdicts_table(verdicts: Sequence[VerdictLine], *, wide: bool) -> Table:
     """Return the last answers of the risk manager."""
-    columns = ["verdict", "rule", "value", "limit", "granted"]
+    columns = ["symbol", "verdict", "rule", "value", "limit", "granted"]
     if wide:
         columns.insert(0, "time")
-        columns.insert(5, "asked")
-    grid = make_grid(columns, left=("time", "verdict", "rule"))
+        columns.insert(-1, "asked")
+    grid = make_grid(columns, left=("time", "symbol", "verdict", "rule"))
+    colours = {"admitted": "green", "shrunk": "yellow", "rejected": "red"}
     for said in verdicts:
-        passed = said.granted > 0.0
         cells = {
             "time": _day(said.ts),
-            "verdict": said.symbol,
-            "rule": said.rule,
+            "symbol": said.symbol,
+            "verdict": said.verdict,
+            "rule": said.decided_by,
             "value": _figure(said.value),
             "limit": _figure(said.limit),
             "asked": _figure(said.asked),
             "granted": f"{said.granted:g}",
         }
-        styles = {
-            "rule": "green" if said.rule in ("admitted", "close_accepted") else "yellow" if passed else "red"
-        }
+        styles = {"verdict": colours[said.verdict]}
         grid.add_row(*(cell_text(cells[name], styles.get(name, "")) for name in columns))
     return grid
 
@@ -387,8 +387,8 @@ def _full(account: AccountLines) -> bool:
 
 def price_word(value: float | None) -> str:
     """Return a price; "-" where there is none."""
-    if value is None:
-        return "-"
+    if value is None or abs(value) < 1.0:
+        return price_text(value)
     return f"{value:.2f}" if abs(value) < 100_000.0 else f"{value:.0f}"
 
 

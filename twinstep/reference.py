@@ -20,15 +20,39 @@ import typer.main
 from simulator.results.metrics import definitions_table
 from simulator.types import OrderState, allowed_transitions
 from twinstep.cli import app
-from twinstep.reference_conventions import EXAMPLES, example_of, profiles
+from twinstep.reference_conventions import EXAMPLES, profiles
+from twinstep.reference_names import PACKAGES, public_names
+from twinstep.reference_pictures import drawings, example_of
 from twinstep.reference_risk import halts, heats, limits, verdicts
 from twinstep.reference_tables import table
 from twinstep.template import reference as configuration
 
-__all__ = ["PAGES", "commands", "refreshed", "transitions"]
+__all__ = ["NOT_RUN", "PAGES", "commands", "refreshed", "transitions"]
 
 Blocks = Mapping[str, Callable[[], str]]
 _END: Final = "<!-- end -->"
+
+_NETWORK: Final = "needs the network; lines with `yfinance:`"
+_ACCOUNT: Final = "needs an account at a broker"
+_WAITING: Final = "needs a request that waits for an answer"
+_RUNNING: Final = "needs a session that is running"
+NOT_RUN: Final = {
+    "paper": _NETWORK,
+    "live": _ACCOUNT,
+    "broker": _ACCOUNT,
+    "approve": _WAITING,
+    "reject": _WAITING,
+    "close": _RUNNING,
+    "close-all": _RUNNING,
+    "counterfactuals": _NETWORK,
+    "exchange": "waits for clients until it is interrupted",
+    "dashboard": "serves pages until it is interrupted",
+    "alerts": "needs addresses that can be reached",
+    "data": _NETWORK,
+    "runs": "names runs by the beginning of a fingerprint; lines with `4d56`",
+    "trials": "names a hypothesis by a hash of its bars; lines with `3f2a`",
+}
+"""Why the examples of a command are not run by the tests; see `tests/snippets`."""
 
 
 def commands() -> str:
@@ -66,6 +90,7 @@ PAGES: Final[dict[str, Blocks]] = {
     "conventions.md": {**{name: partial(example_of, name) for name in EXAMPLES}, "profiles": profiles},
     "metrics.md": {"make docs": definitions_table},
     "orders.md": {"transitions": transitions},
+    **{f"api_{page}.md": {"make docs": partial(public_names, page)} for page in PACKAGES},
     "risk.md": {"limits": limits, "verdicts": verdicts, "heat": heats, "halts": halts},
 }
 """Pages, the names of their markers, and what generates the parts between them."""
@@ -88,7 +113,11 @@ def _section(path: str, command: Any) -> str:
         lines += ["| argument or option | meaning |", "|---|---|", *rows, ""]
     examples = re.findall(r"^  (twinstep .+)$", command.epilog or "", flags=re.MULTILINE)
     if examples:
-        lines += ["```console", *(f"$ {example}" for example in examples), "```", ""]
+        reason = NOT_RUN.get(path.split()[1], "")
+        named = re.findall(r"`([^`]+)`", reason)
+        excused = reason and (not named or any(word in one for word in named for one in examples))
+        marker = [f"<!-- not run: {reason} -->"] if excused else []
+        lines += [*marker, "```console", *(f"$ {example}" for example in examples), "```", ""]
     return "\n".join(lines)
 
 
@@ -111,6 +140,8 @@ def main(folder: Path) -> None:
         page = folder / name
         page.write_text(refreshed(page.read_text(encoding="utf-8"), blocks), encoding="utf-8")
         print(f"wrote {page}")
+    for name, drawn in drawings().items():
+        (folder / "pictures" / name).write_text(drawn, encoding="utf-8")
 
 
 if __name__ == "__main__":

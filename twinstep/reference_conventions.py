@@ -1,4 +1,4 @@
-"""The generated parts of `docs/conventions.md`: every choice drawn on a tiny case and run under every value.
+"""The generated parts of `docs/conventions.md`: every choice as a tiny case, run under every value.
 
 Outcomes come from running the engine, so that the page cannot say what the engine does not do. The bars of an
 example are the smallest that tell the values of its choice apart; a test holds them to that.
@@ -6,7 +6,6 @@ example are the smallest that tell the values of its choice apart; a test holds 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ from simulator import Conventions, Costs, Result, Signals, backtest
 from simulator.conventions import CHOICES, PROFILES
 from twinstep.reference_tables import Columns, Prices, table, tiny
 
-__all__ = ["EXAMPLES", "Example", "example_of", "picture", "profiles", "run_example", "story"]
+__all__ = ["EXAMPLES", "Example", "profiles", "run_example", "story"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,6 @@ class Example:
     values: tuple[Any, ...] = ()
     later: tuple[tuple[int, int, Columns], ...] = ()  # bar, side, columns of further signals
     levels: dict[str, float] = field(default_factory=dict)
-    step: float = 1.0
     rules: Columns = field(default_factory=dict)
 
 
@@ -37,10 +35,10 @@ STOP: Final = {"stop": 95.0}
 BOTH: Final = {"target": 110.0, "stop": 95.0}
 EXAMPLES: Final[dict[str, list[Example]]] = {
     "collision": [
-        Example(((100, 101, 99, 100), (101, 111, 94, 104)), BRACKET, levels=BOTH, step=2.5),
-        Example(((100, 101, 99, 100), (105, 111, 94, 98)), BRACKET, levels=BOTH, step=2.5),
+        Example(((100, 101, 99, 100), (101, 111, 94, 104)), BRACKET, levels=BOTH),
+        Example(((100, 101, 99, 100), (105, 111, 94, 98)), BRACKET, levels=BOTH),
     ],
-    "target_gap": [Example(((100, 101, 99, 100), (112, 113, 94, 97)), BRACKET, levels=BOTH, step=2.5)],
+    "target_gap": [Example(((100, 101, 99, 100), (112, 113, 94, 97)), BRACKET, levels=BOTH)],
     "trail_rule": [
         Example(
             ((100, 101, 99, 100), (104, 110, 103, 104.5), (104.5, 106, 100, 101), (101, 101, 98, 98.5)),
@@ -65,9 +63,7 @@ EXAMPLES: Final[dict[str, list[Example]]] = {
         Example(((100, 101, 99, 100), (101, 103, 100, 102)), STOP, later=((1, -1, {"stop": 106.0}),))
     ],
     "stop_gap": [Example(((100, 101, 99, 100), (92, 96, 91, 94)), STOP, levels=STOP)],
-    "limit_gap": [
-        Example(((100, 101, 99, 100), (112, 113, 108, 109)), BRACKET, levels={"target": 110.0}, step=2.5)
-    ],
+    "limit_gap": [Example(((100, 101, 99, 100), (112, 113, 108, 109)), BRACKET, levels={"target": 110.0})],
     "stop_slippage": [
         Example(
             ((100, 101, 99, 100), (98, 99, 94, 96)),
@@ -80,11 +76,6 @@ EXAMPLES: Final[dict[str, list[Example]]] = {
         Example(((100, 101, 99, 100), (101, 102, 100, 101)), {**STOP, "qty": 250.0}, values=(0.0, 0.1))
     ],
 }
-
-
-def example_of(name: str) -> str:
-    """Return the pictures of a choice, each with what happens under every value."""
-    return "\n\n".join(_example(name, example) for example in EXAMPLES[name])
 
 
 def profiles() -> str:
@@ -128,33 +119,3 @@ def story(result: Result) -> str:
     if held:
         parts.append(f"{'long' if held > 0 else 'short'} {abs(held):g} at the end")
     return "; ".join(parts)
-
-
-def picture(bars: Sequence[Prices], levels: dict[str, float], step: float) -> str:
-    """Draw bars in characters: open to the left, close to the right of the range; levels as dotted lines."""
-    top = step * np.ceil(max(max(bar[1] for bar in bars), *levels.values(), 0.0) / step)
-    bottom = min(min(bar[2] for bar in bars), *levels.values(), np.inf)
-    height = round((top - bottom) / step) + 1
-
-    def at(price: float) -> int:
-        return int((top - price) / step + 0.5)
-
-    named = {at(price): name for name, price in levels.items()}
-    lines = []
-    for row in range(height):
-        cells = ""
-        for open_, high, low, close in bars:
-            middle = "|" if at(high) <= row <= at(low) else " "
-            cells += f"  {'-' if at(open_) == row else ' '}{middle}{'-' if at(close) == row else ' '}  "
-        name = named.get(row, "")
-        line = f"{top - row * step:6g} {name:6} "
-        lines.append(f"{line}{cells.replace(' ', '.')}" if name else f"{line}{cells}".rstrip())
-    header = "".join(f"{number:^7}" for number in range(1, len(bars) + 1))
-    return "\n".join([*lines, f"   bar        {header}".rstrip()])
-
-
-def _example(name: str, example: Example) -> str:
-    values = example.values or tuple(CHOICES[name])
-    rows = [(f"`{value}`", story(run_example(name, value, example))) for value in values]
-    drawn = picture(example.bars, example.levels, example.step)
-    return f"```text\n{drawn}\n```\n\n{table((f'`{name}`', 'what happens'), rows)}"

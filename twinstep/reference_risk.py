@@ -74,6 +74,13 @@ def _flat() -> Bars:
 
 
 @lru_cache(maxsize=1)
+def _falling() -> Bars:
+    """One symbol that falls by 6 % on its third session, and one that stands still."""
+    falls: list[Prices] = [(p, p, p, p) for p in (100.0, 100.0, 94.0, 94.0, 94.0)]
+    return tiny({"A": falls, "B": [(100.0, 100.0, 100.0, 100.0)] * 5}, {})
+
+
+@lru_cache(maxsize=1)
 def _wavy() -> Bars:
     """Two symbols that move together and one that does not, for 61 sessions."""
     n = np.arange(61)
@@ -156,6 +163,10 @@ VERDICTS: Final = [
     Case("target 110: 10 for 5", WIDE, (_buy(target=110.0, qty=10.0),)),
     Case("half at 105, half at 115: the mean counts", WIDE, (_buy(target=105.0, target_fraction=0.5, target2=115.0, target2_fraction=0.5, qty=10.0),)),
     Case("one resting, one position allowed", WIDE.replace(max_open_positions=1), (_buy(qty=1.0), _buy("C", qty=1.0))),
+    Case("one of this strategy resting, one allowed per strategy", WIDE.replace(max_positions_per_strategy=1), (_buy(qty=1.0, strategy="breakout"), _buy("C", qty=1.0, strategy="breakout"))),
+    Case("a loss two bars ago, a pause of 3 bars after each", WIDE.replace(cooldown_losses=1, cooldown_bars=3), (_buy(row=0, qty=1.0), _buy("B", row=3, qty=1.0)), _falling),
+    Case("800 of A fell by 6 %, drawdown may be 4 %", WIDE.replace(max_drawdown_pct=4.0), (_buy(row=0, qty=800.0, stop=50.0), _buy("B", row=3, qty=1.0)), _falling),
+    Case("the same, daily loss may be 2 %, released by a person", WIDE.replace(daily_loss_limit=2.0, halt_release="manual"), (_buy(row=0, qty=800.0, stop=50.0), _buy("B", row=3, qty=1.0)), _falling),
     Case("B moves with A", WIDE, (_buy(row=60, stop_percent=5.0, stop=np.nan, qty=1.0), _buy("B", row=60, stop=np.nan, stop_percent=5.0, qty=1.0)), _wavy),
     Case("C does not", WIDE, (_buy(row=60, stop_percent=5.0, stop=np.nan, qty=1.0), _buy("C", row=60, stop=np.nan, stop_percent=5.0, qty=1.0)), _wavy),
     Case("two returns are too few to know", WIDE.replace(unknown_correlation="reject"), (_buy(row=2, stop_percent=5.0, stop=np.nan, qty=1.0), _buy("B", row=2, stop=np.nan, stop_percent=5.0, qty=1.0)), _wavy),

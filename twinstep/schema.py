@@ -87,6 +87,9 @@ class Data:
     adjust
         What prices contain: "all" adjustments, "splits" only, or "none": raw prices, on which splits and
         dividends act.
+    sectors
+        Sector of each symbol that the source does not know it of, as ["AAPL=Technology", "XOM=Energy"]; those
+        without one share the sector "Unknown", and its limit.
     cache_dir
         Folder for downloaded bars; "none": the user's cache folder.
     """
@@ -99,6 +102,7 @@ class Data:
     calendar: str = "XNYS"
     guard: str = "raise"
     adjust: str = "all"
+    sectors: tuple[str, ...] = ()
     cache_dir: str | None = None
 
     def __post_init__(self) -> None:
@@ -110,6 +114,20 @@ class Data:
             raise ConfigError(f"end {self.end} is before start {self.start}", code="CONFIG_DATES")
         _one_of("guard", self.guard, GUARDS, code="CONFIG_GUARD")
         _one_of("adjust", self.adjust, ADJUSTMENTS, code="CONFIG_ADJUST")
+        for given in self.sectors:
+            symbol, _, sector = given.partition("=")
+            if not symbol.strip() or not sector.strip():
+                raise ConfigError(
+                    f'sectors has {given!r}; each is a symbol and its sector, as "AAPL=Technology"',
+                    code="CONFIG_SECTOR",
+                )
+
+    @property
+    def sector_of(self) -> dict[str, str]:
+        """Sector by symbol, as `sectors` gives them, for symbols in lower and in upper case alike."""
+        pairs = [(given.partition("=")[0].strip(), given.partition("=")[2].strip()) for given in self.sectors]
+        either = {word: sector for symbol, sector in pairs for word in (symbol.lower(), symbol.upper())}
+        return either | dict(pairs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +147,9 @@ class Report:
         against; "none": all symbols of the bars, held in equal parts.
     interval
         Also run the "worst" and "best" conventions and name the trades that depend on them.
+    keep
+        Whether every backtest is kept in the folder `runs` beside the journal, for `twinstep runs` and the
+        dashboard.
     """
 
     path: str | None = None
@@ -136,6 +157,7 @@ class Report:
     export_format: str = "csv"
     benchmark: str | None = None
     interval: bool = False
+    keep: bool = True
 
     def __post_init__(self) -> None:
         _one_of("export_format", self.export_format, FORMATS, code="CONFIG_FORMAT")

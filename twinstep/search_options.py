@@ -48,7 +48,7 @@ ReportFile = Annotated[
     typer.Option(
         "--report",
         metavar="FILE",
-        help="Write an HTML report, one file.",
+        help="Write a report, one file: HTML, or PDF where the name ends in .pdf.",
         rich_help_panel=OUTPUT,
         show_default=False,
     ),
@@ -93,7 +93,7 @@ class Reported(Protocol):
     """What can write its report."""
 
     def report(self, path: Path, /) -> Path:
-        """Write one HTML file and return its path."""
+        """Write one file, HTML or PDF by its ending, and return its path."""
         ...
 
 
@@ -115,10 +115,13 @@ def check_report(path: Path | None) -> None:
     Raises
     ------
     ConfigError
-        CONFIG_OUTPUT.
+        CONFIG_OUTPUT; CONFIG_NO_CHROMIUM for a PDF that nothing here can print.
     """
     if path is None:
         return
+    from simulator.results.pdf import check_report_path
+
+    check_report_path(path)
     if path.is_dir():
         raise ConfigError(
             f"--report {path} is a folder; name a file in it, as {path / 'report.html'}", code="CONFIG_OUTPUT"

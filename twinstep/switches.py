@@ -11,6 +11,7 @@ switch of this folder and the configured one: halting too much is cheap.
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 import sys
 from collections.abc import Sequence
@@ -24,11 +25,13 @@ from simulator.errors import ConfigError
 __all__ = [
     "JOURNAL",
     "arm",
+    "beside",
     "configured_journal",
     "folder_of",
     "journal_file",
     "kill",
     "look",
+    "naming",
     "quick_kill",
     "scope_of",
     "user",
@@ -176,7 +179,39 @@ def configured_journal() -> str:
     return path if isinstance(path, str) else JOURNAL
 
 
+def beside(place: Path) -> list[Path]:
+    """Return the other switches that a `kill` without a name halts; never raises."""
+    mine = os.path.realpath(place)
+    try:
+        return [one for real, one in _found_here().items() if real != mine]
+    except (ConfigError, OSError):
+        return []
+
+
+def naming(place: Path) -> str:
+    """Return the option that names a switch: the journal that it lies beside, else its folder."""
+    journal = place.with_name(place.name.removesuffix(ENDING))
+    own = place.name.endswith(ENDING) and journal.is_file()
+    return f"--journal {shlex.quote(str(journal))}" if own else f"--folder {shlex.quote(str(place))}"
+
+
 def _all_here() -> list[Path]:
+    found = _found_here()
+    if not found:
+        try:
+            configured = switch_folder(journal_file(None))
+        except (OSError, RuntimeError):
+            configured = Path(JOURNAL + ENDING)  # no working directory, or a ~ that means nobody
+        raise KillSwitchError(
+            f"no switch is in this folder, and none at {configured}: nothing was halted. Name it with "
+            "--folder or --journal",
+            code="LIVE_NO_SWITCH",
+        )
+    return list(found.values())
+
+
+def _found_here() -> dict[str, Path]:
+    """Return the switches of this folder and the configured one, by where they really are."""
     try:
         here = sorted(name for name in os.listdir() if name.endswith(ENDING) and os.path.isdir(name))
     except OSError:
@@ -187,17 +222,11 @@ def _all_here() -> list[Path]:
         if configured.is_dir():
             found[os.path.realpath(configured)] = configured
     except (OSError, RuntimeError):
-        configured = Path(JOURNAL + ENDING)  # no working directory, or a ~ that means nobody
+        pass  # no working directory, or a ~ that means nobody
     except ConfigError:
         if not found:
             raise
-    if not found:
-        raise KillSwitchError(
-            f"no switch is in this folder, and none at {configured}: nothing was halted. Name it with "
-            "--folder or --journal",
-            code="LIVE_NO_SWITCH",
-        )
-    return list(found.values())
+    return found
 
 
 def user() -> str:

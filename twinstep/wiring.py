@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from simulator.bars.panel import GuardPolicy
     from simulator.conventions import Conventions
     from simulator.results import Result
+    from simulator.results.pdf import Paper
     from simulator.types import TrialSink
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "possible_sets",
     "read_bars",
     "read_benchmark",
+    "sector_warning",
     "simulate",
     "title",
     "write_outputs",
@@ -50,6 +52,7 @@ def read_bars(settings: Settings, *, source: str | None = None) -> Bars:
             cache_dir=data.cache_dir,
             interval=data.timeframe,
             adjust=cast("Adjust", data.adjust),
+            sectors=data.sector_of or None,
         )
 
 
@@ -113,16 +116,33 @@ def read_benchmark(bars: Bars, settings: Settings) -> Bars | str | None:
     return name if name is None or name in bars.symbols else read_bars(settings, source=name)
 
 
-def write_outputs(result: Result, settings: Settings) -> list[str]:
-    """Write the report and the export that the settings ask for; returns the paths."""
+def write_outputs(result: Result, settings: Settings, *, paper: Paper = "a4") -> list[str]:
+    """Write the report and the export that the settings ask for; returns the paths. `paper` is a PDF's."""
     report = settings.report
     written: list[str] = []
     if report.path is not None:
-        written.append(str(result.report(report.path)))
+        written.append(str(result.report(report.path, paper=paper)))
     if report.export is not None:
         kind = cast('Literal["csv", "parquet", "json"]', report.export_format)
         written += [str(path) for path in result.export(report.export, format=kind)]
     return written
+
+
+def sector_warning(bars: Bars, settings: Settings) -> str | None:
+    """Return what follows where no symbol has a sector: they share one limit, and how to change that."""
+    from simulator.bars.panel import UNKNOWN_SECTOR
+
+    cap = None if settings.risk is None else settings.risk.max_sector_exposure_pct
+    if cap is None or any(sector != UNKNOWN_SECTOR for sector in bars.sectors):
+        return None
+    count, first = len(bars.symbols), bars.symbols[0]
+    more = "--set risk.max_sector_exposure_pct=100"
+    if count == 1:
+        return f"{first} may hold {cap:g} % of the equity, the limit on a sector; {more} allows more"
+    return (
+        f"no sector is known: all {count} symbols count as one (max {cap:g} % of the equity). Say them in "
+        f'twinstep.toml, under [data], as sectors = ["{first}=Technology"], or allow more with {more}'
+    )
 
 
 def title(head: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from simulator import load_bars
+from simulator.results import pdf
 from tests.twinstep.conftest import Cli
 
 SMALL = ("--symbols", "AAPL,MSFT", "--start", "2004-01-01", "--end", "2006-12-31")
@@ -22,6 +23,18 @@ def test_backtest_prints_the_summary_and_writes_report_and_export(cli: Cli, tmp_
     assert any((tmp_path / "out/x").iterdir())
 
 
+def test_a_report_on_paper_may_be_letter(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def printed(browser: str, folder: Path, path: Path, timeout: float) -> None:
+        (folder / "report.pdf").write_bytes((folder / "report.html").read_bytes())
+
+    monkeypatch.setattr(pdf, "_print", printed)
+    monkeypatch.setattr(pdf, "find_chromium", lambda: "browser")
+    assert cli("backtest", "sma-cross", *SMALL, "--report", "r.pdf", "--paper", "letter").code == 0
+    assert "@page { size: letter }" in (tmp_path / "r.pdf").read_text(encoding="utf-8")
+    assert "[NAME_PAPER]" in cli("backtest", "sma-cross", "--report", "r.pdf", "--paper", "legal").err
+    assert "[CLI_EXCLUSIVE]" in cli("backtest", "sma-cross", "--report", "r.html", "--paper", "a4").err
+
+
 def test_backtest_answers_in_json(cli: Cli) -> None:
     answer = cli("backtest", "donchian-breakout", *SMALL, "--interval", "--param", "length=15", "--json")
     assert answer.code == 0, answer.err
@@ -31,6 +44,7 @@ def test_backtest_answers_in_json(cli: Cli) -> None:
     assert document["metrics"]["trades"] > 0
     assert sum(rule["signals"] for rule in document["verdicts"].values()) == document["metrics"]["signals"]
     assert document["interval"]
+    assert 0 < document["cut"]["cut"] < document["cut"]["trades"] == document["metrics"]["trades"]
     assert len(document["fingerprint"]) >= 32
 
 
@@ -198,6 +212,40 @@ def test_data_check_finds_a_planted_error(cli: Cli, tmp_path: Path) -> None:
     assert "2020-01-06" in answer.out
 
 
+def test_prices_of_ones_own_say_that_no_sector_is_known(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "prices").mkdir()
+    rows = "".join(f"2020-01-{day:02},10,12,9,11,100\n" for day in (2, 3, 6, 7, 8))
+    for name in ("aapl", "XOM"):
+        (tmp_path / "prices" / f"{name}.csv").write_text(f"date,open,high,low,close,volume\n{rows}")
+    said = "no sector is known: all 2 symbols count as one (max 25 % of the equity)"
+    assert said in cli("data", "check", "prices").out
+    shown = cli("data", "show", "prices").out
+    assert said in shown
+    assert "aapl is not AAPL" in shown
+    given = cli("data", "show", "prices", "--set", 'data.sectors=["AAPL=Technology", "XOM = Energy"]').out
+    assert "no sector" not in given
+    assert "Technology" in given
+    assert "Energy" in given
+    assert "no sector" not in cli("data", "show", "prices", "--set", "risk.max_sector_exposure_pct=none").out
+    assert "[CONFIG_SECTOR]" in cli("data", "show", "prices", "--set", 'data.sectors=["XOM"]').err
+
+
+def test_a_backtest_that_the_unknown_sector_cuts_warns(cli: Cli, tmp_path: Path) -> None:
+    frame = load_bars("sample:stocks", symbols=["AAPL", "IBM"])
+    for number, name in enumerate(frame.symbols):
+        columns = [getattr(frame, part)[:900, number] for part in ("open", "high", "low", "close", "volume")]
+        lines = ",".join(["date", "open", "high", "low", "close", "volume"])
+        for row, day in enumerate(frame.index[:900]):
+            lines += f"\n{day:%Y-%m-%d}," + ",".join(f"{column[row]:.4f}" for column in columns)
+        (tmp_path / f"{name}.csv").write_text(lines)
+    line = ("backtest", "donchian-breakout", "--data", ".", "--no-trials", "--no-keep")
+    answer = cli(*line, "--interval")
+    assert "warning: no sector is known: all 2 symbols" in answer.err
+    assert answer.out.count("depend on the convention") == 1
+    assert "Full runs" not in answer.out
+    assert "no sector" not in cli(*line, "--set", 'data.sectors=["AAPL=A", "IBM=B"]').err
+
+
 def test_data_fetch_reads_what_needs_no_network_too(cli: Cli) -> None:
     assert cli("data", "fetch", "sample:vix", "--json").json["data"]["bars"] > 1000
 
@@ -245,6 +293,12 @@ def test_config_init_check_and_show(cli: Cli, tmp_path: Path) -> None:
     assert "risk.leverage" in cli("config", "show", "--changed").out
     assert cli("config", "init").code == 2
     assert cli("config", "init", "--force").code == 0
+
+
+def test_nothing_changed_is_said(cli: Cli) -> None:
+    assert cli("config", "show", "--changed").out == "without a file: nothing differs from the defaults\n"
+    cli("config", "init")
+    assert cli("config", "show", "--changed").out == "twinstep.toml: nothing differs from the defaults\n"
 
 
 def test_the_version_is_printed(cli: Cli) -> None:

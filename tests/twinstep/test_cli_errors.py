@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.forked import COMMANDS, forked
 from tests.twinstep.conftest import Cli
 
 GOOD = "date,open,high,low,close,volume\n2020-01-02,10,11,9,10.5,100\n2020-01-03,10,11,9,10.5,100\n"
@@ -173,7 +173,7 @@ def test_an_interruption_is_no_traceback(cli: Cli, monkeypatch: pytest.MonkeyPat
 
 def test_a_reader_that_stops_early_is_no_error() -> None:
     # emits more than a pipe holds, into a pipe that nobody reads
-    command = [sys.executable, "-m", "twinstep", "config", "show", "--json"]
+    command = [*forked(COMMANDS), "-m", "twinstep", "config", "show", "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stderr is not None

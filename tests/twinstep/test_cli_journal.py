@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ import pytest
 from journal import ParameterStore, TradeJournal
 from simulator.errors import ConfigError
 from simulator.opportunity import OptionLeg
+from tests.forked import COMMANDS, forked
 from tests.twinstep.conftest import Answer, Cli
 from twinstep.by_hand import bounds
 from twinstep.journals import legs_of
@@ -36,11 +36,12 @@ SPREAD = (
 HEAVY = {"numba", "pandas", "pyarrow", "scipy", "exchange_calendars"}
 
 HOLD = """
+import os
 import sys
 from journal import TradeJournal
 journal = TradeJournal(sys.argv[1])
 journal.database.lock()
-print("held", flush=True)
+print("held", os.getpid(), flush=True)
 sys.stdin.readline()
 for outcome in journal.drain():
     print(outcome.state, outcome.reason, flush=True)
@@ -351,6 +352,29 @@ def test_learn_says_what_works(taught: Cli) -> None:
     assert early["records"]["all"]["trades"] == 0
 
 
+@pytest.mark.parametrize("words", [("learn",), ("learn", "--propose"), ("report", "--weekly"), ("report",)])
+def test_where_only_paper_trades_are_closed_they_are_looked_at(cli: Cli, words: tuple[str, ...]) -> None:
+    paper = ("--source", "paper")
+    good(cli("journal", "log", "--symbol", "AAPL", "--side", "buy", "--quantity", "10", "--price", "100",
+             "--stop", "90", *paper))  # fmt: skip
+    good(cli("journal", "close", "1", "--price", "120", *paper))
+    answer = cli(*words)
+    said = "no live trade is closed: these are the 1 closed paper trades (--source paper)\n"
+    assert (answer.code, answer.err) == (0, said)
+    assert "200.00" in answer.out
+    named = good(cli(*words, "--source", "live"))
+    assert "200.00" not in named.out
+    assert answer.out == good(cli(*words, "--source", "paper")).out
+
+
+def test_nothing_significant_is_said_before_the_advice(taught: Cli) -> None:
+    for words in (("learn",), ("report", "--weekly")):
+        out = good(taught(*words)).out
+        assert out.index("NO ADVICE: nothing is significant over all 10 closed trades.") < out.index(
+            "Consider:"
+        )
+
+
 def test_a_terminal_without_the_signs_gets_the_words(taught: Cli, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "twinstep", "learn"], cwd=tmp_path, capture_output=True, check=False,
@@ -396,6 +420,24 @@ def test_the_weekly_report_in_words_html_and_json(taught: Cli, tmp_path: Path) -
     assert (found["monday"], found["trades_closed"]) == ("2001-01-01", 0)
 
 
+def test_reports_fit_a_narrow_terminal(taught: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    for line in (("--weekly",), ()):
+        text = good(taught("report", *line)).out
+        assert max(map(len, text.splitlines())) <= 60
+        assert "\x1b" not in text
+
+
+def test_a_pdf_without_a_browser_is_refused_before_anything_is_read(
+    taught: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWINSTEP_CHROMIUM", "/no/such/browser")
+    answer = taught("report", "--weekly", "--pdf", "a.pdf")
+    refused(answer, "CONFIG_NO_CHROMIUM")
+    assert answer.out == ""
+    refused(taught("backtest", "rsi-pullback", "--report", "a.pdf"), "CONFIG_NO_CHROMIUM")
+
+
 def test_the_performance_report(taught: Cli) -> None:
     text = good(taught("report", "--days", "30")).out
     assert text.startswith("PERFORMANCE REPORT")
@@ -403,8 +445,13 @@ def test_the_performance_report(taught: Cli) -> None:
     found = good(taught("report", "--days", "5.5", "--json")).json
     assert found["metrics"]["trades"] == 5
     assert good(taught("report", "--symbol", "SPY", "--json")).json["metrics"]["trades"] == 5
-    for line in (("--html", "a.html"), ("--weekly", "--days", "3"), ("--week", "2026-01-05")):
+    for line in (
+        ("--html", "a.html"), ("--weekly", "--days", "3"), ("--week", "2026-01-05"), ("--pdf", "a.pdf"),
+        ("--weekly", "--paper", "a4"), ("--weekly", "--html", "a.pdf"),
+    ):  # fmt: skip
         refused(taught("report", *line), "CLI_EXCLUSIVE")
+    refused(taught("report", "--weekly", "--pdf", "a.html"), "CONFIG_OUTPUT")
+    refused(taught("report", "--weekly", "--pdf", "a.pdf", "--paper", "a5"), "NAME_PAPER")
     refused(taught("report", "--weekly", "--week", "soon"), "CLI_TIME")
 
 
@@ -512,26 +559,27 @@ def test_errors_name_what_is_wrong(opened: Cli) -> None:
 
 
 @contextmanager
-def writer(where: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that writes to a journal."""
+def writer(where: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Another process that writes to a journal, and its number."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(where)], cwd=ROOT, text=True, stdin=subprocess.PIPE,
+        [*forked(COMMANDS), "-c", HOLD, str(where)], cwd=ROOT, text=True, stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )  # fmt: skip
     try:
         assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        yield process
+        said, number = process.stdout.readline().split()
+        assert said == "held"
+        yield process, number
     finally:
         process.kill()
         process.communicate()
 
 
 def test_beside_another_writer_a_command_goes_into_the_inbox(opened: Cli, tmp_path: Path) -> None:
-    with writer(tmp_path / "trade_journal.db") as other:
+    with writer(tmp_path / "trade_journal.db") as (other, number):
         said = good(opened("journal", "close", "1", "--debit", "0.95", "--json")).json
         assert said["command"] == "log_trade_exit"
-        assert str(other.pid) in said["reason"]
+        assert number in said["reason"]
         asked = datetime.now(UTC)
         text = good(opened("journal", "tag", "2", "queued")).out
         assert "left the command in its inbox" in text
@@ -556,15 +604,12 @@ def test_what_a_dead_writer_left_is_done_before_anything_new(opened: Cli, tmp_pa
 
 
 def test_two_shells_at_once_lose_nothing(opened: Cli, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "twinstep", "journal", "log", "--symbol", "KO", "--side", "buy",
+    command = [*forked(COMMANDS), "-m", "twinstep", "journal", "log", "--symbol", "KO", "--side", "buy",
                "--quantity", "1", "--price", "60"]  # fmt: skip
     codes: list[int] = []
 
     def shell() -> None:
-        done = subprocess.run(
-            command, cwd=tmp_path, capture_output=True, check=False,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
         codes.append(done.returncode)
 
     threads = [threading.Thread(target=shell) for _ in range(4)]
@@ -651,10 +696,10 @@ def test_small_journals_need_neither_numba_nor_pandas(opened: Cli, tmp_path: Pat
         f"from twinstep.cli import run\nassert run({shlex.split(line)!r}) == 0\n"
         "import sys\nprint('::', *sys.modules)"
     )
+    # whoever forks has only what every command has, or this would find it too
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+        [*forked(COMMANDS), "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.rpartition("::")[2].split())
     assert "sqlalchemy" in loaded
@@ -662,19 +707,24 @@ def test_small_journals_need_neither_numba_nor_pandas(opened: Cli, tmp_path: Pat
 
 
 def test_show_comes_quickly(opened: Cli, tmp_path: Path) -> None:
-    shutil.copy(tmp_path / "trade_journal.db", tmp_path / "copy.db")
-    took = []
-    for _ in range(5):
+    def seconds(*words: str) -> float:
         began = os.times()
         done = subprocess.run(
-            [sys.executable, "-m", "twinstep", "journal", "show"], cwd=tmp_path, capture_output=True,
-            check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            [sys.executable, *words], cwd=tmp_path, capture_output=True, check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         ended = os.times()
-        took.append(ended.children_user + ended.children_system - began.children_user - began.children_system)
-        assert done.returncode == 0
-    # 0.8 s on an idle machine, nearly all of it computing, which other tests beside this one slow down least
-    assert min(took) < 1.2
+        assert done.returncode == 0, done.stderr
+        return ended.children_user + ended.children_system - began.children_user - began.children_system
+
+    shares: list[float] = []
+    while len(shares) < 5 and min(shares, default=9.9) >= 4.0:
+        shares.append(
+            seconds("-m", "twinstep", "journal", "show") / seconds("-c", "import sqlalchemy, typer")
+        )
+    # 1.0 s of computing on an idle machine, 2.7 times what the two libraries take that it cannot do without;
+    # numba and pandas would make it 7 times
+    assert min(shares) < 4.0, shares
 
 
 def test_every_document_is_json_without_surprises(opened: Cli) -> None:

@@ -8,7 +8,6 @@ import os
 import pty
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import pytest
 from live.following import followed
 from live.kill_switch import KillSwitch
 from simulator.errors import ConfigError
+from tests.forked import forked
 from tests.live.following.scripted import write_bars
 from tests.twinstep.conftest import Cli
 from tests.twinstep.test_paper_view import Ticking
@@ -106,7 +106,7 @@ def test_ctrl_c_ends_it_after_the_bar_and_says_what_stays(tmp_path: Path) -> Non
     data = write_bars(tmp_path / "bars")
     words = ["live", "--strategy", STRATEGY, "--data", str(data), "--speed", "4"]
     running = subprocess.Popen(
-        [sys.executable, "-m", "twinstep", *words], cwd=tmp_path, stdout=subprocess.PIPE,
+        [*forked(), "-m", "twinstep", *words], cwd=tmp_path, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     assert running.stdout is not None
@@ -128,7 +128,7 @@ def test_on_a_terminal_plan_and_fact_stand_side_by_side(tmp_path: Path) -> None:
     master, slave = pty.openpty()
     words = ["live", "--strategy", STRATEGY, "--data", str(data), "--speed", "6"]
     running = subprocess.Popen(
-        [sys.executable, "-m", "twinstep", *words], stdin=slave, stdout=slave, stderr=subprocess.PIPE,
+        [*forked(), "-m", "twinstep", *words], stdin=slave, stdout=slave, stderr=subprocess.PIPE,
         cwd=tmp_path, env=os.environ | {"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"},
     )  # fmt: skip
     os.close(slave)

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from journal.database import Database
 from live.desk import ask
 from live.kill_switch import KillSwitch
 from simulator import RiskLimits
+from tests.forked import forked
 from tests.journal.conftest import postgres_server, postgres_url  # noqa: F401 - fixtures
 from tests.twinstep.conftest import Cli
 from twinstep.console import EXIT_FOUND, EXIT_INPUT, EXIT_INTERRUPTED
@@ -190,14 +190,12 @@ def _closing_row(out: str, symbol: str) -> list[str]:
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_a_signal_ends_the_session_after_the_bar(tmp_path: Path) -> None:
-    root = Path(__file__).resolve().parents[2]
     child = subprocess.Popen(
         [
-            sys.executable, "-m", "twinstep", "paper", "--strategy", "donchian-breakout", "--speed", "200",
+            *forked(), "-m", "twinstep", "paper", "--strategy", "donchian-breakout", "--speed", "200",
             "--journal", str(tmp_path / "journal.db"),
         ],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(root)},
     )  # fmt: skip
     assert child.stdout is not None
     while " long " not in child.stdout.readline():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -109,6 +111,26 @@ def test_sets_are_approved_rejected_and_rolled_back(sets: Cli) -> None:
     assert good(sets("parameters", "roll-back", "options_scanner", "--by", "Bea", "--json")).json["id"] == 1
     good(sets("parameters", "roll-back", "options_scanner", "--by", "Bea"))
     refused(sets("parameters", "roll-back", "options_scanner", "--by", "Bea"), "JOURNAL_PARAMETER_STATE")
+
+
+def test_a_decision_beside_another_writer_waits_and_means_the_set_of_then(sets: Cli, tmp_path: Path) -> None:
+    where = tmp_path / "trade_journal.db"
+    code = f"from journal.database import Database; d = Database({str(where)!r}); d.lock(); print(); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "\n"
+        assert "inbox" in good(sets("parameters", "roll-back", "options_scanner", "--by", "Ada")).out
+        holder.communicate("\n")
+    with TradeJournal(where) as journal:
+        ParameterStore(journal).approve(2, "Ada")
+        (late,) = journal.drain()
+        assert late.state == "rejected"
+        assert "set 2 in force by now, not 1" in late.reason
+        now = ParameterStore(journal).in_force("options_scanner")
+    assert now is not None
+    assert now.id == 2
 
 
 def test_the_former_name_still_works(sets: Cli) -> None:

@@ -49,3 +49,16 @@ def test_tables_hold_each_column_once_and_fit(least: list[int], width: int) -> N
     assert all(part[0] == 0 for part in parts if part)
     for part in parts:
         assert len(part) <= 2 or sum(least[index] + console._GAP for index in part) <= width
+
+
+def test_prices_keep_the_digits_that_matter() -> None:
+    prices = {
+        1234.5: "1,234.50",
+        8.5644: "8.56",
+        0.0: "0.00",
+        0.5: "0.50",
+        0.12344: "0.1234",
+        -0.0123: "-0.0123",
+    }
+    assert [console.price_text(one) for one in (*prices, None, float("nan"))] == [*prices.values(), "-", "-"]
+    assert console.price_text(0.000123449) == "0.0001234"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from journal.database import Database
+from tests.forked import COMMANDS, forked
 from tests.twinstep.conftest import Cli
 from twinstep.console import EXIT_INPUT
 
@@ -48,7 +48,7 @@ def test_while_another_process_writes_it_only_looks(cli: Cli) -> None:
     said(cli, *PLAYED, "--bars", "120")
     holder = subprocess.Popen(
         [
-            sys.executable, "-c",
+            *forked(COMMANDS), "-c",
             "import sys; from journal.database import Database; d = Database('trade_journal.db'); d.lock(); "
             "print('held', flush=True); sys.stdin.read()",
         ],
@@ -81,7 +81,7 @@ def test_looking_needs_neither_engine_nor_tables(cli: Cli, tmp_path: Path) -> No
         "import sys; from twinstep.cli import run; assert run(['counterfactuals']) == 0; "
         "assert not {'numba', 'pandas'} & set(sys.modules), set(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([*forked(COMMANDS), "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
-import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +25,7 @@ from live.review_queue import ReviewAnswer, ReviewQueue
 from live.sessions.commands import queue_command
 from simulator import Signals, load_bars
 from simulator.errors import ConfigError, JournalError
+from tests.forked import forked
 from tests.twinstep.conftest import Cli
 from twinstep.console import EXIT_FOUND, EXIT_INPUT
 
@@ -92,11 +93,9 @@ def test_a_running_session_takes_a_close_before_its_next_bar(cli: Cli) -> None:
 
 
 def said_by_another_process(*arguments: str) -> str:
-    root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
-        [sys.executable, "-m", "twinstep", *arguments],
-        env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True, check=True, timeout=60,
-    )  # fmt: skip
+        [*forked(), "-m", "twinstep", *arguments], capture_output=True, text=True, check=True, timeout=60
+    )
     return done.stdout
 
 
@@ -342,6 +341,48 @@ def test_a_journal_on_a_server_needs_a_folder_and_makes_none(cli: Cli) -> None:
     assert [path.name for path in Path().iterdir()] == []
 
 
+def test_status_shows_the_only_switch_and_arm_names_it(cli: Cli) -> None:
+    KillSwitch("practice.db.switch")
+    assert cli("kill", "--reason", "frozen").code == 0
+    shown = cli("status", "--journal", "practice.db")
+    for out in (shown.out, cli("status").out):
+        assert out.partition(" (paper)")[0].endswith("practice.db.switch")
+        assert out.startswith("HALTED: ")
+        assert ": frozen\n" in out
+    refused = cli("arm", "--by", "ada", "--reason", "back", "--confirm")
+    assert refused.code == EXIT_INPUT
+    command = "twinstep arm --folder practice.db.switch --by ada --reason back --confirm"
+    assert command in refused.err
+    assert not Path(JOURNAL + ".switch").exists(), "looking and refusing begin no switch"
+    assert cli(*command.split()[1:]).code == 0
+    assert KillSwitch("practice.db.switch").state == "ACTIVE"
+
+
+def test_status_lists_every_switch_and_arming_one_names_the_others(cli: Cli) -> None:
+    held(switch=KillSwitch(JOURNAL + ".switch"))
+    for name in ("crash.db", "practice.db"):
+        shutil.copy(JOURNAL, name)
+        KillSwitch(name + ".switch")
+    assert "other switches here" in cli("status").out
+    KillSwitch("crash.db.switch").engage("frozen", "ada")
+    out = cli("status").out
+    assert "HALTED: crash.db.switch (paper): killed by ada" in out
+    assert "  twinstep arm --journal crash.db --by NAME --reason TEXT --confirm\n" in out
+    assert "ACTIVE: practice.db.switch (paper): armed\n" in out
+    assert "arm --journal practice.db" not in out
+    others = {one["folder"]: one["state"] for one in cli("status", "--json").json["others"]}
+    assert others == {"crash.db.switch": "HALTED", "practice.db.switch": "ACTIVE"}
+    assert "other switches here" not in cli("status", "--journal", JOURNAL).out
+    armed = cli("arm", "--by", "ada", "--reason", "back", "--confirm")
+    assert "still halted: crash.db.switch; arm it with twinstep arm --journal crash.db --by ada" in armed.err
+    assert "practice" not in armed.err
+    Path(JOURNAL).unlink()
+    shutil.rmtree(JOURNAL + ".switch")
+    listed = cli("status")
+    assert listed.code == 0
+    assert listed.out.startswith(f"no journal {JOURNAL} is here; name one of these:\nHALTED: crash.db.switch")
+
+
 def test_what_status_cannot_read_has_a_code(cli: Cli) -> None:
     missing = cli("status")
     assert missing.code == EXIT_FOUND
@@ -360,7 +401,7 @@ def test_what_status_cannot_read_has_a_code(cli: Cli) -> None:
 def test_status_counts_what_the_account_holds(cli: Cli) -> None:
     held()
     out = cli("status").out
-    assert "open trades: none; open positions of session paper: 2" in out
+    assert "open trades: none in the journal; positions held by session paper: 2, each logged as" in out
     assert "-0.00 %" not in out
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import typer.main
@@ -13,10 +15,15 @@ import typer.main
 from strategies import STRATEGIES, strategy_class
 from twinstep.cli import app
 from twinstep.reference import PAGES, refreshed
+from twinstep.reference_conventions import EXAMPLES
+from twinstep.reference_pictures import drawings
 from twinstep.schema import SECTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("simulator", "strategies", "twinstep")
+
+
+pictures = cache(drawings)
 
 
 def page(name: str) -> str:
@@ -34,6 +41,14 @@ def commands(command: Any, path: str = "twinstep") -> dict[str, Any]:
 @pytest.mark.parametrize("name", list(PAGES))
 def test_generated_tables_are_fresh(name: str) -> None:
     assert page(name) == refreshed(page(name), PAGES[name]), "stale: run `make docs`"
+
+
+@pytest.mark.parametrize("file", [f"convention_{name}.svg" for name in EXAMPLES])
+def test_pictures_are_fresh(file: str) -> None:
+    stored = (ROOT / "docs" / "pictures" / file).read_text(encoding="utf-8")
+    assert stored == pictures()[file], "stale: run `make docs`"
+    shown = ElementTree.fromstring(stored)  # noqa: S314 - our own drawing
+    assert shown.find("{http://www.w3.org/2000/svg}title") is not None
 
 
 def test_every_marker_in_the_docs_has_its_generator() -> None:
@@ -59,7 +74,7 @@ def test_a_stale_part_is_made_anew_and_a_missing_marker_is_an_error() -> None:
 def test_every_command_and_option_is_documented() -> None:
     text = page("cli.md")
     found = commands(typer.main.get_command(app))
-    assert len(found) == 71
+    assert len(found) == 78
     for path, command in found.items():
         assert f"### {path}\n" in text
         section = text.split(f"### {path}\n")[1].split("\n### ")[0]

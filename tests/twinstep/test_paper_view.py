@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from journal.trade_journal import TradeJournal
 from live import ReplayFeed, Session
 from live.kill_switch import KillSwitch
 from simulator import RiskLimits, Signals, load_bars
@@ -108,6 +109,30 @@ def test_everything_is_there_and_nothing_is_wider_than_the_terminal(width: int) 
     assert ("-4100P +4000P" in text) == (width == 140)
     assert ("+44,137.50" in text) == (width == 140)
     assert lines[0].split()[:3] == ["PAPER", "HALTED", "trend"]
+
+
+def test_verdicts_stand_under_their_headings() -> None:
+    lines = [line.split() for line in drawn(VIEW, 140)]
+    start = next(index for index, cells in enumerate(lines) if cells[:2] == ["time", "symbol"])
+    head = ["time", "symbol", "verdict", "rule", "value", "limit", "asked", "granted"]
+    assert lines[start] == head
+    assert lines[start + 1][-7:] == ["MSFT", "shrunk", "position_size", "0.3513", "0.25", "1,298", "923"]
+    assert lines[start + 2][-7:] == ["[red]AAPL", "rejected", "correlation_unknown", "-", "-", "-", "0"]
+
+
+def test_the_rule_that_made_an_order_smaller_is_read_from_the_journal(cli: Cli) -> None:
+    played = ("paper", "--start", "2003-06-01", "--end", "2003-12-31", "--strategy", "donchian-breakout")
+    assert cli(*played).code == 0
+    account = stored_lines(JOURNAL, "paper")
+    assert account is not None
+    with TradeJournal(JOURNAL, read_only=True) as journal, journal.database.read() as connection:
+        rules = (
+            connection.exec_driver_sql("SELECT rule FROM verdicts ORDER BY id DESC LIMIT 5").scalars().all()
+        )
+    told = [(one.verdict, one.decided_by) for one in account.verdicts]
+    assert [rule == "shrunk" for rule in reversed(rules)] == [verdict == "shrunk" for verdict, _ in told]
+    assert all(rule == "sector" for verdict, rule in told if verdict == "shrunk")
+    assert ("shrunk", "sector") in told
 
 
 def test_a_quiet_account_takes_few_lines() -> None:

@@ -87,6 +87,9 @@ def show(
         }
         emit_json({"file": settings.path, "values": values})
         return
+    if not shown:
+        emit(f"{settings.path or 'without a file'}: nothing differs from the defaults")
+        return
     table(
         ["key", "value", "from"],
         [

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from simulator.errors import ConfigError
-from twinstep.console import emit, note
+from twinstep.console import emit, note, working
 from twinstep.journals import JournalPath
 
 if TYPE_CHECKING:
@@ -24,13 +28,16 @@ EXAMPLES: Final = (
     "Examples:\n\n\b\n"
     "  twinstep dashboard\n"
     "  twinstep dashboard --journal desk.db --name trend --open\n"
-    "  twinstep dashboard --journal desk.db --link"
+    "  twinstep dashboard --journal desk.db --link\n"
+    "  twinstep dashboard --demo --open\n"
+    "  twinstep dashboard --demo --screenshots pictures"
 )
 
 SERVER: Final = "Server"
 PORT: Final = 8417
 _LOOK_SECONDS: Final = 0.2
 _ASK_SECONDS: Final = 5.0
+_NICE: Final = 10
 
 
 def dashboard(
@@ -57,6 +64,20 @@ def dashboard(
         bool,
         typer.Option("--link", help="Print a new login link of the dashboard that runs, and end."),
     ] = False,
+    demo: Annotated[
+        bool,
+        typer.Option(
+            "--demo", help="Show a demonstration over the bundled bars, which goes with the command."
+        ),
+    ] = False,
+    screenshots: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write pictures of every page, wide and on a phone, light and dark, and end.",
+            show_default=False,
+        ),
+    ] = None,
     port: Annotated[
         int,
         typer.Option(metavar="PORT", min=0, max=65_535, help="0 takes a free one.", rich_help_panel=SERVER),
@@ -87,17 +108,57 @@ def dashboard(
     """
     from twinstep import switches
 
+    if demo:
+        if journal is not None or folder is not None or name is not None or link:
+            raise ConfigError(
+                "--demo has a journal of its own: drop --journal, --folder, --name and --link",
+                code="CLI_EXCLUSIVE",
+            )
+        with TemporaryDirectory(prefix="twinstep-") as kept:
+            from twinstep.dashboard.demonstration import NAME, make_demonstration
+
+            with working("making the demonstration"):
+                made = str(make_demonstration(kept))
+            if screenshots is not None:
+                _photograph(made, None, NAME, screenshots)
+            else:
+                _serve(made, None, NAME, host, port, allow_host or (), open_browser=open_browser)
+        return
     place = switches.folder_of(folder, journal)
     if link:
         emit(_new_link(place))
         return
+    if screenshots is not None:
+        _photograph(switches.journal_file(journal), place, name, screenshots)
+        return
+    _serve(
+        switches.journal_file(journal), place, name, host, port, allow_host or (), open_browser=open_browser
+    )
+
+
+def _photograph(journal: str, place: Path | None, name: str | None, folder: str) -> None:
+    from twinstep.dashboard.pictures import take_pictures
+
+    with working("taking pictures"):
+        found = take_pictures(journal, folder, switches=place, session=name)
+    emit(f"{len(found)} pictures in {folder}")
+
+
+def _serve(
+    journal: str,
+    place: Path | None,
+    name: str | None,
+    host: str,
+    port: int,
+    hosts: Sequence[str],
+    *,
+    open_browser: bool,
+) -> None:
     from live.serving import until_signal
     from twinstep.dashboard import Dashboard
 
-    shown = Dashboard(
-        switches.journal_file(journal), folder=place, session=name, host=host, port=port,
-        allow_hosts=allow_host or (),
-    )  # fmt: skip
+    _step_back()
+    shown = Dashboard(journal, folder=place, session=name, host=host, port=port, allow_hosts=hosts)
     with until_signal() as ended, shown:
         address = shown.link()
         emit(f"dashboard of {shown.reader.journal}")
@@ -109,6 +170,12 @@ def dashboard(
 
             webbrowser.open(address)
         _wait(shown, ended)
+
+
+def _step_back() -> None:
+    """Let a session go first where both want the processor: pages may wait, bars may not."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.nice(_NICE)
 
 
 def _wait(shown: Dashboard, ended: threading.Event) -> None:

@@ -9,10 +9,11 @@ import typer
 
 from twinstep.console import EXIT_FOUND, emit, emit_json, table
 from twinstep.options import ConfigFile, End, Json, Set, Start, Symbols, Timeframe, settings_from
-from twinstep.wiring import describe_bars, read_bars, title
+from twinstep.wiring import describe_bars, read_bars, sector_warning, title
 
 if TYPE_CHECKING:
     from simulator.bars import Bars
+    from twinstep.config import Settings
 
 __all__ = ["app"]
 
@@ -57,7 +58,7 @@ def fetch(
 
     Later runs on the same source need no network.
     """
-    bars = _read(source, symbols, start, end, timeframe, config, changes)
+    bars = read_bars(_settings(source, symbols, start, end, timeframe, config, changes))
     if as_json:
         emit_json({"data": describe_bars(bars)})
         return
@@ -77,7 +78,8 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show what a source holds: symbols, sectors, span, missing bars, actions."""
-    bars = _read(source, symbols, start, end, timeframe, config, changes)
+    settings = _settings(source, symbols, start, end, timeframe, config, changes)
+    bars = read_bars(settings)
     head, rows = describe_bars(bars), _per_symbol(bars)
     facts: dict[str, Any] = {
         "calendar": bars.calendar,
@@ -93,6 +95,13 @@ def show(
     emit(f"fingerprint {bars.fingerprint[:16]}")
     for line in bars.notes:
         emit(f"note: {line}")
+    lower = next((symbol for symbol in bars.symbols if symbol != symbol.upper()), None)
+    if lower is not None:
+        emit(
+            f"note: symbols are written as the source has them: {lower} is not {lower.upper()} in a journal, "
+            "or beside other bars; rename the file where that is meant"
+        )
+    _note_sectors(bars, settings)
     table(list(rows[0]), [list(row.values()) for row in rows])
 
 
@@ -112,7 +121,9 @@ def check(
     A high below a low or a price of zero is an error (exit code 3); a jump that looks like a split or a bad
     tick is a note.
     """
-    bars = _read(source, symbols, start, end, timeframe, config, [*(changes or ()), "data.guard=note"])
+    changed = [*(changes or ()), "data.guard=note"]
+    settings = _settings(source, symbols, start, end, timeframe, config, changed)
+    bars = read_bars(settings)
     from simulator.bars import check as examine
 
     report = examine(bars)
@@ -130,11 +141,19 @@ def check(
             emit(str(finding))
         if len(report) > SHOWN_FINDINGS:
             emit(f"… and {len(report) - SHOWN_FINDINGS:,} more; --json lists those that are spelled out")
+    if not as_json:
+        _note_sectors(bars, settings)
     if report.errors:
         raise typer.Exit(EXIT_FOUND)
 
 
-def _read(
+def _note_sectors(bars: Bars, settings: Settings) -> None:
+    said = sector_warning(bars, settings)
+    if said is not None:
+        emit(f"note: {said}")
+
+
+def _settings(
     source: str | None,
     symbols: str | None,
     start: str | None,
@@ -142,11 +161,9 @@ def _read(
     timeframe: str | None,
     config: Any,
     changes: list[str] | None,
-) -> Bars:
-    return read_bars(
-        settings_from(
-            config, changes, source=source, symbols=symbols, start=start, end=end, timeframe=timeframe
-        )
+) -> Settings:
+    return settings_from(
+        config, changes, source=source, symbols=symbols, start=start, end=end, timeframe=timeframe
     )
 
 

@@ -49,6 +49,7 @@ app.command("ignore", epilog=journal_log.IGNORE_EXAMPLES, rich_help_panel=TRADES
 app.command("show", epilog=journal_show.SHOW_EXAMPLES, rich_help_panel=TRADES)(journal_show.show)
 app.command("search", epilog=journal_show.SEARCH_EXAMPLES, rich_help_panel=TRADES)(journal_show.search)
 app.command("tag", epilog=journal_show.TAG_EXAMPLES, rich_help_panel=LESSONS)(journal_show.tag)
+app.command("note", epilog=journal_show.NOTE_EXAMPLES, rich_help_panel=LESSONS)(journal_show.note)
 app.command("lesson", epilog=journal_show.LESSON_EXAMPLES, rich_help_panel=LESSONS)(journal_show.lesson)
 app.command("mistake", epilog=journal_show.MISTAKE_EXAMPLES, rich_help_panel=LESSONS)(journal_show.mistake)
 # by its former name; the documentation has one

@@ -29,7 +29,7 @@ __all__ = ["IGNORE_EXAMPLES", "LOG_EXAMPLES", "ignore", "log"]
 LOG_EXAMPLES: Final = (
     "Examples:\n\n\b\n"
     "  twinstep journal log 1 --contracts 7 --credit 1.90 --iv-rank 68.5\n"
-    '  twinstep journal log --symbol SPY --strategy short-put-spread --legs "-95P +90P" --expiry 2026-02-20 '
+    '  twinstep journal log --symbol SPY --strategy short-put-spread --legs "-95P +90P" --expiry 2030-02-15 '
     "--contracts 7 --credit 1.90\n"
     "  twinstep journal log --symbol AAPL --side buy --quantity 100 --price 50 --stop 48 --target 56\n"
     "  twinstep journal log --recommend --symbol AAPL --side buy --quantity 100 --price 50 --stop 48 "

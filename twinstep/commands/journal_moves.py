@@ -44,7 +44,7 @@ CLOSE_EXAMPLES: Final = (
     "  twinstep journal close 3 --leg -95P --price 0.40"
 )
 ROLL_EXAMPLES: Final = (
-    "Examples:\n\n\b\n  twinstep journal roll 1 --debit 2.60 --credit 3.10 --expiry 2026-03-20"
+    "Examples:\n\n\b\n  twinstep journal roll 1 --debit 2.60 --credit 3.10 --expiry 2030-03-15"
 )
 ASSIGN_EXAMPLES: Final = "Examples:\n\n\b\n  twinstep journal assign 1 --spot 93.20"
 EXPIRE_EXAMPLES: Final = "Examples:\n\n\b\n  twinstep journal expire 1"

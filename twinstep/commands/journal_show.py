@@ -1,4 +1,4 @@
-"""Looking trades up, and writing down what was learned: `show`, `search`, `tag`, `lesson`, `mistake`."""
+"""Looking trades up, and writing about them: `show`, `search`, `tag`, `note`, `lesson`, `mistake`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from twinstep.options import Json
 if TYPE_CHECKING:
     from journal.records import Trade
 
-__all__ = ["lesson", "mistake", "search", "show", "tag"]
+__all__ = ["lesson", "mistake", "note", "search", "show", "tag"]
 
 SHOW_EXAMPLES: Final = (
     "Examples:\n\n\b\n"
@@ -40,6 +40,7 @@ TAG_EXAMPLES: Final = (
     "Examples:\n\n\b\n  twinstep journal tag 1 earnings hedge\n  twinstep journal tag 1 hedge --remove"
 )
 LESSON_EXAMPLES: Final = 'Examples:\n\n\b\n  twinstep journal lesson 1 "Take the half when it is there"'
+NOTE_EXAMPLES: Final = 'Examples:\n\n\b\n  twinstep journal note 1 "Sold into the gap; volume was thin"'
 MISTAKE_EXAMPLES: Final = (
     'Examples:\n\n\b\n  twinstep journal mistake 1 premature_exit "Nervous before the meeting"\n'
     "  twinstep journal mistake 1 premature_exit --remove"
@@ -135,6 +136,22 @@ def tag(
                     {"trade": trade, "tags": opened.tags(trade)},
                 ),
             )  # fmt: skip
+
+
+def note(
+    trade: TradeArgument,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What is to be remembered.")],
+    journal: JournalPath = None,
+    source: JournalSource = None,
+    as_json: Json = False,
+) -> None:
+    """Add a line to a trade's notes: to those at entry while it is open, else to those at exit."""
+    with writing(place(journal, source)) as opened:
+        opened.trade(trade)
+        record(
+            opened, "add_note", {"trade_id": trade, "note": text}, as_json=as_json,
+            answer=lambda notes: (f"trade {trade}: the note is stored", {"trade": trade, "notes": notes}),
+        )  # fmt: skip
 
 
 def lesson(

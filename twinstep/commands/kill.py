@@ -15,7 +15,7 @@ import typer
 from live.kill_files import is_fresh, switch_folder
 from live.kill_switch import KillSwitchError, Scope
 from simulator.errors import ConfigError, TwinstepError
-from twinstep.console import EXIT_FOUND, emit, emit_json, note
+from twinstep.console import EXIT_FOUND, emit, emit_json, note, plain_times
 from twinstep.options import Json
 from twinstep.switch_figures import unread
 
@@ -96,10 +96,17 @@ def arm(
     place = switches.folder_of(folder, journal)
     if scope not in (None, "paper", "live"):
         raise ConfigError(f"--scope is {scope!r}, not paper or live", code="LIVE_SCOPE")
+    others = [] if folder or journal else _halted(switches.beside(place))
     if not folder and not journal and is_fresh(place):
+        ways = " or ".join(_arm_line(switches.naming(one), by, reason, scope) for one in others)
         raise KillSwitchError(
-            f"no switch is at {place}: nothing was armed. Where none was begun yet, and this is the right "
-            f"folder, name it: {_arm_line(place, by, reason, scope)}",
+            f"no switch is at {place}: nothing was armed. "
+            + (
+                f"Halted here: {', '.join(map(str, others))}; arm it with {ways}"
+                if others
+                else "Where none was begun yet, and this is the right folder, name it: "
+                + _arm_line(f"--folder {shlex.quote(str(place))}", by, reason, scope)
+            ),
             code="LIVE_NO_SWITCH",
         )
     chosen: Scope = switches.scope_of(place) if scope is None else "live" if scope == "live" else "paper"
@@ -114,14 +121,22 @@ def arm(
             "switch then ends its own halts: the day's loss is measured anew. Add --confirm to do it",
             code="CLI_CONFIRM",
         )
+    for one in others:
+        note(f"still halted: {one}; arm it with {_arm_line(switches.naming(one), by, reason, scope)}")
     switch = switches.arm(place, by, reason, scope=chosen)
     emit(f"{switch.state}: {place}: armed for {chosen} by {by}")
 
 
-def _arm_line(place: Path, by: str, reason: str, scope: str | None) -> str:
+def _arm_line(named: str, by: str, reason: str, scope: str | None) -> str:
     """Return the whole command that arms, to be pasted."""
-    words = ["twinstep", "arm", "--folder", str(place), *(["--scope", scope] if scope else [])]
-    return shlex.join([*words, "--by", by, "--reason", reason, "--confirm"])
+    words = shlex.join([*(["--scope", scope] if scope else []), "--by", by, "--reason", reason, "--confirm"])
+    return f"twinstep arm {named} {words}"
+
+
+def _halted(places: list[Path]) -> list[Path]:
+    from twinstep import switches
+
+    return [one for one in places if switches.look(one)["state"] == "HALTED"]
 
 
 def status(
@@ -140,12 +155,22 @@ def status(
 ) -> None:
     """Show whether trading is halted, by whom, when and why, and how the account stands in the journal.
 
-    Figures that cannot be read are unknown: the switch is shown all the same, and the exit code is 3.
+    Without a folder or journal, every other switch of this folder is listed with its state; where the
+    configured journal is not there, and one switch is, that one is shown. Figures that cannot be read are
+    unknown: the switch is shown all the same, and the exit code is 3.
     """
     from twinstep import switches
     from twinstep.switch_figures import figures
 
     place = switches.folder_of(folder, journal)
+    others = [] if folder or journal else switches.beside(place)
+    if others and is_fresh(place) and not Path(switches.journal_file(None)).expanduser().exists():
+        if len(others) > 1 and not as_json:
+            emit(f"no journal {switches.journal_file(None)} is here; name one of these:")
+            _list(others)
+            return
+        if len(others) == 1:
+            place, others = others[0], []
     found = switches.look(place)
     try:
         found["journal"] = figures(place, journal)
@@ -159,18 +184,42 @@ def status(
         found["account"] = None if account is None else asdict(account)
         found["fact"] = None if fact is None else _plain(fact)
         found["requests"] = _waiting(place)
+        found["others"] = [_state(one) for one in others]
         emit_json(found)
     else:
         _tell(place, found, account, fact)
+        if others:
+            emit("\nother switches here, which a kill without a name halts too:")
+            _list(others)
     if found["journal"]["problems"]:
         raise typer.Exit(EXIT_FOUND)
 
 
+def _state(place: Path) -> dict[str, str]:
+    from twinstep import switches
+
+    found = switches.look(place)
+    return {"folder": str(place), "state": found["state"], "scope": found["scope"], "why": found["why"]}
+
+
+def _list(places: list[Path]) -> None:
+    """Print a line per switch, with how to look at it and, where it is halted, how to arm it."""
+    from twinstep.switches import naming
+
+    for place in places:
+        one = _state(place)
+        halted = one["state"] == "HALTED"
+        emit(plain_times(f"{one['state']}: {place} ({one['scope']}): {one['why']}"))
+        emit(f"  twinstep status {naming(place)}")
+        if halted:
+            emit(f"  twinstep arm {naming(place)} --by NAME --reason TEXT --confirm")
+
+
 def _tell(place: Path, found: dict[str, Any], account: AccountLines | None, fact: FactLines | None) -> None:
     emit(f"{found['state']}: {found['folder']} ({found['scope']})")
-    emit(f"why: {found['why']}")
+    emit(plain_times(f"why: {found['why']}"))
     if found["armed_by"]:
-        emit(f"armed: by {found['armed_by']} at {found['armed_at']}: {found['arm_reason']}")
+        emit(plain_times(f"armed: by {found['armed_by']} at {found['armed_at']}: {found['arm_reason']}"))
     shown = found["journal"]
     own = switch_folder(shown["path"]) if shown["path"] else None
     # two flags may name things that have nothing to do with each other
@@ -206,7 +255,8 @@ def _draw(place: Path, account: AccountLines, fact: FactLines | None, found: dic
 
 def _held(account: AccountLines, fact: FactLines | None) -> str:
     if fact is None:
-        return f"; open positions of session {account.session}: {len(account.positions)}"
+        held = f" in the journal; positions held by session {account.session}: {len(account.positions)}"
+        return f"{held}, each logged as a trade when it is closed" if account.positions else held
     return (
         f"; open positions in the plan of session {account.session}: {len(account.positions)}, held at "
         f"{fact.broker}: {len(fact.positions)}"

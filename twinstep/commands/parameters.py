@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from simulator.errors import ConfigError, UnknownNameError, did_you_mean
+from simulator.errors import ConfigError, JournalError, UnknownNameError, did_you_mean
 from twinstep.console import emit, emit_json, table
-from twinstep.journals import JournalPath, place, reading, writing
+from twinstep.journals import JournalPath, leave, place, reading, writing
 from twinstep.options import Json
 
 if TYPE_CHECKING:
@@ -143,10 +143,7 @@ def approve(
     as_json: Json = False,
 ) -> None:
     """Put a proposed set in force."""
-    from journal.parameters import ParameterStore
-
-    with writing(place(journal, "live")) as opened:
-        _outcome(ParameterStore(opened).approve(number, by, reason=reason or ""), as_json=as_json)
+    _decided("approve_parameters", journal, as_json=as_json, set_id=number, by=by, reason=reason or "")
 
 
 @app.command("reject", epilog=REJECT_EXAMPLES)
@@ -158,10 +155,7 @@ def reject(
     as_json: Json = False,
 ) -> None:
     """Turn a proposed set down."""
-    from journal.parameters import ParameterStore
-
-    with writing(place(journal, "live")) as opened:
-        _outcome(ParameterStore(opened).reject(number, by, reason=reason or ""), as_json=as_json)
+    _decided("reject_parameters", journal, as_json=as_json, set_id=number, by=by, reason=reason or "")
 
 
 @app.command("roll-back", epilog=ROLL_BACK_EXAMPLES)
@@ -175,24 +169,43 @@ def roll_back(
     """Take the set in force back, and put the one before it in force again."""
     from journal.parameters import ParameterStore
 
-    with writing(place(journal, "live")) as opened:
+    with reading(place(journal, "live")) as opened:
         store = ParameterStore(opened)
         _check_component(store, component)
-        found = store.roll_back(component, by, reason=reason or "")
-    if found is None and not as_json:
-        emit(f"{component}: no set is in force, defaults apply")
-    else:
-        _outcome(found, as_json=as_json)
+        current = store.in_force(component)
+    # the set that is meant is named: by the time a command is taken, another one may be in force
+    _decided(
+        "roll_back_parameters", journal, as_json=as_json, component=component, by=by, reason=reason or "",
+        set_id=None if current is None else current.id,
+    )  # fmt: skip
 
 
-def _outcome(found: ParameterSet | None, *, as_json: bool) -> None:
+def _decided(name: str, journal: str | None, *, as_json: bool, **arguments: Any) -> None:
+    """Decide, or leave the decision for the process that writes, which checks it again."""
+    with writing(place(journal, "live")) as opened:
+        try:
+            found = opened.apply(name, arguments)
+        except JournalError as error:
+            if error.code != "JOURNAL_LOCKED":
+                raise
+            identity = leave(opened, name, arguments)
+            if as_json:
+                emit_json({"queued": identity, "command": name, "reason": str(error.args[0])})
+            else:
+                emit(f"another process writes to {opened.database.name}: left the command in its inbox")
+            return
     if as_json:
         emit_json(None if found is None else found.as_dict())
+    elif found is None:
+        emit(f"{arguments['component']}: no set is in force, defaults apply")
     else:
         emit(str(found))
 
 
 def _show_all(found: list[ParameterSet]) -> None:
+    if not found:
+        emit("0 parameter sets: nothing was proposed yet, the defaults apply")
+        return
     table(
         ("set", "component", "version", "status", "learned from", "settings", "proposed", "by"),
         [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -27,6 +28,8 @@ EXAMPLES: Final = (
     "  twinstep trials 'sma-cross on 3f2a90c1d4e5' --json"
 )
 
+_SPAN: Final = ("first_ts", "last_ts", "sessions")
+
 
 def trials(
     hypothesis: Annotated[
@@ -45,8 +48,9 @@ def trials(
 ) -> None:
     """Show what has been tried, and what the best of it is worth.
 
-    Backtests, sweeps, comparisons and studies are counted in trials.db beside the journal. Deflated is the
-    probability that the best Sharpe ratio is above what the best of so many would show by luck.
+    Backtests, sweeps, comparisons and studies are counted in trials.db beside the journal, the trials that a
+    walk-forward runs within its windows as well. Deflated is the probability that the best Sharpe ratio is
+    above what the best of so many would show by luck. Sharpe ratios are annual, in --json per session.
     """
     from optimize.ledger import TrialLedger
 
@@ -75,18 +79,23 @@ def _list(ledger: TrialLedger, *, as_json: bool) -> None:
     if not found:
         emit(f"no trials are counted in {ledger.name} yet")
         return
-    columns = ("hypothesis", "trials", "independent", "best Sharpe", "by luck", "deflated")
-    table(
-        columns,
-        [
-            (
-                one.hypothesis, f"{one.trials:,}", f"{one.effective:,.1f}", _figure(one.best_sharpe),
-                _figure(one.expected_max), _figure(one.deflated, 3),
-            )
-            for one in found
-        ],
+    columns = (
+        "hypothesis", "trials", "in walk-forwards", "independent", "best Sharpe", "by luck", "deflated"
     )  # fmt: skip
-    emit(f"trials in {ledger.name}: {sum(one.trials for one in found):,}; Sharpe ratios are per session")
+    rows = []
+    for one in found:
+        year = math.sqrt(one.per_year)
+        rows.append(
+            (
+                one.hypothesis, f"{one.trials:,}", f"{one.walk_forward:,}", f"{one.effective:,.1f}",
+                _figure(one.best_sharpe * year), _figure(one.expected_max * year), _figure(one.deflated, 3),
+            )
+        )  # fmt: skip
+    table(columns, rows)
+    forward = sum(one.walk_forward for one in found)
+    within = f", of which {forward:,} in walk-forward windows" if forward else ""
+    every = sum(one.trials for one in found)
+    emit(f"trials in {ledger.name}: {every:,}{within}; Sharpe ratios are annual")
 
 
 def _show(ledger: TrialLedger, hypothesis: str, top: int, *, as_json: bool) -> None:
@@ -106,19 +115,22 @@ def _show(ledger: TrialLedger, hypothesis: str, top: int, *, as_json: bool) -> N
 
 
 def _print(shown: pd.DataFrame) -> None:
+    from optimize.counting.summary import usual_sessions
+
     rows = shown.to_dict("records")
+    years = [math.sqrt(usual_sessions(*(int(row[name]) for name in _SPAN))) for row in rows]
     # what all have in common says nothing about the best
     names = [name for name in _names(rows) if len({repr(row["parameters"].get(name)) for row in rows}) > 1]
     table(
-        ["Sharpe", "return", "trades", *names, "source", "window", "sessions"],
+        ["annual Sharpe", "return", "trades", *names, "source", "window", "sessions"],
         [
             (
-                _figure(row["sharpe"]), _figure(row["metrics"].get("total_return"), 3),
+                _figure(row["sharpe"] * year), _percent(row["metrics"].get("total_return")),
                 _figure(row["metrics"].get("trades"), 0),
                 *(_word(row["parameters"].get(name)) for name in names),
-                row["source"], _window(row), row["sessions"],
+                row["source"], _window(row), f"{row['sessions']:,}",
             )
-            for row in rows
+            for row, year in zip(rows, years, strict=True)
         ],
     )  # fmt: skip
 
@@ -128,7 +140,7 @@ def _window(row: Mapping[Any, Any]) -> str:
 
     if not row["last_ts"]:
         return "-"
-    first, last = (pd.Timestamp(int(row[name]), tz="UTC") for name in ("first_ts", "last_ts"))
+    first, last = (pd.Timestamp(int(row[name]), tz="UTC") for name in _SPAN[:2])
     return f"{first:%Y-%m-%d} to {last:%Y-%m-%d}"
 
 
@@ -171,5 +183,9 @@ def _word(value: object) -> object:
     return "" if value is None else value
 
 
-def _figure(value: float | None, digits: int = 4) -> str:
+def _percent(value: float | None) -> str:
+    return "-" if value is None or value != value else f"{value:.2%}"
+
+
+def _figure(value: float | None, digits: int = 2) -> str:
     return "-" if value is None or value != value else f"{value:,.{digits}f}"

@@ -7,73 +7,64 @@ fragments of a page when the stream says that something has changed.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
-from twinstep.dashboard.acting import Acting
+from twinstep.dashboard.doing.acting import Acting
+from twinstep.dashboard.doing.forms import Form, Name, Reason, Said, Text, said
+from twinstep.dashboard.door.guard import STREAM_PATH
+from twinstep.dashboard.door.login import Doorman
 from twinstep.dashboard.drawn import Draw, drawing
-from twinstep.dashboard.guard import STREAM_PATH
-from twinstep.dashboard.login import Doorman
-from twinstep.dashboard.reading import Reader
+from twinstep.dashboard.news import News
+from twinstep.dashboard.reading.reader import Reader
 from twinstep.dashboard.views import VIEWS
 
 __all__ = ["make_app"]
 
-LOOK_SECONDS: Final = 0.5
-"""How often the files are looked at for news."""
-ALIVE_SECONDS: Final = 15.0
-"""How often an idle stream says that it lives."""
-
 _HERE: Final = Path(__file__).parent
 
-Key = Annotated[str, Field(min_length=8, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
-Name = Annotated[str, Field(max_length=80)]
-Text = Annotated[str, Field(max_length=2000)]
 
+class NamedForm(Form):
+    """A form in somebody's name."""
 
-class Form(BaseModel):
-    """What every form sends: its key, and in whose name."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    key: Key
     by: Name = ""
 
 
-class Kill(Form):
+class Kill(NamedForm):
     """Halt."""
 
     reason: Text = ""
 
 
-class Arm(Form):
+class Arm(NamedForm):
     """End a halt."""
 
     reason: Annotated[str, Field(min_length=3, max_length=2000)]
     typed: Name
 
 
-class Approve(Form):
+class Approve(NamedForm):
     """Say yes to an order; its symbol is typed."""
 
     typed: Name
 
 
-class Reject(Form):
+class Reject(NamedForm):
     """Say no to an order."""
 
-    reason: Annotated[str, Field(min_length=1, max_length=2000)]
+    reason: Reason
 
 
-class Close(Form):
+class Close(NamedForm):
     """Close a position; its symbol is typed."""
 
     session: Name
@@ -84,16 +75,8 @@ class Close(Form):
 RequestId = Annotated[str, Field(pattern=r"^R-[0-9a-f]{16}$")]
 
 
-class Said(BaseModel):
-    """What became of a form."""
-
-    done: bool
-    says: str
-    code: str = ""
-
-
-def make_app(reader: Reader, doorman: Doorman, *, cookie: Callable[[], str]) -> FastAPI:
-    """Return the application, without its guard.
+def make_app(reader: Reader, doorman: Doorman, news: News, *, cookie: Callable[[], str]) -> FastAPI:
+    """Return the application, without its guard and without what keeps its fragments.
 
     Parameters
     ----------
@@ -101,6 +84,8 @@ def make_app(reader: Reader, doorman: Doorman, *, cookie: Callable[[], str]) -> 
         Looks.
     doorman
         Knows who is in.
+    news
+        Tells the streams.
     cookie
         Gives the name of the session's cookie.
     """
@@ -111,8 +96,9 @@ def make_app(reader: Reader, doorman: Doorman, *, cookie: Callable[[], str]) -> 
         app.include_router(view.pages(reader, draw))
     app.include_router(_actions(Acting(reader)))
     app.include_router(_links(doorman))
-    app.include_router(_news(reader))
+    app.include_router(_news(news))
     app.add_exception_handler(404, _unknown(reader, draw))
+    app.add_exception_handler(RequestValidationError, _misspelt)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     return app
 
@@ -140,23 +126,23 @@ def _actions(acting: Acting) -> APIRouter:
 
     @actions.post("/kill")
     def kill(form: Kill) -> Said:
-        return _said(acting.once(form.key, lambda: acting.kill(form.reason, form.by)))
+        return said(acting.told(lambda: acting.kill(form.reason, form.by)))
 
     @actions.post("/arm")
     def arm(form: Arm) -> Said:
-        return _said(acting.once(form.key, lambda: acting.arm(form.reason, form.by, form.typed)))
+        return said(acting.once(form, lambda: acting.arm(form.reason, form.by, form.typed)))
 
     @actions.post("/requests/{request_id}/approve")
     def approve(request_id: RequestId, form: Approve) -> Said:
-        return _said(acting.once(form.key, lambda: acting.approve(request_id, form.by, form.typed)))
+        return said(acting.once(form, lambda: acting.approve(request_id, form.by, form.typed), request_id))
 
     @actions.post("/requests/{request_id}/reject")
     def reject(request_id: RequestId, form: Reject) -> Said:
-        return _said(acting.once(form.key, lambda: acting.reject(request_id, form.reason, form.by)))
+        return said(acting.once(form, lambda: acting.reject(request_id, form.reason, form.by), request_id))
 
     @actions.post("/close")
     def close(form: Close) -> Said:
-        return _said(acting.once(form.key, lambda: acting.close(form.session, form.symbol, form.typed)))
+        return said(acting.once(form, lambda: acting.close(form.session, form.symbol, form.typed)))
 
     return actions
 
@@ -174,12 +160,12 @@ def _links(doorman: Doorman) -> APIRouter:
     return links
 
 
-def _news(reader: Reader) -> APIRouter:
+def _news(told: News) -> APIRouter:
     news = APIRouter()
 
     @news.get(STREAM_PATH, include_in_schema=False)
-    async def events(request: Request) -> StreamingResponse:
-        return StreamingResponse(_stream(reader, request), media_type="text/event-stream")
+    async def events() -> StreamingResponse:
+        return StreamingResponse(told.stream(), media_type="text/event-stream")
 
     @news.get("/health")
     def health() -> JSONResponse:
@@ -188,20 +174,11 @@ def _news(reader: Reader) -> APIRouter:
     return news
 
 
-async def _stream(reader: Reader, request: Request) -> AsyncIterator[bytes]:
-    """Say "changed" whenever a page would look different."""
-    loop = asyncio.get_running_loop()
-    yield b"retry: 2000\n\n"
-    last, said = await run_in_threadpool(reader.version), loop.time()
-    while not await request.is_disconnected():
-        await asyncio.sleep(LOOK_SECONDS)
-        version = await run_in_threadpool(reader.version)
-        if version != last:
-            last, said = version, loop.time()
-            yield b"event: changed\ndata: {}\n\n"
-        elif loop.time() - said > ALIVE_SECONDS:
-            said = loop.time()
-            yield b": alive\n\n"
+async def _misspelt(_: Request, error: Exception) -> Response:
+    """Say what is wrong with a form, without what was sent: it need not be text that can be sent back."""
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    told = [{"loc": [*map(str, one["loc"])], "msg": one["msg"], "type": one["type"]} for one in found]
+    return Response(json.dumps({"detail": told}), 422, media_type="application/json")
 
 
 def _unknown(reader: Reader, draw: Draw) -> Callable[[Request, Exception], Awaitable[Response]]:
@@ -214,7 +191,3 @@ def _unknown(reader: Reader, draw: Draw) -> Callable[[Request, Exception], Await
         return HTMLResponse(draw("unknown.html.j2", {"page": "", "now": now, "path": request.url.path}), 404)
 
     return answer
-
-
-def _said(answer: dict[str, Any]) -> Said:
-    return Said(**answer)

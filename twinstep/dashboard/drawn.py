@@ -8,7 +8,9 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from twinstep.dashboard import words
-from twinstep.dashboard.drawing import ladder
+from twinstep.dashboard.charts.ladder import ladder
+from twinstep.dashboard.kept import form_key
+from twinstep.dashboard.reading.feed import since, span
 
 __all__ = ["PAGES", "Draw", "drawing"]
 
@@ -20,7 +22,9 @@ PAGES: Final = (
     ("/queue", "Review queue"),
     ("/journal", "Journal"),
     ("/performance", "Performance"),
+    ("/runs", "Backtests"),
     ("/learning", "Learning"),
+    ("/options", "Options"),
     ("/system", "System"),
 )
 """Address and name of each page, in the order of the menu."""
@@ -33,7 +37,13 @@ def drawing() -> Draw:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= words.FILTERS
-    environment.globals |= {"pages": PAGES, "new_key": words.new_key, "ladder": ladder}
+    environment.globals |= {
+        "pages": PAGES,
+        "new_key": form_key,
+        "ladder": ladder,
+        "since": since,
+        "span": span,
+    }
 
     def draw(name: str, values: dict[str, Any]) -> str:
         return environment.get_template(name).render(values)

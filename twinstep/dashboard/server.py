@@ -12,6 +12,7 @@ will call it: then something in front has to encrypt, for the cookie travels in 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -62,9 +63,12 @@ class Dashboard:
     ) -> None:
         _require_extra()
         from twinstep.dashboard.app import make_app
-        from twinstep.dashboard.guard import Guard
-        from twinstep.dashboard.login import Doorman
-        from twinstep.dashboard.reading import Reader
+        from twinstep.dashboard.door.guard import Guard
+        from twinstep.dashboard.door.login import Doorman
+        from twinstep.dashboard.door.patience import ImpatientProtocol
+        from twinstep.dashboard.kept import Kept
+        from twinstep.dashboard.news import News
+        from twinstep.dashboard.reading.reader import Reader
 
         if not is_loopback(host) and not allow_hosts:
             raise ConfigError(
@@ -77,9 +81,13 @@ class Dashboard:
         self._hosts: set[str] = set()
         self.reader = Reader(Path(journal), None if folder is None else Path(folder), session)
         self.doorman = Doorman()
-        self.app: Any = make_app(self.reader, self.doorman, cookie=self.cookie)
-        guard = Guard(self.app, self.doorman, hosts=self._hosts, cookie=self.cookie)
-        self._served = ServerThread(guard, name="dashboard", code="DASHBOARD_STARTED", ws="none")
+        self.news = News(self.reader.version)
+        self.app: Any = make_app(self.reader, self.doorman, self.news, cookie=self.cookie)
+        self.fragments = Kept(self.app, self.reader, self.news)
+        guard = Guard(self.fragments, self.doorman, hosts=self._hosts, cookie=self.cookie)
+        self._served = ServerThread(
+            guard, name="dashboard", code="DASHBOARD_STARTED", ws="none", http=ImpatientProtocol
+        )
 
     @property
     def port(self) -> int:
@@ -113,10 +121,18 @@ class Dashboard:
         self._hosts.update(own_names(self.host, self.port, self._names))
         self.doorman.write_token(self.token_file, self.url)
         self._served.start(listening)
+        # the first look imports what reads a journal; whoever follows the link need not wait for that
+        threading.Thread(target=self._look, name="twinstep-dashboard-first-look", daemon=True).start()
         return self
+
+    def _look(self) -> None:
+        from twinstep.dashboard.reading.desk import desks_of
+
+        desks_of(self.reader).read(self.reader.now())
 
     def stop(self) -> None:
         """End all connections, and wait until that is done."""
+        self.news.end()
         self._served.stop()
         self.token_file.unlink(missing_ok=True)
 

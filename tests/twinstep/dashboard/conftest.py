@@ -1,8 +1,14 @@
-"""A paper session's journal, its dashboard on a free port, and whoever speaks to it."""
+"""A paper session's journal, its dashboard on a free port, and whoever speaks to it.
+
+A journal is stepped once, and each module has a copy. A dashboard serves while its tests ask for the same
+journal, and forgets in between who was let in and how often: to make one takes longer than most tests do.
+"""
 
 from __future__ import annotations
 
+import functools
 import http.client
+import itertools
 import json
 import os
 import shutil
@@ -10,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -18,10 +25,10 @@ from live.session import Session
 from simulator import load_bars
 from strategies import strategy_class
 from twinstep.dashboard import Dashboard
+from twinstep.dashboard.drawn import drawing
+from twinstep.dashboard.reading.desk import desks_of
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-SERIOUS = {"serious", "critical"}
-"""What axe must not find."""
 
 
 @dataclass
@@ -38,7 +45,10 @@ class Answer:
 class Client:
     """Speaks HTTP as plainly as an attacker would: every header is what the test says."""
 
+    made = itertools.count()
+
     def __init__(self, dashboard: Dashboard) -> None:
+        self.number = next(self.made)
         self.dashboard = dashboard
         self.host = f"127.0.0.1:{dashboard.port}"
         self.cookie = ""
@@ -73,13 +83,15 @@ class Client:
         return self
 
     def do(self, path: str, **form: Any) -> Answer:
-        return self.ask(f"/do/{path}", "POST", json.dumps({"key": f"key-{len(str(form)):08d}", **form}))
+        """Send a form; without a key it has the one that this client gives to these words."""
+        key = f"key-{crc32(f'{self.number}{path}{form}'.encode()):08x}"
+        return self.ask(f"/do/{path}", "POST", json.dumps({"key": key, **form}))
 
 
-@pytest.fixture(scope="module")
-def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the journal of a session that holds something."""
-    where = tmp_path_factory.mktemp("dashboard") / "desk.db"
+@pytest.fixture(scope="session")
+def stepped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the journal of a session that holds something; it is copied and never written."""
+    where = tmp_path_factory.mktemp("stepped") / "desk.db"
     bars = load_bars("sample:stocks")
     # a switch of its own, as the command line gives a session
     switch = KillSwitch(switch_folder(where))
@@ -95,10 +107,59 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return where
 
 
+@pytest.fixture(scope="module")
+def journal(stepped: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the session's journal for one module."""
+    copy = shutil.copytree(stepped.parent, tmp_path_factory.mktemp("dashboard") / "desk")
+    return copy / stepped.name
+
+
+@pytest.fixture(scope="session", autouse=True)
+def templates_read_once() -> Iterator[None]:
+    """Share the templates between dashboards: reading them is most of what the first page of one takes."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("twinstep.dashboard.app.drawing", functools.cache(drawing))
+        yield
+
+
+class Served:
+    """The dashboard of one journal at a time."""
+
+    def __init__(self) -> None:
+        self.now: Dashboard | None = None
+
+    def of(self, journal: Path) -> Dashboard:
+        """Return the dashboard of a journal, as one that has just begun: it knows nobody, and counts anew."""
+        if self.now is None or self.now.reader.journal != journal or not self.now.serving:
+            self.stop()
+            self.now = Dashboard(journal).start()
+        found = self.now
+        assert desks_of(found.reader).load().wait(60.0)  # it changes the version when it is done
+        doorman = found.doorman
+        doorman._sessions.clear()
+        doorman._links.clear()
+        doorman._failures.clear()
+        doorman._locked_until = -1.0
+        found._served._app._writes.clear()
+        doorman.write_token(found.token_file, found.url)  # another dashboard of the journal takes it away
+        return found
+
+    def stop(self) -> None:
+        if self.now is not None:
+            self.now.stop()
+            self.now = None
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    one = Served()
+    yield one
+    one.stop()
+
+
 @pytest.fixture
-def dashboard(journal: Path) -> Iterator[Dashboard]:
-    with Dashboard(journal) as served:
-        yield served
+def dashboard(served: Served, journal: Path) -> Dashboard:
+    return served.of(journal)
 
 
 @pytest.fixture
@@ -113,6 +174,7 @@ def client(dashboard: Dashboard) -> Client:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    # not for the whole run: while it is open, the thread of the tests has an event loop that runs
     if BROWSER is None:
         if os.environ.get("CI"):
             pytest.fail("CI has no Chromium; .ci/run installs it")
@@ -125,18 +187,40 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
+@pytest.fixture(scope="module")
+def tab(browser: Any) -> Any:
+    """Return a page for all tests of a module: a new one is a new process, a second of work."""
+    return browser.new_context().new_page()
+
+
 @pytest.fixture
-def page(browser: Any, dashboard: Dashboard) -> Iterator[Any]:
-    """Return a page that is logged in; whatever it complains of, and whatever leaves the machine, fails."""
-    context = browser.new_context(viewport={"width": 1180, "height": 800})
-    opened = context.new_page()
+def visitor(tab: Any, client: Client) -> Iterator[Any]:
+    """Return an empty page that is logged in, as if nobody had used it."""
+    tab.set_viewport_size({"width": 1180, "height": 800})
+    tab.emulate_media(color_scheme="light")
+    name, _, value = client.cookie.partition("=")
+    tab.context.clear_cookies()
+    tab.context.add_cookies([{"name": name, "value": value, "url": client.dashboard.url}])
+    yield tab
+    if tab.url.startswith(client.dashboard.url) and not tab.url.endswith("/report"):
+        tab.evaluate("localStorage.clear()")
+    tab.goto("about:blank")
+
+
+@pytest.fixture
+def page(visitor: Any, client: Client) -> Iterator[Any]:
+    """Return the page of a test in which it complains of nothing, and nothing leaves the machine."""
     complaints: list[str] = []
-    opened.on("console", lambda one: complaints.append(one.text) if one.type == "error" else None)
-    opened.on("pageerror", lambda one: complaints.append(str(one)))
     asked: list[str] = []
-    opened.on("request", lambda one: asked.append(one.url))
-    opened.goto(dashboard.link())
-    yield opened
-    context.close()
+    heard = {
+        "console": lambda one: complaints.append(one.text) if one.type == "error" else None,
+        "pageerror": lambda one: complaints.append(str(one)),
+        "request": lambda one: asked.append(one.url),
+    }
+    for event, hear in heard.items():
+        visitor.on(event, hear)
+    yield visitor
+    for event, hear in heard.items():
+        visitor.remove_listener(event, hear)
     assert complaints == []
-    assert {url.split("/")[2] for url in asked} == {f"127.0.0.1:{dashboard.port}"}
+    assert {url.split("/")[2] for url in asked} == {client.host}

@@ -9,16 +9,16 @@ import pytest
 
 from journal import ParameterStore
 from journal.database import Database
-from tests.twinstep.dashboard.conftest import SERIOUS
 from tests.twinstep.dashboard.figures_journal import fill_journal
+from tests.twinstep.dashboard.looking import look_over, without_script
 from twinstep.dashboard import Dashboard
 
 PATHS = ("/performance", "/learning", "/system")
 
 
-@pytest.fixture
-def journal(tmp_path: Path) -> Path:
-    return fill_journal(tmp_path / "desk.db")
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fill_journal(tmp_path_factory.mktemp("figures") / "desk.db")
 
 
 def test_a_set_is_approved_and_rolled_back_by_typing_its_component(
@@ -78,28 +78,15 @@ def test_a_halt_that_is_made_elsewhere_appears_on_the_system_page(
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1180, 390])
 def test_nothing_stands_in_a_screen_readers_way_and_a_phone_scrolls_one_way(
-    page: Any, dashboard: Dashboard, path: str, theme: str, width: int
+    page: Any, dashboard: Dashboard, path: str
 ) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
-    page.emulate_media(color_scheme=theme)
-    page.set_viewport_size({"width": width, "height": 800})
-    page.goto(f"{dashboard.url}{path}", wait_until="load")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    found = Axe().run(page)
-    bad = [one for one in found.response["violations"] if one["impact"] in SERIOUS]
-    assert bad == [], found.generate_report()
+    look_over(page, f"{dashboard.url}{path}")
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_without_the_script_a_page_is_whole(browser: Any, dashboard: Dashboard, path: str) -> None:
-    context = browser.new_context(java_script_enabled=False)
-    opened = context.new_page()
-    opened.goto(dashboard.link())
-    opened.goto(f"{dashboard.url}{path}")
-    assert opened.locator("main section.card").count() >= 3
-    assert opened.locator("main table").count() >= 3
-    context.close()
+def test_without_the_script_a_page_is_whole(page: Any, dashboard: Dashboard) -> None:
+    with without_script(page):
+        for path in PATHS:
+            page.goto(f"{dashboard.url}{path}")
+            assert page.locator("main section.card").count() >= 3, path
+            assert page.locator("main table").count() >= 3, path

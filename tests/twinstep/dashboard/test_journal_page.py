@@ -31,28 +31,29 @@ from simulator import load_bars
 from strategies import strategy_class
 from tests.twinstep.dashboard.conftest import Client
 from twinstep.dashboard import Dashboard
-from twinstep.dashboard.reading import Reader
-from twinstep.dashboard.reading_journal import PER_PAGE, Filters, Key, page, year
-from twinstep.dashboard.reading_trade import Bar, trade_view
-from twinstep.dashboard.trade_chart import trade_chart
+from twinstep.dashboard.charts.trade import trade_chart
+from twinstep.dashboard.reading.journal import PER_PAGE, Filters, Key, page, year
+from twinstep.dashboard.reading.reader import Reader
+from twinstep.dashboard.reading.trade import Bar, trade_view
 from twinstep.dashboard.words import price, signed
 
 DAY = 86_400_000_000_000
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
-STEPPED = 450
+STEPPED = slice(100, 330)
+"""Days of the bundled stocks that the session sees, from one year into the next."""
 
 
 @pytest.fixture(scope="module")
 def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a journal with a session's trades, and a few that a person logged as live."""
     where = tmp_path_factory.mktemp("journal") / "desk.db"
-    bars = load_bars("sample:stocks")
+    bars = load_bars("sample:stocks")[STEPPED]
     switch = KillSwitch(switch_folder(where))
     with Session(
         where, like=bars, strategies=[strategy_class("donchian-breakout")()], kill_switch=switch
     ) as session:
-        session.push(bars[:250])
-        for row in range(250, STEPPED):
+        session.push(bars[:60])
+        for row in range(60, len(bars)):
             session.push(bars[row : row + 1])
     with TradeJournal(where, source="live") as opened:
         first = opened.log_trade_entry(
@@ -122,6 +123,41 @@ def test_every_day_of_the_calendar_is_the_sum_of_what_was_closed_on_it(client: C
         assert re.search(rf"<dt>Result</dt><dd class=\"\w*\">{re.escape(signed(total))}</dd>", text)
 
 
+def test_years_without_a_trade_are_passed_over(tmp_path: Path) -> None:
+    where = tmp_path / "far.db"
+    days = {"live": (date(1969, 12, 31), date(2004, 1, 1), date(2004, 12, 31)), "paper": (date(2026, 6, 1),)}
+    for source, when in days.items():
+        with TradeJournal(where, source=source) as opened:
+            for day in when:
+                at = datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=UTC)
+                number = opened.log_trade_entry(
+                    symbol="QQQ", strategy="s", side=1, quantity=1, entry_price=10.0, when=at
+                )
+                opened.log_trade_exit(number, exit_price=11.0, close_reason="target", when=at)
+    reader = Reader(where)
+    wanted = {1969: (None, 2004), 2004: (1969, 2026), 2010: (2004, 2026), 2026: (2004, None)}
+    for number, beside in wanted.items():
+        found = year(reader, Filters(source="all"), number)
+        assert found is not None
+        assert found.every == (1969, 2004, 2026)
+        assert (found.before, found.after) == beside
+    live = year(reader, Filters(source="live"))
+    assert live is not None
+    assert (live.number, live.every) == (2004, (1969, 2004))
+    with Dashboard(where) as served:
+        text = Client(served).log_in().ask("/journal?source=all&year=2010").body
+    links = re.search(r'aria-label="Years with trades".*?</nav>', text, re.DOTALL)
+    assert links is not None
+    assert re.findall(r">(\d{4})</a>", links[0]) == ["2026", "2004", "1969"]
+
+
+def test_a_note_says_when_it_was_made(client: Client, journal: Path) -> None:
+    number = stored(journal, "paper")[0].id
+    assert client.do(f"trades/{number}/note", note="the open was thin", key="note-00001").json["done"]
+    text = client.ask(f"/trades/{number}").body
+    assert re.search(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d UTC)?: the open was thin", text)
+
+
 def test_a_month_is_the_sum_of_its_days(client: Client, journal: Path) -> None:
     found = year(Reader(journal), Filters(source="paper"))
     assert found is not None
@@ -154,7 +190,7 @@ def test_a_trade_says_what_the_journal_knows(client: Client, journal: Path) -> N
 
 
 def test_bars_around_a_trade_are_those_that_its_session_saw(client: Client, journal: Path) -> None:
-    bars = load_bars("sample:stocks")
+    bars = load_bars("sample:stocks")[STEPPED]
     trade = next(one for one in stored(journal, "paper") if one.status == "closed")
     view = trade_view(Reader(journal), trade.id)
     assert view is not None
@@ -438,7 +474,7 @@ def test_a_journal_that_is_not_there_or_empty_says_what_begins_it(tmp_path: Path
 def test_a_question_that_takes_too_long_is_given_up(
     many: tuple[Path, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("twinstep.dashboard.reading.SECONDS", -1.0)
+    monkeypatch.setattr("twinstep.dashboard.reading.reader.SECONDS", -1.0)
     with Dashboard(many[0]) as served:
         answer = Client(served).log_in().ask("/journal?source=all&q=nothing+like+it")
     assert answer.status == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from html import unescape
@@ -15,18 +16,30 @@ from journal import ParameterStore
 from journal.counterfactuals import CounterfactualLedger
 from journal.database import Database
 from journal.trade_journal import TradeJournal
+from live.counterfactuals import SessionLedger
+from live.session import Session
+from simulator import load_bars
+from strategies import strategy_class
 from tests.twinstep.conftest import Cli
-from tests.twinstep.dashboard.conftest import Client
+from tests.twinstep.dashboard.conftest import Client, Served
 from tests.twinstep.dashboard.figures_journal import fill_journal
 from twinstep.dashboard import Dashboard
-from twinstep.dashboard.reading import Reader
-from twinstep.dashboard.reading_learning import read_parameters
+from twinstep.dashboard.reading.learning import read_parameters
+from twinstep.dashboard.reading.reader import Reader
 from twinstep.dashboard.words import signed
 
 
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a journal for those who only look, or decide nothing."""
+    return fill_journal(tmp_path_factory.mktemp("learning") / "trade_journal.db", trades=20)
+
+
 @pytest.fixture
-def journal(tmp_path: Path) -> Path:
-    return fill_journal(tmp_path / "trade_journal.db", trades=20)
+def own(journal: Path, tmp_path: Path, served: Served) -> Client:
+    """Return whoever decides on a journal of their own."""
+    copy = shutil.copytree(journal.parent, tmp_path / "own")
+    return Client(served.of(copy / journal.name)).log_in()
 
 
 def plain(body: str) -> str:
@@ -44,7 +57,7 @@ def test_changes_are_those_of_the_command_line(cli: Cli, journal: Path) -> None:
     shown = [one for part in components for one in (part.in_force, *part.waiting) if one is not None]
     assert [one.set.id for one in shown] == [1, 2, 3]
     for one in shown:
-        document = cli("parameters", "diff", str(one.set.id), "--json").json
+        document = cli("parameters", "diff", str(one.set.id), "--journal", str(journal), "--json").json
         assert [change.setting for change in one.changes] == [row["setting"] for row in document["changes"]]
         assert one.before == ("the defaults" if document["from"] is None else "version 1")
     scanner = shown[1].changes
@@ -74,16 +87,38 @@ def test_the_ledger_says_what_the_journal_says(client: Client, journal: Path) ->
     assert rule.n == 40
     for one in (rule, decision):
         assert (
-            f"{one.name} {one.n} {one.closed} {one.open} {one.never_filled} {signed(one.saved)} "
+            f"{one.name.replace('_', ' ')} {one.n} {one.closed} {one.open} {one.never_filled} "
+            f"{signed(one.saved)} "
             f"{signed(one.saved_low)} to {signed(one.saved_high)}"
         ) in text
     assert "cluster-robust t at 95 %" in text
     nothing = plain(client.ask("/learning?source=backtest").body)
     assert "No rule has refused a signal of this source" in nothing
-    assert "No signal of this source was rejected" in nothing
+    assert "What people rejected, ignored or left to expire is run with" in nothing
 
 
-def test_a_set_is_approved_once_and_by_its_component(client: Client, journal: Path) -> None:
+def test_signals_that_were_refused_and_not_run_yet_are_counted(tmp_path: Path) -> None:
+    where = tmp_path / "desk.db"
+    bars = load_bars("sample:stocks")
+    with Session(
+        where, like=bars, strategies=[strategy_class("donchian-breakout")()], name="mine"
+    ) as session:
+        session.push(bars[:200])
+    with TradeJournal(where, source="paper") as journal:
+        with Dashboard(where) as served:
+            before = plain(Client(served).log_in().ask("/learning?source=paper").body)
+        ran = SessionLedger(journal).update("mine").stored
+    assert ran is not None
+    assert ran.new > 1
+    assert f"{ran.new} refused signals of session mine were not run yet: " in before
+    assert "twinstep counterfactuals mine --journal desk.db" in before
+    with Dashboard(where) as served:
+        after = plain(Client(served).log_in().ask("/learning?source=paper").body)
+    assert "not run yet" not in after.replace("None was run yet", "")
+
+
+def test_a_set_is_approved_once_and_by_its_component(own: Client) -> None:
+    client, journal = own, own.dashboard.reader.journal
     wrong = client.do("parameters/2/approve", by="Bob", typed="scanner", key="approve-wrong").json
     assert (wrong["done"], wrong["code"]) == (False, "CLI_CONFIRM")
     assert states(journal)[2] == ("proposed", None)
@@ -92,21 +127,24 @@ def test_a_set_is_approved_once_and_by_its_component(client: Client, journal: Pa
     assert states(journal)[2] == ("in_force", "Bob")
     assert states(journal)[1][0] == "superseded"
     # the same form again gets the same answer, another one the reason
-    assert client.do("parameters/2/approve", by="Eve", typed="x", key="approve-right").json == found
+    again = client.do("parameters/2/approve", by="Bob", typed=" Options_Scanner", key="approve-right").json
+    assert again == found
     late = client.do("parameters/2/approve", by="Eve", typed="options_scanner", key="approve-late").json
     assert (late["done"], late["code"]) == (False, "JOURNAL_PARAMETER_STATE")
     assert states(journal)[2] == ("in_force", "Bob")
     assert "Version 2 is in force" in plain(client.ask("/learning").body)
 
 
-def test_a_set_is_rejected_with_a_reason(client: Client, journal: Path) -> None:
+def test_a_set_is_rejected_with_a_reason(own: Client) -> None:
+    client, journal = own, own.dashboard.reader.journal
     assert client.do("parameters/3/reject", by="Bob", reason="", key="reject-none").status == 422
     found = client.do("parameters/3/reject", by="Bob", reason="too few", key="reject-right").json
     assert found["done"], found
     assert states(journal)[3] == ("rejected", "Bob")
 
 
-def test_rolling_back_takes_the_component_and_goes_one_step(client: Client, journal: Path) -> None:
+def test_rolling_back_takes_the_component_and_goes_one_step(own: Client) -> None:
+    client, journal = own, own.dashboard.reader.journal
     client.do("parameters/2/approve", by="Bob", typed="options_scanner", key="approve-first")
     wrong = client.do(
         "parameters/roll-back", component="options_scanner", typed="yes", by="Bob", key="back-wrong"
@@ -127,7 +165,8 @@ def test_a_program_decides_nothing_about_live_trades(client: Client, journal: Pa
     assert states(journal)[2][0] == "proposed"
 
 
-def test_who_holds_the_journal_is_said_and_nothing_is_decided(client: Client, journal: Path) -> None:
+def test_whoever_holds_the_journal_decides_and_checks_again(own: Client) -> None:
+    client, journal = own, own.dashboard.reader.journal
     code = (
         f"from journal.database import Database; d = Database({str(journal)!r}); d.lock(); "
         "print('held', flush=True); input()"
@@ -138,12 +177,18 @@ def test_who_holds_the_journal_is_said_and_nothing_is_decided(client: Client, jo
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        found = client.do("parameters/2/approve", by="Bob", typed="options_scanner", key="locked-one").json
+        first = client.do("parameters/2/approve", by="Bob", typed="options_scanner", key="locked-one").json
+        second = client.do("parameters/2/reject", by="Bob", reason="no", key="locked-two").json
+        assert states(journal)[2][0] == "proposed"
     finally:
         holder.communicate("\n")
-    assert str(holder.pid) in found["says"]
-    assert (found["done"], found["code"]) == (False, "JOURNAL_LOCKED")
-    assert states(journal)[2][0] == "proposed"
+    assert first["done"]
+    assert second["done"]
+    assert "inbox" in first["says"]
+    with TradeJournal(journal) as opened:
+        # before them lies what the fixture left for a session
+        assert [one.state for one in opened.drain()][-2:] == ["applied", "rejected"]
+    assert states(journal)[2] == ("in_force", "Bob")
 
 
 @pytest.mark.parametrize(
@@ -191,7 +236,8 @@ def test_without_a_journal_nothing_is_begun(tmp_path: Path) -> None:
     assert not (tmp_path / "none.db").exists()
 
 
-def test_what_cannot_be_read_is_said_and_the_rest_is_shown(client: Client, journal: Path) -> None:
+def test_what_cannot_be_read_is_said_and_the_rest_is_shown(own: Client) -> None:
+    client, journal = own, own.dashboard.reader.journal
     import sqlite3
     from contextlib import closing
 
@@ -199,4 +245,4 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_shown(client: Client, journ
         connection.execute("UPDATE parameters SET settings = 'no json' WHERE id = 1")
     text = plain(client.ask("/learning").body)
     assert "The journal trade_journal.db cannot be read: " in text
-    assert "portfolio_heat 40" in text
+    assert "portfolio heat 40" in text

@@ -20,10 +20,13 @@ from journal.database import Database
 from tests.journal.making import put_spread, sizing
 from tests.twinstep.dashboard.conftest import Client
 from tests.twinstep.dashboard.figures_journal import HOSTILE, fill_journal
-from twinstep.dashboard import Dashboard, reading_parts
-from twinstep.dashboard.charts import HEIGHT, WIDTH, curve, distribution, fall, span
-from twinstep.dashboard.reading import Reader
-from twinstep.dashboard.reading_performance import MOST_GROUPS, read_performance
+from twinstep.dashboard import Dashboard
+from twinstep.dashboard.charts.axes import HEIGHT, WIDTH
+from twinstep.dashboard.charts.figures import curve, distribution, fall, span
+from twinstep.dashboard.reading import parts
+from twinstep.dashboard.reading.performance import MOST_GROUPS, read_performance
+from twinstep.dashboard.reading.queue import _past
+from twinstep.dashboard.reading.reader import Reader
 from twinstep.dashboard.words import percent, signed
 
 BREAKDOWNS = ("symbol", "sector", "strategy", "iv_rank", "dte")
@@ -43,7 +46,7 @@ def tracker(journal: Path) -> Iterator[PerformanceTracker]:
 
 
 def plain(body: str) -> str:
-    """Return the text of a page, with single spaces."""
+    """Return the text of a page, with single spaces, no-break ones too."""
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", body)).split())
 
 
@@ -64,10 +67,10 @@ def test_the_figures_are_those_of_the_tracker(client: Client, tracker: Performan
         f"Win rate {percent(all_.win_rate)} {percent(all_.win_rate_interval.low)} to "
         f"{percent(all_.win_rate_interval.high)}",
         f"Profit factor {all_.profit_factor:.2f}",
-        f"Deepest drawdown {signed(all_.max_drawdown)}",
+        f"Largest drawdown {signed(all_.max_drawdown)}",
         f"{all_.r_count} of {all_.trades} trades have a known risk",
     ):
-        assert words in text
+        assert words.replace("\N{NO-BREAK SPACE}", " ") in text
 
 
 @pytest.mark.parametrize("by", BREAKDOWNS)
@@ -86,7 +89,9 @@ def test_every_group_of_a_breakdown_has_its_own_figures(
         factor = "–" if one.profit_factor is None else f"{one.profit_factor:.2f}"
         wanted.append(
             f"{label} {one.trades} {signed(one.total_pnl)} {signed(one.mean_r)} {known} "
-            f"{percent(one.win_rate)} {percent(wins.low)} to {percent(wins.high)} {factor}"
+            f"{percent(one.win_rate)} {percent(wins.low)} to {percent(wins.high)} {factor}".replace(
+                "\N{NO-BREAK SPACE}", " "
+            )
         )
     assert shown == wanted
     assert len(shown) > 2
@@ -98,6 +103,32 @@ def test_the_curve_is_the_running_series_of_the_journal(client: Client, tracker:
     totals = [row["total_pnl"] for row in series]
     assert f"ends at {signed(totals[-1])}, highest {signed(max(0.0, *totals))}" in body
     assert f"{signed(min(row['max_drawdown'] for row in series))} at its deepest" in body
+
+
+def test_the_curve_may_stand_over_trades_in_place_of_time(
+    client: Client, tracker: PerformanceTracker
+) -> None:
+    many = tracker.metrics().trades
+    body = client.ask("/performance?source=paper&days=36500&by=trade").body
+    part = section(body, "curve")
+    assert f"Result of closed trades from trade 1 to trade {many}: ends at" in part
+    (path,) = re.findall(r'class="line [a-z]+" d="(?!M0 0)([^"]*)"', part)
+    across = [float(one) for one in re.findall(r"H([-\d.]+)", path)]
+    assert across == pytest.approx([WIDTH * one / (many - 1) for one in range(many)], abs=0.06)
+    assert 'href="/performance?source=paper&amp;days=36500#curve"' in part
+    # the choice goes along to other sources and periods
+    assert 'href="/performance?source=live&amp;days=36500&amp;by=trade"' in body
+    assert 'href="/performance?source=paper&amp;days=90&amp;by=trade"' in body
+    assert "by=trade" in section(client.ask("/performance?source=paper").body, "curve")
+
+
+def test_the_queue_says_the_same_of_a_symbol(journal: Path, tracker: PerformanceTracker) -> None:
+    for symbol, one in tracker.breakdown("symbol").items():
+        past = _past(Reader(journal), symbol, "paper")
+        assert past is not None
+        ends = (None, None) if one.mean_r_interval is None else one.mean_r_interval[:2]
+        assert (past.mean_r, past.low, past.high) == pytest.approx((one.mean_r, *ends), rel=1e-12)
+        assert past.trades == one.trades
 
 
 def test_each_source_and_period_has_its_own_page(client: Client, journal: Path) -> None:
@@ -115,7 +146,16 @@ def test_each_source_and_period_has_its_own_page(client: Client, journal: Path) 
 
 @pytest.mark.parametrize(
     "query",
-    ["source=all", "source=", "days=0", "days=-1", "days=x", "days=99999999999999999999", "whole=pnl"],
+    [
+        "source=all",
+        "source=",
+        "days=0",
+        "days=-1",
+        "days=x",
+        "days=99999999999999999999",
+        "whole=pnl",
+        "by=day",
+    ],
 )
 def test_what_is_no_question_is_refused(client: Client, query: str) -> None:
     assert client.ask(f"/performance?{query}").status == 422
@@ -210,7 +250,7 @@ def test_an_interval_that_leaves_out_zero_is_coloured() -> None:
 def test_a_look_that_takes_too_long_ends_in_a_sentence(
     journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading_parts, "SECONDS", 0.0)
+    monkeypatch.setattr(parts, "SECONDS", 0.0)
     found = read_performance(Reader(journal), real=False, source="paper")
     assert found.report is None
     assert [one.partition(": ")[0] for one in found.problems] == ["The journal desk.db cannot be read"]

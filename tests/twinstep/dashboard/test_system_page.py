@@ -22,8 +22,8 @@ from tests.twinstep.dashboard.figures_journal import HOSTILE, fill_journal
 from twinstep.account_lines import stored_lines
 from twinstep.checks import examine
 from twinstep.dashboard import Dashboard
-from twinstep.dashboard.reading import Reader
-from twinstep.dashboard.reading_system import MOST_WORDS, read_system
+from twinstep.dashboard.reading.reader import Reader
+from twinstep.dashboard.reading.system import MOST_WORDS, read_system
 from twinstep.dashboard.words import money, stamp
 
 
@@ -108,7 +108,7 @@ def test_a_part_that_cannot_be_read_leaves_the_others(filled_client: Client, fil
     text = plain(filled_client.ask("/system").body)
     assert "Differences cannot be read: " in text
     assert "The log of desk.db cannot be read: OperationalError: no such table: events" in text
-    assert "– kill ['x']" in text
+    assert '– kill ["x"]' in text
     assert "unreadable waits" in text
     assert "ok twinstep" in text
 

@@ -1,5 +1,5 @@
 // What a page does by itself: it asks for its fragments anew when something has changed, sends forms, and
-// remembers the theme. Without this script every page can be read; only what does something needs it.
+// remembers the theme and who sits here. Without this script every page can be read; only what does something needs it.
 "use strict";
 
 (() => {
@@ -11,34 +11,147 @@
     said.hidden = false;
   }
 
-  // Theme: the system's until somebody chooses
-  const kept = localStorage.getItem("theme");
-  if (kept) document.documentElement.dataset.theme = kept;
-  document.querySelector("[data-theme-switch]")?.addEventListener("click", () => {
-    const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-    const now = document.documentElement.dataset.theme || (dark ? "dark" : "light");
-    const next = now === "dark" ? "light" : "dark";
-    document.documentElement.dataset.theme = next;
-    localStorage.setItem("theme", next);
-  });
+  // Theme: the system's until somebody chooses; theme.js takes it up again on every page
+  const themes = ["system", "dark", "light"];
+  const chooser = document.querySelector("[data-theme-switch]");
 
-  // Fragments: swapped unless somebody is writing in them
-  function inUse(part) {
-    const fields = [...part.querySelectorAll("input:not([type=hidden]), textarea")];
-    return fields.some((field) => field.value !== field.defaultValue || field === document.activeElement);
+  function chosen() {
+    return document.documentElement.dataset.theme || "system";
   }
 
-  async function refresh(force) {
+  function nameTheme() {
+    chooser.querySelector("[data-theme-name]").textContent = chosen();
+    chooser.setAttribute("aria-label", `Theme: ${chosen()}`);
+  }
+
+  chooser.addEventListener("click", () => {
+    const next = themes[(themes.indexOf(chosen()) + 1) % themes.length];
+    if (next === "system") delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = next;
+    try {
+      if (next === "system") localStorage.removeItem("theme");
+      else localStorage.setItem("theme", next);
+    } catch {
+      say("This browser keeps nothing, so the theme holds for this page only.", true);
+    }
+    nameTheme();
+  });
+  nameTheme();
+  chooser.hidden = false;
+
+  // One name per browser: whoever has given it once finds it in every form, and can change it in each
+  let name = "";
+
+  function known() {
+    try {
+      return localStorage.getItem("name") || name;
+    } catch {
+      return name;
+    }
+  }
+
+  function remember(given) {
+    name = given;
+    try {
+      localStorage.setItem("name", given);
+    } catch {
+      // it holds for this page
+    }
+    fillNames(document);
+  }
+
+  function fillNames(part) {
+    const fields = [...part.querySelectorAll("[name=by]")];
+    // what somebody has typed is theirs; a default is no sign of writing
+    for (const field of fields) if (field.value === field.defaultValue) field.defaultValue = known();
+  }
+
+  fillNames(document);
+
+  // The menu of a phone scrolls: what is shown is in sight
+  document.querySelector(".menu [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
+  // Fragments: swapped unless somebody is writing in them. One look at a time, so that an older answer never
+  // comes over a newer one; whoever asks before the next look has begun shares it.
+  let looking = Promise.resolve();
+  let next = null;
+
+  function refresh(force) {
+    if (next && (next.force || !force)) return next.seen;
+    const mine = { force };
+    next = mine;
+    mine.seen = looking
+      .catch(() => {}) // whoever asked for that look has been told
+      .then(() => {
+        if (next === mine) next = null;
+        return look(force);
+      });
+    looking = mine.seen;
+    return mine.seen;
+  }
+
+  function ask(address) {
+    return fetch(address, { headers: { accept: "text/html" }, signal: AbortSignal.timeout(20000) });
+  }
+
+  async function look(force) {
+    const head = document.querySelector("[data-state]");
+    let told = null; // what the head should show, as an answer says
     for (const part of document.querySelectorAll("[data-live]")) {
       if (!force && inUse(part)) continue;
-      const answer = await fetch(part.dataset.live, { headers: { accept: "text/html" } });
+      const answer = await ask(part.dataset.live);
       if (answer.status === 401) return location.assign("/login");
       if (!answer.ok) continue;
+      told = answer.headers.get("x-state");
       const text = await answer.text();
-      if (force || !inUse(part)) part.innerHTML = text; // somebody may have begun to write meanwhile
+      if (!force && inUse(part)) continue; // somebody has begun to write meanwhile
+      swap(part, text);
+      if (told !== null) countWaiting(told); // with the page, not after it
     }
-    const state = await fetch("/state", { headers: { accept: "text/html" } });
-    if (state.ok) document.querySelector("[data-state]").innerHTML = await state.text();
+    if (told !== null && told === head.dataset.state) return;
+    const state = await ask("/state");
+    if (!state.ok) return;
+    head.innerHTML = await state.text();
+    head.dataset.state = state.headers.get("x-state");
+    fillNames(head);
+    countWaiting(head.dataset.state);
+  }
+
+  function fields(part) {
+    return [...part.querySelectorAll("input:not([type=hidden]), select, textarea")];
+  }
+
+  function isTyped(field) {
+    if (!field.matches("select")) return field.value !== field.defaultValue;
+    const drawn = [...field.options].findIndex((one) => one.defaultSelected);
+    return field.selectedIndex !== Math.max(drawn, 0);
+  }
+
+  function inUse(part) {
+    return fields(part).some((field) => isTyped(field) || field === document.activeElement);
+  }
+
+  // What somebody has typed in a form is there in the same form of the new text
+  function swap(part, text) {
+    const place = (field) => `${field.form?.dataset.send} ${field.name}`;
+    const typed = new Map(fields(part).filter(isTyped).map((field) => [place(field), field.value]));
+    const active = document.activeElement;
+    const here = part.contains(active) && active.name ? place(active) : null;
+    const range = here && active.setSelectionRange ? [active.selectionStart, active.selectionEnd] : null;
+    part.innerHTML = text;
+    fillNames(part);
+    for (const field of fields(part)) {
+      if (typed.has(place(field))) field.value = typed.get(place(field));
+      if (place(field) !== here) continue;
+      field.focus({ preventScroll: true });
+      if (range) field.setSelectionRange(...range);
+    }
+  }
+
+  function countWaiting(state) {
+    const count = document.querySelector("[data-waiting]");
+    count.textContent = state.split(" ")[2];
+    count.hidden = count.textContent === "0";
   }
 
   // Forms: JSON, and the answer in words
@@ -57,8 +170,12 @@
       const body = await answer.json();
       const why = typeof body.detail === "string" ? body.detail : "a field is missing or too long";
       say(answer.ok ? body.says : why, !answer.ok || !body.done);
-      if (answer.ok && body.done) await refresh(true);
-      else if (answer.ok) form.querySelector("[name=key]").value = crypto.randomUUID().replaceAll("-", "");
+      const by = form.querySelector("[name=by]")?.value.trim();
+      if (answer.ok && by) remember(by);
+      if (answer.ok && body.done) {
+        form.reset(); // what was sent is no longer being written
+        await refresh(true);
+      } else if (answer.ok) form.querySelector("[name=key]").value = crypto.randomUUID().replaceAll("-", "");
     } catch {
       say("The dashboard does not answer; is it still running? Nothing is known to be done.", true);
     } finally {
@@ -68,12 +185,11 @@
 
   // News: a browser connects again by itself
   if (document.querySelector("[data-live]")) {
+    const alone = (is) => document.body.classList.toggle("alone", is);
+    const hear = () => refresh(false).then(() => alone(false), () => alone(true));
     const news = new EventSource("/events");
-    news.addEventListener("changed", () => refresh(false));
-    news.addEventListener("open", () => {
-      document.body.classList.remove("alone");
-      refresh(false); // what changed between the drawing of the page and now
-    });
-    news.addEventListener("error", () => document.body.classList.add("alone"));
+    news.addEventListener("changed", hear);
+    news.addEventListener("open", hear); // what changed between the drawing of the page and now
+    news.addEventListener("error", () => alone(true));
   }
 })();

@@ -9,23 +9,25 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, HTTPException, Query
 from fastapi import Path as InPath
 from fastapi.responses import HTMLResponse, JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from journal.performance.mistakes import MistakeCategory
 from simulator.errors import JournalError, TwinstepError
-from twinstep.dashboard import reading_journal as reading
-from twinstep.dashboard.acting import Acting
+from twinstep.dashboard.charts.trade import NARROW, WIDTH, trade_chart
+from twinstep.dashboard.doing.acting import Acting
+from twinstep.dashboard.doing.forms import Form, Said, Text, Words, said
 from twinstep.dashboard.drawn import Draw
-from twinstep.dashboard.reading import Reader
-from twinstep.dashboard.reading_journal import OUTCOMES, Filters, Key
-from twinstep.dashboard.reading_trade import is_there, trade_view
-from twinstep.dashboard.trade_chart import trade_chart
+from twinstep.dashboard.reading import journal as reading
+from twinstep.dashboard.reading.journal import OUTCOMES, Filters, Key
+from twinstep.dashboard.reading.reader import Reader
+from twinstep.dashboard.reading.trade import is_there, trade_view
+from twinstep.dashboard.words import stamp
 from twinstep.journals import Place, leave, writing
 
 __all__ = ["pages"]
@@ -39,49 +41,38 @@ _MAIN: Final = {"page": "/journal"}
 
 Number = Annotated[int, InPath(ge=1, le=_LARGEST)]
 # SQLite ends a text at its first NUL
-Words = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
+Sought = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
 Short = Annotated[str, Query(max_length=80, pattern=r"^[^\x00]*$")]
 DayText = Annotated[str, Query(pattern=r"^(\d{4}-\d{2}-\d{2})?$")]
 YearText = Annotated[str, Query(pattern=r"^(\d{4})?$")]
 KeyText = Annotated[str, Query(pattern=r"^(o\.\d{1,19}|c\.-?\d{1,19}\.\d{1,19})?$")]
 Source = Literal["", "live", "paper", "backtest", "all"]
 Outcome = Literal["", "open", "closed", "win", "loss", "even"]
-FormKey = Annotated[str, Field(min_length=8, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
-class TradeForm(BaseModel):
-    """What every form about a trade sends: the key by which it happens once."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    key: FormKey
-
-
-class LessonForm(TradeForm):
+class LessonForm(Form):
     """What a trade taught."""
 
-    lesson: Annotated[str, Field(max_length=2000, pattern=r"\S")]
+    lesson: Words
 
 
-class TagForm(TradeForm):
+class NoteForm(Form):
+    """What is to be remembered of a trade."""
+
+    note: Words
+
+
+class TagForm(Form):
     """A word to find a trade by."""
 
     tag: Annotated[str, Field(max_length=80, pattern=r"\S")]
 
 
-class MistakeForm(TradeForm):
+class MistakeForm(Form):
     """A mistake that was made in a trade."""
 
     category: MistakeCategory
-    description: Annotated[str, Field(max_length=2000)] = ""
-
-
-class Written(BaseModel):
-    """What became of a form."""
-
-    done: bool
-    says: str
-    code: str = ""
+    description: Text = ""
 
 
 def pages(reader: Reader, draw: Draw) -> APIRouter:
@@ -90,7 +81,7 @@ def pages(reader: Reader, draw: Draw) -> APIRouter:
 
     @found.get("/journal")
     def journal(
-        q: Words = "", symbol: Short = "", strategy: Short = "", tag: Short = "", outcome: Outcome = "",
+        q: Sought = "", symbol: Short = "", strategy: Short = "", tag: Short = "", outcome: Outcome = "",
         since: DayText = "", until: DayText = "", source: Source = "", year: YearText = "",
         after: KeyText = "",
     ) -> Any:  # fmt: skip
@@ -107,8 +98,8 @@ def pages(reader: Reader, draw: Draw) -> APIRouter:
         except _UNREADABLE as error:
             view, problem = None, _why(reader, error)
         values = {"view": view, "problem": problem, "number": number, "categories": list(MistakeCategory)}
-        chart = trade_chart(view) if view is not None else ""
-        text = draw(template, {**values, "chart": chart, **more()})
+        charts = () if view is None else tuple(trade_chart(view, width) for width in (WIDTH, NARROW))
+        text = draw(template, {**values, "charts": tuple(filter(None, charts)), **more()})
         return HTMLResponse(text, 404 if view is None and not problem else 200)
 
     @found.get("/trades/{number}")
@@ -126,26 +117,31 @@ def pages(reader: Reader, draw: Draw) -> APIRouter:
 def _forms(reader: Reader) -> APIRouter:
     forms, acting = APIRouter(prefix="/do/trades", default_response_class=JSONResponse), Acting(reader)
 
-    def send(number: int, form: TradeForm, name: str, values: Mapping[str, Any], stored: str) -> Written:
+    def send(number: int, form: Form, name: str, values: Mapping[str, Any], stored: str) -> Said:
         try:
             there = is_there(reader, number)
         except _UNREADABLE as error:
-            return Written(done=False, says=_why(reader, error))
+            return Said(done=False, says=_why(reader, error))
         if not there:
             raise HTTPException(404, f"no trade {number} in this journal")
         arguments = {"trade_id": number, **values}
-        return Written(**acting.once(form.key, lambda: _write(reader, name, arguments, stored)))
+        return said(acting.once(form, lambda: _write(reader, name, arguments, stored), number))
 
-    @forms.post("/{number}/lesson", response_model=Written)
-    def lesson(number: Number, form: LessonForm) -> Written:
+    @forms.post("/{number}/lesson", response_model=Said)
+    def lesson(number: Number, form: LessonForm) -> Said:
         return send(number, form, "add_lesson", {"lesson": form.lesson}, "The lesson is stored.")
 
-    @forms.post("/{number}/tag", response_model=Written)
-    def tag(number: Number, form: TagForm) -> Written:
+    @forms.post("/{number}/note", response_model=Said)
+    def note(number: Number, form: NoteForm) -> Said:
+        dated = f"{stamp(datetime.now(UTC).replace(microsecond=0))}: {form.note}"
+        return send(number, form, "add_note", {"note": dated}, "The note is stored.")
+
+    @forms.post("/{number}/tag", response_model=Said)
+    def tag(number: Number, form: TagForm) -> Said:
         return send(number, form, "add_tag", {"tag": form.tag}, "The tag is stored.")
 
-    @forms.post("/{number}/mistake", response_model=Written)
-    def mistake(number: Number, form: MistakeForm) -> Written:
+    @forms.post("/{number}/mistake", response_model=Said)
+    def mistake(number: Number, form: MistakeForm) -> Said:
         values = {"mistake_category": form.category.value, "description": form.description}
         return send(number, form, "add_mistake", values, "The mistake is stored.")
 

@@ -6,25 +6,17 @@ from typing import Any, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, JSONResponse
-from pydantic import BaseModel
 
-from twinstep.dashboard.charts import span
-from twinstep.dashboard.deciding import ApproveSet, Deciding, RejectSet, RollBack, SetNumber
+from twinstep.dashboard.charts.figures import span
+from twinstep.dashboard.doing.deciding import ApproveSet, Deciding, RejectSet, RollBack, SetNumber
+from twinstep.dashboard.doing.forms import Said, said
 from twinstep.dashboard.drawn import Draw
-from twinstep.dashboard.reading import Reader
-from twinstep.dashboard.reading_learning import read_ledger, read_parameters
+from twinstep.dashboard.reading.learning import read_ledger, read_parameters
+from twinstep.dashboard.reading.reader import Reader
 
 __all__ = ["pages"]
 
 Source = Literal["live", "paper", "backtest"]
-
-
-class Decided(BaseModel):
-    """What became of a form."""
-
-    done: bool
-    says: str
-    code: str = ""
 
 
 def pages(reader: Reader, draw: Draw) -> APIRouter:
@@ -40,7 +32,7 @@ def pages(reader: Reader, draw: Draw) -> APIRouter:
             "learning": read_parameters(reader),
             "ledger": read_ledger(reader, real=now.real, source=source),
         }
-        return draw("learning.html.j2", {**values, "span": span})
+        return draw("learning.html.j2", {**values, "span": span, "journal": reader.journal.name})
 
     @found.get("/learning/parameters")
     def parameters() -> Any:
@@ -54,15 +46,15 @@ def _decisions(deciding: Deciding) -> APIRouter:
     decisions = APIRouter(prefix="/do/parameters", default_response_class=JSONResponse)
 
     @decisions.post("/roll-back")
-    def roll_back(form: RollBack) -> Decided:
-        return Decided(**deciding.roll_back(form))
+    def roll_back(form: RollBack) -> Said:
+        return said(deciding.roll_back(form))
 
     @decisions.post("/{number}/approve")
-    def approve_set(number: SetNumber, form: ApproveSet) -> Decided:
-        return Decided(**deciding.approve(number, form))
+    def approve_set(number: SetNumber, form: ApproveSet) -> Said:
+        return said(deciding.approve(number, form))
 
     @decisions.post("/{number}/reject")
-    def reject_set(number: SetNumber, form: RejectSet) -> Decided:
-        return Decided(**deciding.reject(number, form))
+    def reject_set(number: SetNumber, form: RejectSet) -> Said:
+        return said(deciding.reject(number, form))
 
     return decisions

@@ -9,27 +9,36 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
-from live.kill_switch import KillSwitch
-from live.review_queue import ReviewQueue
-from simulator.errors import TwinstepError
 from twinstep.account_lines import FactLines, stored_fact
 from twinstep.dashboard.drawn import Draw
-from twinstep.dashboard.reading import Now, Reader
+from twinstep.dashboard.reading.desk import desks_of
+from twinstep.dashboard.reading.files import approver
+from twinstep.dashboard.reading.queue import read_queue
+from twinstep.dashboard.reading.reader import Now, Reader
+from twinstep.dashboard.reading.verdicts import why_of
 
 __all__ = ["pages"]
 
 
 def pages(reader: Reader, draw: Draw) -> APIRouter:
     """Return the pages "now" and "review queue", their fragments, and the state in the head of every page."""
-    found = APIRouter(default_response_class=HTMLResponse)
+    found, desks = APIRouter(default_response_class=HTMLResponse), desks_of(reader)
 
     @found.get("/")
-    def now() -> Any:
-        return draw("now.html.j2", {"page": "/", **_seen(reader)})
+    def now(session: str = "") -> Any:
+        return _of("now.html.j2", session)
 
     @found.get("/now")
-    def now_fragment() -> Any:
-        return draw("now_live.html.j2", _seen(reader))
+    def now_fragment(session: str = "") -> Any:
+        return _of("now_live.html.j2", session)
+
+    def _of(template: str, session: str) -> Any:
+        """Return the page of a session; "" is the reader's own."""
+        seen = reader.now(session)
+        if seen.unknown:
+            return HTMLResponse(draw("session_unknown.html.j2", {"page": "/", "now": seen}), 404)
+        values = {"now": seen, "known": _known(reader, seen), "desk": desks.read(seen)}
+        return draw(template, {"page": "/", **values, "why_of": why_of})
 
     @found.get("/state")
     def state() -> Any:
@@ -54,11 +63,6 @@ class _Known:
     why: str = ""
 
 
-def _seen(reader: Reader) -> dict[str, Any]:
-    now = reader.now()
-    return {"now": now, "known": _known(reader, now)}
-
-
 def _known(reader: Reader, now: Now) -> _Known:
     if now.view.account is None:
         return _Known(None)
@@ -69,22 +73,22 @@ def _known(reader: Reader, now: Now) -> _Known:
 
 
 def _waiting(reader: Reader) -> dict[str, Any]:
-    """Return what waits, with the price of each when it was laid before a person, and the broker's name."""
+    """Return what waits, what is known of each, who has approved it, and the broker's name."""
     now = reader.now()
     fact = _known(reader, now).fact
-    prices: dict[str, float | None] = {}
-    try:
-        queue = ReviewQueue(reader.reviews, KillSwitch(reader.folder, arm_fresh=False))
-        if now.view.requests:
-            prices = {one.request_id: one.price for one in queue.pending()}
-    except (TwinstepError, OSError):
-        prices = {}
     # a session knows its broker by a word of its own
     where = {
         one.request_id: f"{fact.broker} {fact.account}" if fact and one.broker == _OWN_WORD else one.broker
         for one in now.view.requests
     }
-    return {"now": now, "prices": prices, "where": where}
+    return {
+        "now": now,
+        "queue": read_queue(reader, now, fact),
+        "where": where,
+        "approved": {name: approver(reader.reviews, name) for name in now.decided},
+        "why_of": why_of,
+        "plan": bool(fact),
+    }
 
 
 _OWN_WORD = "broker"

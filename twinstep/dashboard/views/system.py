@@ -8,8 +8,8 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from twinstep.dashboard.drawn import Draw
-from twinstep.dashboard.reading import Reader
-from twinstep.dashboard.reading_system import read_system
+from twinstep.dashboard.reading.reader import Reader
+from twinstep.dashboard.reading.system import read_system
 
 __all__ = ["pages"]
 

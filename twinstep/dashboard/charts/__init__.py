@@ -1,0 +1,1 @@
+"""Pictures as SVG whose colours are classes: figures, ladders, payoffs, runs and trades."""

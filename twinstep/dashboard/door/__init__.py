@@ -1,0 +1,1 @@
+"""Who is let in: the guard in front of every path, the one-time link, and patience with slow speakers."""
