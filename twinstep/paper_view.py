@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from twinstep.account_lines import AccountLines, FactLines, OrderLine, PositionLine, VerdictLine
+from twinstep.account_lines import AccountLines, OrderLine, PositionLine, VerdictLine
 from twinstep.console import plain_times, price_text
+from twinstep.fact_lines import FactLines
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.live.following.scripted import write_bars
 from tests.twinstep.conftest import Cli
 from tests.twinstep.test_cli_live import JOURNAL, STRATEGY
-from twinstep.account_lines import stored_fact
+from twinstep.fact_lines import stored_fact
 
 
 def test_status_shows_what_is_held_beside_the_plan(cli: Cli, tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from twinstep.options import Json
 from twinstep.switch_figures import unread
 
 if TYPE_CHECKING:
-    from twinstep.account_lines import AccountLines, FactLines
+    from twinstep.account_lines import AccountLines
+    from twinstep.fact_lines import FactLines
 
 __all__ = ["ARM_EXAMPLES", "KILL_EXAMPLES", "STATUS_EXAMPLES", "arm", "kill", "status"]
 
@@ -267,7 +268,7 @@ def _fact(shown: dict[str, Any], session: str) -> FactLines | None:
     """Return what a session has at its broker; why that is not known is a problem of what is shown."""
     import sqlite3
 
-    from twinstep.account_lines import stored_fact
+    from twinstep.fact_lines import stored_fact
 
     try:
         return stored_fact(shown["path"], session)

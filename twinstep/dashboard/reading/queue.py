@@ -22,8 +22,9 @@ from live.kill_switch import KillSwitch
 from live.review_queue import ReviewQueue, ReviewRequest
 from simulator.errors import TwinstepError
 from simulator.types import Reason
-from twinstep.account_lines import AccountLines, FactLines
+from twinstep.account_lines import AccountLines
 from twinstep.dashboard.reading.reader import Now, Reader
+from twinstep.fact_lines import FactLines
 
 __all__ = ["Bet", "Heat", "Past", "Queue", "Verdict", "Waiting", "bet_of", "heat_with", "read_queue"]
 

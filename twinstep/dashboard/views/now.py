@@ -9,13 +9,13 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
-from twinstep.account_lines import FactLines, stored_fact
 from twinstep.dashboard.drawn import Draw
 from twinstep.dashboard.reading.desk import desks_of
 from twinstep.dashboard.reading.files import approver
 from twinstep.dashboard.reading.queue import read_queue
 from twinstep.dashboard.reading.reader import Now, Reader
 from twinstep.dashboard.reading.verdicts import why_of
+from twinstep.fact_lines import FactLines, stored_fact
 
 __all__ = ["pages"]
 
