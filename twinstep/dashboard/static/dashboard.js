@@ -71,8 +71,8 @@
   // The menu of a phone scrolls: what is shown is in sight
   document.querySelector(".menu [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
-  // Fragments: swapped unless somebody is writing in them. One look at a time, so that an older answer never
-  // comes over a newer one; whoever asks before the next look has begun shares it.
+  // Fragments: swapped unless somebody writes in them right now. One look at a time, so that an older answer
+  // never comes over a newer one; whoever asks before the next look has begun shares it.
   let looking = Promise.resolve();
   let next = null;
 
@@ -127,8 +127,10 @@
     return field.selectedIndex !== Math.max(drawn, 0);
   }
 
+  // somebody writes there right now, when a swap would close a list or break a letter of several keys; or a form
+  // is on its way, which must not come back as one that was never sent
   function inUse(part) {
-    return fields(part).some((field) => isTyped(field) || field === document.activeElement);
+    return fields(part).includes(document.activeElement) || part.querySelector("[data-sending]") !== null;
   }
 
   // What somebody has typed in a form is there in the same form of the new text
@@ -161,6 +163,7 @@
     event.preventDefault();
     const button = form.querySelector("button");
     button.disabled = true;
+    form.dataset.sending = "";
     try {
       const answer = await fetch(form.dataset.send, {
         method: "POST",
@@ -173,19 +176,26 @@
       const by = form.querySelector("[name=by]")?.value.trim();
       if (answer.ok && by) remember(by);
       if (answer.ok && body.done) {
-        form.reset(); // what was sent is no longer being written
-        await refresh(true);
+        // what was sent is no longer being written, also where a swap has drawn its form anew
+        for (const one of document.querySelectorAll("[data-send]")) {
+          if (one.dataset.send === form.dataset.send) one.reset();
+        }
+        await refresh(true).catch(() => alone(true)); // it is done, whether or not it can be shown
       } else if (answer.ok) form.querySelector("[name=key]").value = crypto.randomUUID().replaceAll("-", "");
     } catch {
       say("The dashboard does not answer; is it still running? Nothing is known to be done.", true);
     } finally {
       button.disabled = false;
+      delete form.dataset.sending;
     }
   });
 
   // News: a browser connects again by itself
+  function alone(is) {
+    document.body.classList.toggle("alone", is);
+  }
+
   if (document.querySelector("[data-live]")) {
-    const alone = (is) => document.body.classList.toggle("alone", is);
     const hear = () => refresh(false).then(() => alone(false), () => alone(true));
     const news = new EventSource("/events");
     news.addEventListener("changed", hear);
