@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from live.brokers.alpaca.broker import AlpacaBroker
+    from live.brokers.interactive_brokers.broker import InteractiveBrokersBroker
     from live.brokers.interface import (
         Account,
         BrokerInterface,
@@ -23,15 +25,18 @@ if TYPE_CHECKING:
     from live.brokers.manager import BrokerManager
     from live.brokers.pacing import PacedBroker
     from live.brokers.paper import PaperBroker
+    from live.brokers.tastytrade.broker import TastytradeBroker
     from live.brokers.told import Activity, BrokerUpdate, Quote
 
 __all__ = [
     "Account",
     "Activity",
+    "AlpacaBroker",
     "BrokerInterface",
     "BrokerManager",
     "BrokerOrder",
     "BrokerUpdate",
+    "InteractiveBrokersBroker",
     "Leg",
     "OrderRequest",
     "Outcome",
@@ -39,16 +44,19 @@ __all__ = [
     "PaperBroker",
     "Quote",
     "Submitted",
+    "TastytradeBroker",
     "client_order_id",
 ]
 
 _HOMES = {
     "Account": "interface",
     "Activity": "told",
+    "AlpacaBroker": "alpaca.broker",
     "BrokerInterface": "interface",
     "BrokerManager": "manager",
     "BrokerOrder": "interface",
     "BrokerUpdate": "told",
+    "InteractiveBrokersBroker": "interactive_brokers.broker",
     "Leg": "interface",
     "OrderRequest": "interface",
     "Outcome": "interface",
@@ -56,6 +64,7 @@ _HOMES = {
     "PaperBroker": "paper",
     "Quote": "told",
     "Submitted": "interface",
+    "TastytradeBroker": "tastytrade.broker",
     "client_order_id": "interface",
 }
 

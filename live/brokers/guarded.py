@@ -17,7 +17,17 @@ from live.brokers.interface import BrokerOrder
 from live.brokers.partial_entries import family_of, is_stop, live_stop
 from simulator.brokerage import Holding
 
-__all__ = ["DUST", "Protection", "entering", "is_at_work", "leaving", "protections", "rest"]
+__all__ = [
+    "DUST",
+    "Protection",
+    "entering",
+    "is_at_work",
+    "leaving",
+    "lonely_targets",
+    "protections",
+    "rest",
+    "whole_first",
+]
 
 DUST: Final = 1e-9
 """Quantity that is none."""
@@ -114,6 +124,31 @@ def leaving(one: Protection, orders: Sequence[BrokerOrder]) -> float:
         and leg.symbol == one.symbol
         and leg.quantity * one.quantity < 0.0
     )
+
+
+def lonely_targets(one: Protection, orders: Sequence[BrokerOrder]) -> list[BrokerOrder]:
+    """Return the limits behind a position that have a family, and no stop of it that works beside them."""
+    guarded = {family_of(order) for order in orders if is_stop(order) and live_stop(order, orders)}
+    return [
+        order
+        for order in orders
+        if order.is_open
+        and order.kind == "limit"
+        and order.client_order_id
+        and family_of(order) not in guarded
+        and len(order.legs) == 1
+        and order.legs[0].symbol == one.symbol
+        and order.legs[0].quantity * one.quantity < 0.0
+    ]
+
+
+def whole_first(quantity: float) -> float:
+    """Return how much of it one stop takes: the whole shares, and what is less than one in another stop.
+
+    Some brokers (Alpaca) have a stop for a fraction rest for the day only.
+    """
+    whole = math.floor(quantity + DUST)
+    return float(whole) if whole else quantity
 
 
 def rest(order: BrokerOrder) -> float:

@@ -205,18 +205,22 @@ class PartialEntries:
                 refused += 1
         return []
 
-    def _price(self, held: Holding | None) -> float | None:
-        """Return what a position trades at, by the broker's list or its quotes; None where nobody says."""
-        if held is None or held.mark is not None:
-            return None if held is None else held.mark
+    def quoted(self, symbol: str) -> float | None:
+        """Return what a symbol trades at by the broker's quotes; None where nobody says."""
         ask = getattr(self.manager.known(self.name), "quotes", None)
         if ask is None:
             return None
         try:
-            quote = ask([held.symbol])[held.symbol]
+            quote = ask([symbol])[symbol]
         except Exception:  # adapters raise whatever their libraries raise, and prices are no condition
             return None
         return (quote.bid + quote.ask) / 2.0 if quote.is_usable else None
+
+    def _price(self, held: Holding | None) -> float | None:
+        """Return what a position trades at, by the broker's list or its quotes; None where nobody says."""
+        if held is None or held.mark is not None:
+            return None if held is None else held.mark
+        return self.quoted(held.symbol)
 
     def _request(self, bare: _Bare, identity: str, refused: int) -> OrderRequest | None:
         """Return the order that guards: both children, the stop alone if they were refused, or the market."""

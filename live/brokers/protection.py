@@ -12,11 +12,12 @@ when the stop before is known to be refused, absent, ended or at work, so that n
 Some brokers refuse a stop while an order that enters works in its symbol, as a trade with oneself. A position
 that no stop may stand behind is not added to: where that lasts for the patience, our own entries in the
 symbol are cancelled, as the rest of a bracket is, and the stop is tried anew. Entries by another hand are
-left alone, and waited for.
+left alone, and waited for. A target of ours whose stop has ended alone makes room for a stop, too.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from live.brokers.guarded import DUST, Protection, entering, is_at_work, leaving, protections, rest
+from live.brokers.guarded import (
+    DUST,
+    Protection,
+    entering,
+    is_at_work,
+    leaving,
+    lonely_targets,
+    protections,
+    rest,
+    whole_first,
+)
 from live.brokers.interface import (
     BrokerOrder,
     Leg,
@@ -35,9 +46,10 @@ from live.brokers.interface import (
     is_option,
 )
 from live.brokers.manager import BrokerManager
-from live.brokers.partial_entries import PATIENCE, PartialEntries, family_of
+from live.brokers.partial_entries import PATIENCE, PartialEntries, family_of, is_stop
 from live.intents import IntentLog, Sent
 from live.review_queue import ReviewRequest
+from simulator.brokerage import Holding
 from simulator.errors import ConfigError
 from simulator.types import OrderState
 
@@ -171,25 +183,28 @@ class Protector:
         if self._made_way(self.look(now)):
             self.look(now)
         begun = self._begun()
+        self._free(begun, now)
         doubtful = {leg.symbol for sent in self.manager.book.unresolved() for leg in sent.request.legs}
         # of one answer: a stop that is listed only now would be taken for one that is counted already
         broker = self.manager.known(self.name)
         working = broker.get_orders()
         waiting = self._parts.waiting(working)
-        for one in protections(broker.get_positions(), working) if begun else []:
-            price = self._price(one, (stops or {}).get(one.symbol))
+        held = {one.symbol: one for one in broker.get_positions()}
+        for one in protections(list(held.values()), working) if begun else []:
             # what leaves already, or may, is not sold a second time
             quantity = one.naked - leaving(one, working)
-            if one.symbol not in begun or is_option(one.symbol) or price is None:
+            if one.symbol not in begun or is_option(one.symbol):
                 continue
             if one.symbol in doubtful or one.symbol in waiting or quantity <= DUST:
                 continue
             identity = self._identity(one, begun[one.symbol], working)
-            if identity is None:
+            price = None if identity is None else self._price(one, held, (stops or {}).get(one.symbol))
+            if identity is None or price is None:
                 continue
             side = math.copysign(1.0, one.quantity)
+            leg = Leg(one.symbol, -side * whole_first(quantity))
             request = OrderRequest(
-                client_order_id=identity, legs=(Leg(one.symbol, -side * quantity),), kind="stop",
+                client_order_id=identity, legs=(leg,), kind="stop",
                 stop_price=price, tif="gtc", purpose="protect", strategy=STRATEGY,
                 reason="nothing guards it at the broker",
             )  # fmt: skip
@@ -295,8 +310,29 @@ class Protector:
                     ended = True
         return ended
 
-    def _price(self, one: Protection, own: float | None) -> float | None:
-        start = own if own is not None else one.mark
+    def _free(self, begun: Mapping[str, datetime], now: datetime) -> None:
+        """Cancel targets of ours beside which no stop works any more, so that one may rest in their place.
+
+        Both would sell the same shares, and of the two the stop is what a position cannot be without.
+        """
+        late = {symbol for symbol, begin in begun.items() if now - begin >= self._patience}
+        if not late:
+            return
+        broker = self.manager.known(self.name)
+        working = broker.get_orders()
+        waiting = self._parts.waiting(working)
+        for one in protections(broker.get_positions(), working):
+            if one.symbol in late - waiting and not one.is_guarded and not is_option(one.symbol):
+                for order in lonely_targets(one, working):
+                    sent = self.manager.book.get(family_of(order))
+                    if sent is not None and sent.request.order_class in ("bracket", "oco"):
+                        self._parts.end(order)
+
+    def _price(self, one: Protection, held: Mapping[str, Holding], own: float | None) -> float | None:
+        start = own if own is not None else held[one.symbol].mark
+        if start is None:
+            # what it once cost may be beyond the price of now, and a stop there would sell at once
+            start = self._parts.quoted(one.symbol) or one.mark
         if start is None or not start > 0.0:
             return None
         side = math.copysign(1.0, one.quantity)
@@ -307,16 +343,66 @@ class Protector:
         return price if price > 0.0 else None
 
     def _cancel_idle(self) -> None:
-        """Cancel our protective stops that would sell more than is held, or open a position."""
+        """Cancel our protective stops that would sell more than is held, or open a position.
+
+        So may the children of our brackets where an order beside them has left the position, or a part of it.
+        """
         ours = self._ours()
         broker = self.manager.known(self.name)
         held = {one.symbol: one.quantity for one in broker.get_positions()}
-        for order in broker.get_orders():
-            leg = order.legs[0]
+        working = broker.get_orders()
+        entries = {order.client_order_id for order in working}
+        taken: dict[tuple[str, bool], float] = {}  # of what is held, by stops and by targets
+        # a bracket's own children go before what was sent because they were not there
+        for order in sorted(working, key=lambda order: family_of(order) in ours):
+            leg, family = order.legs[0], family_of(order)
             there = held.get(leg.symbol, 0.0)
-            idle = leg.quantity * there >= 0.0 or rest(order) > abs(there) + DUST
-            if family_of(order) in ours and idle:
+            key = (leg.symbol, is_stop(order))
+            left = abs(there) if leg.quantity * there < 0.0 else 0.0
+            left = max(0.0, left - taken.get(key, 0.0))
+            if family in ours or (family != order.client_order_id and family not in entries):
+                taken[key] = taken.get(key, 0.0) + min(rest(order), left)
+            if rest(order) <= left + DUST:
+                continue
+            if family in ours:
                 self.manager.cancel_order(self.name, order.order_id)
+            elif self._outlived(order, working, there):
+                self._shorten(order, left)
+
+    def _outlived(self, order: BrokerOrder, working: Sequence[BrokerOrder], there: float) -> bool:
+        """Whether a child of a bracket of ours stands for more than is left of its position.
+
+        Positions that are missing from an answer, or come late, are not flat: our own fills have to say it,
+        all those of the entry among them.
+        """
+        from live.reconciling.fill_ledger import FillLedger  # which imports this package
+
+        family, leg = family_of(order), order.legs[0]
+        sent = self.manager.book.get(family) if family and len(order.legs) == 1 else None
+        if sent is None or sent.broker != self.name or sent.request.order_class != "bracket":
+            return False
+        if any(
+            one.client_order_id == family and one.legs[0].quantity * leg.quantity < 0.0 for one in working
+        ):
+            return False  # its entry works
+        if sent.request.legs[0].quantity * leg.quantity >= 0.0 or self.manager.book.doubtful(
+            "", {leg.symbol}
+        ):
+            return False
+        ledger = FillLedger(self._log, self.name, self.manager.known(self.name).account)
+        if abs(ledger.positions().get(leg.symbol, 0.0) - there) > DUST:
+            return False
+        brought = ledger.brought(family, leg.symbol) / ledger.factor(leg.symbol, sent.at)
+        entry = self.manager.known(self.name).find_order(family) if brought > DUST else None
+        return entry is not None and not entry.is_open and brought >= entry.filled - DUST
+
+    def _shorten(self, order: BrokerOrder, left: float) -> None:
+        """Have a child stand for what is left; where the broker does not change it, a stop of ours comes."""
+        if left > DUST:
+            with contextlib.suppress(Exception):  # adapters raise whatever their libraries raise
+                self.manager.replace_order(self.name, order.order_id, quantity=order.filled + left)
+                return
+        self.manager.cancel_order(self.name, order.order_id)
 
 
 def _is_refused(sent: Sent, order: BrokerOrder | None) -> bool:

@@ -40,7 +40,7 @@ class BrokerSettings:
     timeout
         Seconds that a call may take.
     per_minute
-        Requests that the broker allows in a minute, a tenth of them kept for cancels; "none": what it
+        Requests that the broker allows in a minute, a part of them kept for cancels; "none": what it
         publishes.
     url, data_url
         Addresses in place of the broker's own, for a server of tests; not with real money. "none": its own.

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from live.brokers.guarded import whole_first
 from live.brokers.interface import BrokerOrder
 from live.brokers.partial_entries import PATIENCE, family_of
 from live.following.cases import Case, Facts, explained_exits
@@ -68,7 +69,7 @@ class Resting:
         if stop is not None and missing > DUST and case.entries:
             return self._cut_short(case, facts, stop)
         if stop is not None and missing > DUST:
-            return self._rest(case, "stop", missing, stop, facts)
+            return self._rest(case, "stop", whole_first(missing), stop, facts)
         if stop is None and target is not None and not case.targets and need > DUST:
             return self._rest(case, "target", need, target, facts)
         return False

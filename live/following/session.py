@@ -92,7 +92,9 @@ class BrokerSession:
         Where orders go, see `BrokerManager`.
     live_key, live_flag, armed
         The key of the configuration and the flag of the command line, without which no real money is traded;
-        `armed=False` opens a real account during a halt, to look, cancel and protect.
+        with both a halt after a day's loss ends with a new arming of the kill switch, and not by itself,
+        whatever `halt_release` says. `armed=False` opens a real account during a halt, to look, cancel and
+        protect.
     shadow
         Read the broker, and send nothing: orders are matched here (`live.brokers.shadow`).
     folder
@@ -182,6 +184,8 @@ class BrokerSession:
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._ending = contextlib.ExitStack()
+        if risk is not None and live_key and live_flag:
+            risk = risk.replace(halt_release="manual")  # a person ends a halt of real money
         plan = {
             "like": like, "feed": feed, "strategies": strategies, "cash": cash, "risk": risk, "costs": costs,
             "conventions": conventions, "capacity": capacity, "history": history,

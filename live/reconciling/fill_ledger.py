@@ -8,9 +8,11 @@ made up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any, Final
 
 from live.brokers.interface import BrokerOrder, OrderPurpose
@@ -68,6 +70,8 @@ class FillLedger:
         self._broker = broker
         self._account = account
         self.fills: dict[str, Execution] = {}
+        self.taken: dict[str, datetime] = {}
+        """When each was taken in, by our clock."""
         self.adjustments: list[Adjustment] = []
         self._by_order: dict[str, list[Execution]] = {}
         self._owners: dict[str, tuple[str, OrderPurpose]] = {}
@@ -80,7 +84,7 @@ class FillLedger:
                 continue
             if event.kind == "fill":
                 if event.data["account"] == account:
-                    self._put(_execution(event.data["execution"]))
+                    self._put(_execution(event.data["execution"]), event.time)
             elif event.kind == "alias":
                 self._name(event.data["broker_order"], event.order, event.data["role"])
             else:
@@ -117,7 +121,7 @@ class FillLedger:
                 order=self.owner(one.order_id), symbol=one.symbol, broker=self._broker,
                 account=self._account, execution=plain,
             )  # fmt: skip
-            self._put(one)
+            self._put(one, at)
             new.append(one)
         return new
 
@@ -171,20 +175,34 @@ class FillLedger:
 
     def excesses(self, symbol: str) -> list[Excess]:
         """Return the exits of a symbol that left more than there was, in the order of their times."""
-        changes: list[tuple[datetime, int, float, Execution | None]] = [
-            (one.time, number, one.side * one.quantity, one)
-            for number, one in enumerate(self.fills.values())
-            if one.symbol == symbol and self._counts(one)
+        changes: list[tuple[datetime, Execution | Adjustment]] = [
+            (one.time, one) for one in self.fills.values() if one.symbol == symbol and self._counts(one)
         ]
-        changes += [(one.time, -1, one.quantity, None) for one in self.adjustments if one.symbol == symbol]
-        held, found = 0.0, []
-        for _, _, quantity, execution in sorted(changes, key=lambda change: change[:2]):
-            if execution is not None and self._leaves(execution):
-                over = abs(quantity) - (abs(held) if held * quantity < 0 else 0.0)
+        changes += [(one.time, one) for one in self.adjustments if one.symbol == symbol]
+        held = 0.0
+        found: list[Excess] = []
+        for _, together in itertools.groupby(sorted(changes, key=itemgetter(0)), key=itemgetter(0)):
+            waiting = []
+            for _, one in together:
+                if isinstance(one, Execution):
+                    waiting.append(one)
+                else:
+                    held += one.quantity
+            # some brokers tell times to the second, and nobody says in which order its fills came
+            while waiting:
+                first = self._next_of(waiting, held)
+                waiting.remove(first)
+                over = _left_too_much(held, first) if self._leaves(first) else 0.0
                 if over > DUST:
-                    found.append(Excess(execution, over))
-            held += quantity
+                    found.append(Excess(first, over))
+                held += first.side * first.quantity
         return found
+
+    def _next_of(self, waiting: Sequence[Execution], held: float) -> Execution:
+        """Return what came first of one moment: an exit for which there is enough, else what is no exit."""
+        exits = [one for one in waiting if self._leaves(one)]
+        enough = [one for one in exits if _left_too_much(held, one) <= DUST]
+        return next(iter((*enough, *(one for one in waiting if one not in exits), *exits)))
 
     def _counts(self, one: Execution) -> bool:
         if one.kind == "expiry":
@@ -197,8 +215,9 @@ class FillLedger:
     def _in(self, symbol: str) -> Iterator[Execution]:
         return (one for one in self.fills.values() if one.symbol == symbol)
 
-    def _put(self, one: Execution) -> None:
+    def _put(self, one: Execution, at: datetime) -> None:
         self.fills[one.execution_id] = one
+        self.taken[one.execution_id] = at
         self._by_order.setdefault(one.order_id, []).append(one)
 
     def _leaves(self, one: Execution) -> bool:
@@ -217,6 +236,11 @@ class FillLedger:
                 (purpose for known, purpose in self._owners.values() if known == identity), "entry"
             )
             self.own(order_id, identity, purpose)
+
+
+def _left_too_much(held: float, one: Execution) -> float:
+    """Return how much more an exit leaves than there is."""
+    return one.quantity - (abs(held) if held * one.side < 0 else 0.0)
 
 
 def _sum(executions: Iterable[Execution]) -> tuple[float, float | None]:

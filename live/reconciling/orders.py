@@ -117,16 +117,21 @@ class OrderRounds:
             if sent.broker != self._name:
                 continue
             doubt = sent.submitted.outcome is Outcome.UNRESOLVED
-            if sent.in_flight or doubt or now - (sent.updated or sent.at) < self._window:
+            if sent.in_flight or doubt or self._is_young(sent.updated or sent.at, now):
                 symbols |= {leg.symbol for leg in sent.request.legs}
         for one in self._ledger.fills.values():
-            if now - one.time < self._window:
+            # by the broker's clock; where ours is behind it, by when it was told
+            if self._is_young(one.time if one.time <= now else self._ledger.taken[one.execution_id], now):
                 symbols.add(one.symbol)
         for identity, (since, _) in self._claims.items():
             claimant = self._manager.book.get(identity)
-            if claimant is not None and now - since < self._window:
+            if claimant is not None and self._is_young(since, now):
                 symbols |= {leg.symbol for leg in claimant.request.legs}
         return symbols
+
+    def _is_young(self, then: datetime, now: datetime) -> bool:
+        """Whether something happened a moment ago; what lies ahead did not, since a clock was put back."""
+        return timedelta(0) <= now - then < self._window
 
     def claimed(self) -> dict[str, float]:
         """Return by symbol, signed, what orders say is filled and executions do not show."""

@@ -1,11 +1,13 @@
 """Positions of the books against those of a broker, and the name of what differs.
 
 The name says what probably happened: a trade that is not ours, an assignment, a split, fills that the broker
-has not told of yet. It is for the person who decides; nothing else depends on it.
+has not told of yet. It is for the person who decides; of all names that of a split alone changes what an
+acceptance does: working orders are brought in line by its ratio, so one that nobody can be sure of is none.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
@@ -23,6 +25,8 @@ _OCC: Final = re.compile(r"([A-Z][A-Z0-9.]{0,5})\d{6}[CP]\d{8}")
 _LARGEST_RATIO: Final = 100
 _PRICE_FITS: Final = 0.2
 """How far average cost times ratio may be from the books' average, as a share, for a split to be named."""
+_COST_FITS: Final = 0.01
+"""The same where the price alone tells the ratio."""
 
 
 def compare(
@@ -101,11 +105,12 @@ def _named(
     foreign = ledger.foreign(symbol)
     trades = [one for one in foreign if one.kind == "trade"]
     cause: Cause = "position"
-    if _is_assigned(symbol, ledger):
+    ratio = _split(here, there, ledger, symbol, holding)
+    if _is_assigned(symbol, there - here, ledger, is_split=ratio is not None):
         cause, words = "assignment", f"{words}, after an exercise or assignment"
     elif abs(claimed.get(symbol, 0.0) - (there - here)) <= DUST:
         cause, words = "fills_missing", f"{words}; its orders say that they filled, and no execution does"
-    elif (ratio := _split(here, there, ledger, symbol, holding)) and not trades:
+    elif ratio is not None and not trades:
         cause = "split"
         data["ratio"] = [ratio.numerator, ratio.denominator]
         data["orders"] = rescaled(Split(symbol, float(ratio), here, there, holding), orders, asked)
@@ -123,25 +128,65 @@ def _named(
     return Found(cause=cause, broker=broker, symbols=(symbol,), message=words, data=data)
 
 
-def _is_assigned(symbol: str, ledger: FillLedger) -> bool:
-    """Whether this contract, or one on this stock, was exercised or assigned."""
+def _is_assigned(symbol: str, missing: float, ledger: FillLedger, *, is_split: bool) -> bool:
+    """Whether this contract, or one on this stock, was exercised or assigned, and nobody has accepted it yet.
+
+    Those of before are over: where the shares that moved are not what is missing, a split is a split.
+    """
+    settled = max((one.time for one in ledger.adjustments if one.symbol == symbol), default=None)
+    moved, found = 0.0, False
     for one in ledger.fills.values():
-        if one.kind in ("exercise", "assignment"):
-            option = _OCC.fullmatch(one.symbol)
-            if one.symbol == symbol or (option and option[1] == symbol):
-                return True
-    return False
+        if one.kind not in ("exercise", "assignment"):
+            continue
+        if settled is not None and ledger.taken[one.execution_id] <= settled:
+            continue
+        option = _OCC.fullmatch(one.symbol)
+        if one.symbol == symbol:
+            moved += one.side * one.quantity
+        found = found or one.symbol == symbol or (option is not None and option[1] == symbol)
+    return found and (not is_split or abs(moved - missing) <= DUST)
 
 
 def _split(
     here: float, there: float, ledger: FillLedger, symbol: str, holding: Holding | None
 ) -> Fraction | None:
-    ratio = split_ratio(here, there)
-    if ratio is None or holding is None or _OCC.fullmatch(symbol):
+    """Return the ratio of a split, None where it is none, or nobody can say which."""
+    if holding is None or _OCC.fullmatch(symbol):
         return None
+    ratio = split_ratio(here, there)
     prices = [one.price for one in ledger.fills.values() if one.symbol == symbol and one.price > 0]
-    if holding.average_price is None or not prices:
+    cost = holding.average_price
+    if cost is None or not prices:
         return ratio
+    if ratio is None or ratio < 1:
+        # a fraction of a share is paid in cash, and then only the price tells the ratio
+        dearer = cost / _average(ledger, symbol)
+        found = _reverse_split(here, there, dearer)
+        if found is None and ratio is not None and ratio.numerator > 1:
+            found = ratio if abs(dearer * float(ratio) - 1.0) <= _COST_FITS else None
+        elif found is None:
+            found = ratio
+        ratio = found
+    if ratio is None:
+        return None
     # what a share cost must have shrunk as the number of shares has grown
-    after = holding.average_price * float(ratio)
+    after = cost * float(ratio)
     return ratio if min(prices) * (1 - _PRICE_FITS) <= after <= max(prices) * (1 + _PRICE_FITS) else None
+
+
+def _reverse_split(here: float, there: float, dearer: float) -> Fraction | None:
+    """Return 1:n where `there` is the whole shares of `here` / n, and each has become n times as dear."""
+    many = round(dearer)
+    if not 1 < many <= _LARGEST_RATIO or abs(dearer / many - 1.0) > _COST_FITS or here * there <= 0.0:
+        return None
+    return Fraction(1, many) if math.floor(abs(here) / many + DUST) == abs(there) else None
+
+
+def _average(ledger: FillLedger, symbol: str) -> float:
+    """Return the average price of what brought the position that the books hold."""
+    side = math.copysign(1.0, ledger.positions().get(symbol, 0.0))
+    mine = [
+        one for one in ledger.fills.values() if one.symbol == symbol and one.side == side and one.price > 0
+    ]
+    shares = math.fsum(one.quantity for one in mine)
+    return math.fsum(one.quantity * one.price for one in mine) / shares if shares else math.inf

@@ -69,7 +69,7 @@ def rescaled(
             prices = {name: price / split.ratio for name, price in known if price is not None}
             quantity = _quantity(order, split, wanted)
         elif _is_too_large(order, split):
-            quantity = order.quantity * split.ratio
+            quantity = _quantity(order, split, wanted)
         else:
             continue
         if prices or quantity != order.quantity:
@@ -83,6 +83,9 @@ def _quantity(order: BrokerOrder, split: Split, wanted: Asked | None) -> float:
     if wanted is not None and _same(order.quantity, wanted.quantity * split.ratio):
         return order.quantity
     scaled = order.quantity * split.ratio
+    if split.ratio < 1 and _leaves(order, split) and abs(split.there) % 1.0 == 0.0:
+        # fractions of shares were paid in cash
+        return float(math.floor(scaled + DUST))
     leaving = (order.quantity - order.filled) * split.ratio
     if _leaves(order, split) and split.ratio > 1 and leaving > abs(split.there) + DUST:
         return order.quantity  # it would leave more than there is

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from live.brokers.alpaca.line import STREAM_PATH, Limiter, Line, NoAnswer, Refused, trusted_address
 from live.brokers.alpaca.listing import Listing
 from live.brokers.alpaca.market import chain_of, quotes_of
-from live.brokers.alpaca.orders import changed_id, numbered, priced, request_for, steps_of
+from live.brokers.alpaca.orders import changed_id, numbered, request_for
 from live.brokers.alpaca.readings import (
     activity_of,
     assigned_of,
@@ -35,6 +35,7 @@ from live.brokers.alpaca.readings import (
     order_of,
     rows_of,
 )
+from live.brokers.alpaca.sessions import session_end
 from live.brokers.alpaca.standing import standing_of
 from live.brokers.alpaca.watch import EVERY, Watch
 from live.brokers.errors import DuplicateOrder
@@ -49,6 +50,7 @@ from live.brokers.interface import (
     is_option,
     unresolved,
 )
+from live.brokers.ticks import net_priced, priced, steps_of
 from live.brokers.told import Activity, BrokerUpdate, Quote, Standing
 from simulator.brokerage import Execution, Holding
 from simulator.errors import ConfigError
@@ -129,6 +131,7 @@ class AlpacaBroker(BrokerInterface):
         )
         self._listing = Listing(self._line)
         self._day_entries: dict[str, str] = {}
+        self._day_ends: dict[str, datetime] = {}  # by our client order id, which changes do not change
         self._watch = Watch(
             self,
             keys=self._line.keys,
@@ -268,30 +271,34 @@ class AlpacaBroker(BrokerInterface):
     def end_day_entries(self) -> list[BrokerOrder]:
         """Cancel the entries of brackets that were for the day and whose session is over; returns them.
 
-        They go out as good till cancelled, so that their stops outlive the day. Known are those that this
-        object has sent; after a restart an entry stays until somebody cancels it. The watch calls this.
+        They go out as good till cancelled, so that their stops outlive the day. The session of one that came
+        while the market was closed is the next. Known are those that this object has sent; after a restart an
+        entry stays until somebody cancels it. The watch calls this.
         """
         if not self._day_entries:
             return []
-        clock = self._line.ask(lambda: self._line.trading.get_clock(), "clock")
-        if clock.get("is_open"):
-            return []
-        ended = []
-        for order_id in list(self._day_entries):
+        now, ended = self.server_time(), []
+        for order_id, key in list(self._day_entries.items()):
+            if key not in self._day_ends:
+                self._day_ends[key] = session_end(self._line, self._listing.began(order_id))
+            if now < self._day_ends[key]:
+                continue
             order = self._listing.by_id(order_id)
             if order.is_open:
                 order = self.cancel_order(order_id)
                 ended.append(order)
             if not order.is_open:
                 self._day_entries.pop(order_id, None)
+                self._day_ends.pop(key, None)
         return ended
 
     # The account
 
     def get_positions(self) -> Sequence[Holding]:
-        """Return what is held; an answer that is no list raises, and is not flat."""
+        """Return what is held; an answer that is no list, or lacks a quantity, raises, and is not flat."""
         answer = self._line.ask(lambda: self._line.trading.get_all_positions(), "positions")
-        return [holding_of(raw) for raw in rows_of(answer, "positions")]
+        rows = rows_of(answer, "positions")
+        return [holding_of(raw) for raw in rows if number(raw.get("qty")) != 0.0]
 
     def get_account(self) -> Account:
         """Return what the account is worth."""
@@ -478,7 +485,7 @@ def _changes(
     if quantity is not None:
         wanted["qty"] = quantity / ((number(raw["legs"][0].get("ratio_qty")) or 1.0) if package else 1.0)
     if limit_price is not None:
-        wanted["limit_price"] = -limit_price if package else priced(limit_price, side=side)
+        wanted["limit_price"] = -net_priced(limit_price) if package else priced(limit_price, side=side)
     if stop_price is not None:
         wanted["stop_price"] = steps_of(stop_price)
     return {name: numbered(value) for name, value in wanted.items() if value != number(raw.get(name))}

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from urllib.parse import urlsplit
 
@@ -43,6 +44,7 @@ Ask = Literal["read", "submit", "cancel"]
 _PIECE: Final = 65_536
 _LARGEST: Final = 64 * 1024 * 1024  # bytes of an answer that are read at most
 _TOO_SOON: Final = 408
+_WINDOW: Final = 60.0  # seconds over which Alpaca counts requests
 _MOST_WORDS: Final = 300  # of a broker's message that go into an error
 
 _NO_ACCESS: Final = re.compile(
@@ -193,9 +195,17 @@ class Line:
             return call()
         except APIError as error:
             problem: Exception = _meaning(error, what)
+            if isinstance(problem, RateLimited) and problem.retry_after is not None:
+                self._wait_out(problem.retry_after)
         except (RequestException, OSError, ValueError) as error:
             problem = NoAnswer(f"{what}: {_words(error)}", sent=_may_have_been_sent(error))
         raise problem from None
+
+    def _wait_out(self, seconds: float) -> None:
+        """Let nothing go while the service wants to be left alone, where the budget can take that in."""
+        penalise = getattr(self._limiter, "penalise", None)
+        if penalise is not None:
+            penalise(seconds)
 
     def _bound(self, client: Any) -> Any:
         # 0 is taken for "not given" by the client's own arguments
@@ -321,15 +331,22 @@ def _body_of(error: Any) -> tuple[int, str]:
 
 
 def _wait_of(error: Any) -> float | None:
-    """Return the seconds that a 429 asks for: Retry-After, or until the time in X-Ratelimit-Reset."""
+    """Return the seconds that a 429 asks for: Retry-After, or until the time in X-Ratelimit-Reset.
+
+    That is a time by the clock of the service, which its answers tell; ours may be another.
+    """
     headers = getattr(error.response, "headers", None) or {}
-    for name, passed in (("Retry-After", 0.0), ("X-Ratelimit-Reset", time.time())):
+    try:
+        now = parsedate_to_datetime(headers["Date"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        now = time.time()
+    for name, passed, longest in (("Retry-After", 0.0, math.inf), ("X-Ratelimit-Reset", now, _WINDOW)):
         try:
             seconds = float(headers[name]) - passed
         except (KeyError, ValueError):
             continue
         if math.isfinite(seconds):
-            return max(0.0, seconds)
+            return min(max(0.0, seconds), longest)
     return None
 
 

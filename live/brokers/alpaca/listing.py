@@ -86,6 +86,10 @@ class Listing:
             family = self._families[str(raw["id"])]
         return order_of(raw, family)
 
+    def began(self, order_id: str) -> datetime:
+        """Return when an order was made, or the first of those that it replaces; raises as `by_id`."""
+        return self._began(self._raw(order_id))
+
     def owner(self, order_id: str) -> str:
         """Return the id of the package of which an order is a leg, or the id itself."""
         family = self._families.get(order_id)

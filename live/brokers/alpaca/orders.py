@@ -1,10 +1,11 @@
 """What is sent to Alpaca: an order of ours as alpaca-py has it.
 
-Five rules of the broker's shape it. A bracket has both children or is refused, so one with a stop alone goes
+Six rules of the broker's shape it. A bracket has both children or is refused, so one with a stop alone goes
 out as "one triggers other". Children inherit the time in force of their entry, so every bracket goes out as
-good till cancelled: for the day its stop would end with the day and leave the position bare. The net price of
-a package has the other sign: paid is positive. Prices lie on the penny, below a dollar on a hundredth of it.
-And an option says whether it opens or closes, so that an exit never opens a position on the other side.
+good till cancelled: for the day its stop would end with the day and leave the position bare. Fractions of
+shares are for the day only, so what protects one is sent for the day. The net price of a package has the
+other sign: paid is positive. Prices lie on the penny, below a dollar on a hundredth of it. And an option says
+whether it opens or closes, so that an exit never opens a position on the other side.
 
 >>> priced(100.128, side=1), priced(100.122, side=-1), priced(0.12345, side=1)
 (100.12, 100.13, 0.1234)
@@ -17,12 +18,10 @@ from decimal import Decimal
 from typing import Any, Final
 
 from live.brokers.interface import Leg, OrderRequest, is_option
+from live.brokers.ticks import net_priced, priced, steps_of
 
 __all__ = ["changed_id", "numbered", "priced", "request_for", "steps_of"]
 
-PENNY: Final = 0.01
-SUB_PENNY: Final = 0.0001
-_ROUNDING: Final = 1e-6  # of a step, by which the binary form of a decimal may be off
 _KINDS: Final = {
     "market": "MarketOrderRequest",
     "limit": "LimitOrderRequest",
@@ -38,7 +37,7 @@ def request_for(request: OrderRequest) -> Any:
 
     fields: dict[str, Any] = {
         "client_order_id": request.client_order_id,
-        "time_in_force": "gtc" if request.order_class == "bracket" else request.tif,
+        "time_in_force": _tif(request),
         **_prices(request),
     }
     if request.order_class == "multi_leg":
@@ -58,23 +57,8 @@ def request_for(request: OrderRequest) -> Any:
         way = _way(request, leg)
         if not is_option(leg.symbol):
             del way["position_intent"]
-        fields |= {"symbol": leg.symbol, "qty": abs(leg.quantity), **way, **_children(request, leg)}
+        fields |= {"symbol": leg.symbol, "qty": _shares(leg), **way, **_children(request, leg)}
     return getattr(library, _KINDS[request.kind])(**fields)
-
-
-def priced(price: float, *, side: int) -> float:
-    """Return a price that the broker takes: of a buyer (`side` 1) not above, of a seller (-1) not below."""
-    step = PENNY if price >= 1.0 else SUB_PENNY
-    steps = price / step
-    if abs(steps - round(steps)) > _ROUNDING:
-        steps = math.floor(steps) if side > 0 else math.ceil(steps)
-    return float(round(Decimal(repr(step)) * round(steps), 4))
-
-
-def steps_of(price: float) -> float:
-    """Return the nearest price that the broker takes, for a stop: it has no side that is always safe."""
-    step = PENNY if price >= 1.0 else SUB_PENNY
-    return float(round(Decimal(repr(step)) * max(1, round(price / step)), 4))
 
 
 def numbered(value: float) -> str:
@@ -95,10 +79,24 @@ CHANGED: Final = "~r"
 """Between our client order id and the number of the change."""
 
 
+def _shares(leg: Leg) -> float:
+    """Return a quantity without the dust of binary fractions: more than nine places are refused."""
+    return float(numbered(abs(leg.quantity)))
+
+
+def _tif(request: OrderRequest) -> str:
+    if request.order_class == "bracket":
+        return "gtc"
+    leg = request.legs[0]
+    fraction = not is_option(leg.symbol) and _shares(leg) % 1.0 != 0.0
+    # a stop for the day is better than none, and is sent anew the next day
+    return "day" if fraction and request.purpose == "protect" else request.tif
+
+
 def _prices(request: OrderRequest) -> dict[str, Any]:
     if request.order_class == "multi_leg":
         # ours is what is received and at least that, theirs what is paid and at most that
-        return {} if request.limit_price is None else {"limit_price": _net(request.limit_price)}
+        return {} if request.limit_price is None else {"limit_price": 0.0 - net_priced(request.limit_price)}
     side = 1 if request.legs[0].quantity > 0 else -1
     found: dict[str, Any] = {}
     if request.limit_price is not None:
@@ -110,14 +108,6 @@ def _prices(request: OrderRequest) -> dict[str, Any]:
     if request.trail_percent is not None:
         found["trail_percent"] = request.trail_percent
     return found
-
-
-def _net(received: float) -> float:
-    """Return the net limit of a package with the broker's sign."""
-    cents = received / PENNY
-    if abs(cents - round(cents)) > _ROUNDING:
-        cents = math.ceil(cents)
-    return -float(Decimal("0.01") * round(cents)) + 0.0
 
 
 def _children(request: OrderRequest, leg: Leg) -> dict[str, Any]:

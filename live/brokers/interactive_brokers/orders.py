@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from live.brokers.interactive_brokers.door import library
 from live.brokers.interface import OrderRequest
+from live.brokers.ticks import net_priced, priced, steps_of
 
 __all__ = ["OCA_REDUCE", "STOP", "TARGET", "contract_for", "orders_for", "orders_of"]
 
@@ -70,11 +71,15 @@ def orders_for(request: OrderRequest, account: str, ids: list[int]) -> list[Any]
     )
     if request.limit_price is not None:
         # 0.0 - x, since -0.0 would go out as such
-        main.lmtPrice = 0.0 - request.limit_price if package else request.limit_price
+        main.lmtPrice = (
+            0.0 - net_priced(request.limit_price)
+            if package
+            else priced(request.limit_price, side=_side(main))
+        )
     if request.stop_price is not None:
-        main.auxPrice = request.stop_price
+        main.auxPrice = steps_of(request.stop_price)
     if request.trail_amount is not None:
-        main.auxPrice = request.trail_amount
+        main.auxPrice = steps_of(request.trail_amount)
     if request.trail_percent is not None:
         main.trailingPercent = request.trail_percent
     if request.order_class == "bracket":
@@ -111,9 +116,9 @@ def _bracket(request: OrderRequest, main: Any, ids: list[int]) -> list[Any]:
             orderType=kind, tif="GTC", orderRef=main.orderRef + ending, account=main.account,
         )  # fmt: skip
         if kind == "LMT":
-            child.lmtPrice = price
+            child.lmtPrice = priced(price, side=_side(child))
         else:
-            child.auxPrice = price
+            child.auxPrice = steps_of(price)
         orders.append(child)
     for order in orders:
         order.transmit = order is orders[-1]
@@ -123,13 +128,18 @@ def _bracket(request: OrderRequest, main: Any, ids: list[int]) -> list[Any]:
 def _pair(request: OrderRequest, main: Any, ids: list[int]) -> list[Any]:
     stop = library().Order(
         orderId=ids[0], action=main.action, totalQuantity=main.totalQuantity, orderType="STP",
-        auxPrice=request.stop_loss, tif="GTC", orderRef=main.orderRef + STOP, account=main.account,
+        auxPrice=steps_of(request.stop_loss or 0.0), tif="GTC", orderRef=main.orderRef + STOP,
+        account=main.account,
     )  # fmt: skip
     for order in (main, stop):
         order.ocaGroup, order.ocaType = main.orderRef, OCA_REDUCE
     # the stop first: if only one arrives, it is the one that protects; numbers rise as orders are placed
     main.orderId = ids[1]
     return [stop, main]
+
+
+def _side(order: Any) -> int:
+    return 1 if order.action == "BUY" else -1
 
 
 def _action(quantity: float) -> str:

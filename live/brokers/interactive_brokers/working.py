@@ -21,6 +21,7 @@ from live.brokers.interactive_brokers.readings import Readings, number
 from live.brokers.interactive_brokers.replies import Replies
 from live.brokers.interactive_brokers.tape import ENDED, Line, key_of
 from live.brokers.interface import BrokerOrder, OrderRequest, Outcome, Submitted, unresolved
+from live.brokers.ticks import net_priced, priced, steps_of
 from simulator.errors import ConfigError, UnknownNameError
 
 __all__ = ["Sending", "Working", "rejected"]
@@ -156,14 +157,18 @@ class Working:
         before = await self._readings.open_order(ib, line)
         changed = _changed(line, before, wanted)
         tape = self._gateway.tape
+        # what it has already, on the tick; it may be refused all the same, or not be told anew
+        as_it_is = _agree(line.order, changed)
+        seconds = min(CANCEL_WAIT, self._gateway.timeout / 2.0) if as_it_is else self._gateway.timeout
         with Replies(self._gateway, [line.order.orderId]) as replies:
             ib.client.placeOrder(line.order.orderId, line.contract, changed)
 
             def answered() -> bool:
                 now = line if tape is None else tape.lines.get(order_id, line)
-                return bool(replies.refused()) or _agree(now.order, changed)
+                told = not as_it_is or now is not line
+                return bool(replies.refused()) or (told and _agree(now.order, changed))
 
-            if not await self._gateway.until(ib, answered, self._gateway.timeout):
+            if not await self._gateway.until(ib, answered, seconds) and not as_it_is:
                 raise TimeoutError(f"order {order_id}: the gateway has not acknowledged the change")
             refusal = replies.refused()
         after = await self._by_id(ib, order_id)
@@ -210,13 +215,14 @@ def _changed(line: Line, before: BrokerOrder, wanted: Mapping[str, float]) -> An
         units = before.quantity / float(line.order.totalQuantity)
         order.totalQuantity = wanted["quantity"] / units
     if "limit_price" in wanted:
-        bought = order.action == "BUY"
-        order.lmtPrice = -wanted["limit_price"] if package and bought else wanted["limit_price"]
+        side, limit = (1 if order.action == "BUY" else -1), wanted["limit_price"]
+        order.lmtPrice = 0.0 - side * net_priced(limit) if package else priced(limit, side=side)
     if "stop_price" in wanted:
+        stop = steps_of(wanted["stop_price"])
         if order.orderType.startswith("TRAIL"):
-            order.trailStopPrice = wanted["stop_price"]
+            order.trailStopPrice = stop
         else:
-            order.auxPrice = wanted["stop_price"]
+            order.auxPrice = stop
     order.transmit = True
     return order
 

@@ -25,6 +25,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from live.brokers.interface import Leg, OrderRequest, is_option
 from live.brokers.tastytrade.symbols import wire
+from live.brokers.ticks import net_priced, priced, steps_of
 from simulator.errors import ConfigError
 
 __all__ = ["Name", "Preview", "built", "changed", "preview_of", "price_of", "read_name", "resized"]
@@ -126,10 +127,9 @@ def changed(placed: Any, *, limit_price: float | None = None, stop_price: float 
     order = import_module("tastytrade.order")
     fields = _kept(placed)
     if limit_price is not None and "price" in fields:
-        sign = 1 if len(placed.legs) > 1 else -placed.legs[0].action.multiplier
-        fields["price"] = price_of(sign * limit_price)
+        fields["price"] = price_of(_limited(limit_price, [leg.action.multiplier for leg in placed.legs]))
     if stop_price is not None and "stop_trigger" in fields:
-        fields["stop_trigger"] = price_of(stop_price)
+        fields["stop_trigger"] = price_of(steps_of(stop_price))
     kinds = {
         "Limit": order.LimitOrder,
         "Market": order.MarketOrder,
@@ -177,10 +177,10 @@ def _entry(request: OrderRequest, stop: float | None) -> Any:
         name = Name(request.client_order_id, unit, trail or 0.0)
         fields["stop_trigger"] = price_of(stop)
     if request.stop_price is not None:
-        fields["stop_trigger"] = price_of(request.stop_price)
+        fields["stop_trigger"] = price_of(steps_of(request.stop_price))
     if request.limit_price is not None:
-        side = 1.0 if len(request.legs) > 1 else -_side(request.legs[0])
-        fields["price"] = _signed(side * request.limit_price, request.client_order_id)
+        received = _limited(request.limit_price, [leg.quantity for leg in request.legs])
+        fields["price"] = _signed(received, request.client_order_id)
     kinds = {
         "market": order.MarketOrder, "limit": order.LimitOrder, "stop": order.StopOrder,
         "stop_limit": order.StopLimitOrder, "trailing": order.StopOrder,
@@ -194,8 +194,8 @@ def _entry(request: OrderRequest, stop: float | None) -> Any:
 def _limit(leg: Leg, price: float, identity: str, tif: Literal["day", "gtc"]) -> Any:
     order = import_module("tastytrade.order")
     new = order.LimitOrder(
-        time_in_force=_tif(tif), legs=[_leg(leg, closes=True)], price=_signed(-_side(leg) * price, identity),
-        external_identifier=identity,
+        time_in_force=_tif(tif), legs=[_leg(leg, closes=True)],
+        price=_signed(_limited(price, [leg.quantity]), identity), external_identifier=identity,
     )  # fmt: skip
     return _clean(new, closes=True)
 
@@ -203,7 +203,7 @@ def _limit(leg: Leg, price: float, identity: str, tif: Literal["day", "gtc"]) ->
 def _stop(leg: Leg, price: float, identity: str, tif: Literal["day", "gtc"]) -> Any:
     order = import_module("tastytrade.order")
     new = order.StopOrder(
-        time_in_force=_tif(tif), legs=[_leg(leg, closes=True)], stop_trigger=price_of(price),
+        time_in_force=_tif(tif), legs=[_leg(leg, closes=True)], stop_trigger=price_of(steps_of(price)),
         external_identifier=identity,
     )  # fmt: skip
     return _clean(new, closes=True)
@@ -247,7 +247,9 @@ def _leg(leg: Leg, *, closes: bool) -> Any:
 
 
 def _quantity(value: float) -> Decimal | int:
-    return int(value) if float(value).is_integer() else price_of(value)
+    """Return a quantity without the dust of binary fractions, and otherwise as it was asked for."""
+    exact = Decimal(repr(round(float(value), 9))).normalize()
+    return int(exact) if exact == exact.to_integral_value() else exact
 
 
 def _signed(value: float, identity: str) -> Decimal:
@@ -261,8 +263,12 @@ def _signed(value: float, identity: str) -> Decimal:
     return price
 
 
-def _side(leg: Leg) -> float:
-    return 1.0 if leg.quantity > 0 else -1.0
+def _limited(price: float, quantities: Sequence[float]) -> float:
+    """Return a limit with the broker's sign, received is positive, on the tick and never worse than asked."""
+    if len(quantities) > 1:
+        return net_priced(price)
+    side = 1 if quantities[0] > 0 else -1
+    return -side * priced(price, side=side)
 
 
 def _tif(tif: str) -> Any:

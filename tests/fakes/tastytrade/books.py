@@ -115,6 +115,13 @@ class Row:
     reverses: int = 0
 
 
+def check_tick(price: float | None) -> None:
+    """Raise `Refused` for a price that is not on the penny or, below a dollar, on a hundredth of one."""
+    steps = 0.0 if price is None else price * (100.0 if abs(price) >= 1.0 else 10_000.0)
+    if abs(steps - round(steps)) > 1e-6:
+        raise Refused("invalid_price_increment", f"The price {price:g} is not in a valid increment.")
+
+
 class Books:
     """One account.
 
@@ -234,6 +241,8 @@ class Books:
                 raise Refused("invalid_symbol", f"Symbol {leg.symbol} is not known.")
             if leg.quantity <= 0:
                 raise Refused("invalid_quantity", "Quantity must be greater than 0.")
+        check_tick(order.price)
+        check_tick(order.stop)
         if not child:
             self._check_effects(order)
 
@@ -276,6 +285,8 @@ class Books:
             self.late_fill(old)
         if not old.works:
             raise Refused("cannot_replace_order", f"Order is {old.status} and cannot be replaced.")
+        check_tick(price)
+        check_tick(stop)
         legs = [Part(leg.symbol, leg.action, leg.quantity - leg.filled) for leg in old.legs]
         new = Placed(
             self._next(), kind, legs, price, stop, tif, old.external, strict=old.strict, status=old.status,

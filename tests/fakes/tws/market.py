@@ -7,6 +7,7 @@ wait for their parent, and a cost includes the multiplier. Every change is told 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -175,11 +176,14 @@ class TwsMarket:
         self._tell("position", one)
 
     def split(self, symbol: str, ratio: float) -> None:
-        """Split a stock; working orders stay as they are."""
+        """Split a stock; working orders stay as they are, and a fraction of a share is paid in cash."""
         one = self.instrument_of(symbol)
-        self._held[one.con_id] *= ratio
+        held = self._held[one.con_id] * ratio
+        whole = math.copysign(math.floor(abs(held) + 1e-9), held)
+        self._held[one.con_id] = whole
         self._cost[one.con_id] /= ratio
         self.prices[symbol] /= ratio
+        self.cash += (held - whole) * self.prices[symbol]
         self._tell("position", one)
 
     def next_session(self) -> None:

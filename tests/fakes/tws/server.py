@@ -46,6 +46,12 @@ NAMES: Final = {
 _SIDES: Final = {"MKT", "LMT", "STP", "STP LMT", "TRAIL"}
 
 
+def off_tick(price: float | None) -> bool:
+    """Whether a price is neither on the penny nor, below a dollar, on a hundredth of one."""
+    steps = 0.0 if price is None else price * (100.0 if abs(price) >= 1.0 else 10_000.0)
+    return abs(steps - round(steps)) > 1e-6
+
+
 class TwsServer(DataAnswers):
     """One gateway with one account.
 
@@ -342,6 +348,10 @@ class TwsServer(DataAnswers):
         if asked["what_if"]:
             self.next_id = max(self.next_id, number + 1)
             session.send(wire.what_if(number, legs, bag=contract["kind"] == "BAG", action=asked["action"]))
+            return
+        if any(off_tick(asked[name]) for name in ("limit", "aux", "trail_stop")):
+            text = "The price does not conform to the minimum price variation for this contract."
+            session.send(wire.error(number, 110, text))
             return
         there = self.market.find(session.client_id, number)
         if there is not None and there.works:

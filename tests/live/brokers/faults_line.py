@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from live.brokers.interface import Leg, OrderRequest, Outcome
 from tests.live.brokers.faulted import Faulted
 from tests.live.brokers.rig import PUT, Call, RigDesk
 from tests.live.desks import bracket, order
+
+
+def rested(desk: RigDesk) -> None:
+    """Reconcile until everything is at rest, while the market stands still."""
+    for _ in range(3):
+        desk.run()
+        desk.clock.advance(timedelta(seconds=15))
 
 
 class LineFaults(Faulted):
@@ -163,6 +172,28 @@ class LineFaults(Faulted):
         working = {one.kind: one for one in desk.faulty.get_orders()}
         assert (working["stop"].stop_price, working["stop"].quantity) == (9.5, 100.0)
         assert (working["limit"].limit_price, working["limit"].quantity) == (11.0, 100.0)
+
+    def test_27_a_split_long_after_an_assignment_is_a_split(self, desk: RigDesk) -> None:
+        self.need("assignment")
+        desk.submit(OrderRequest(client_order_id="s1", legs=(Leg(PUT, -2.0),)))
+        desk.settled()
+        desk.rig.assign(PUT, 2.0)
+        desk.settled()
+        desk.accept_all()
+        assert desk.settled().clean
+        stop = order(2, -200.0, "SPY", kind="stop", stop_price=450.0, tif="gtc", purpose="protect")
+        assert desk.submit(stop).outcome is Outcome.CONFIRMED
+        desk.settled()
+        desk.rig.split("SPY", 10.0)
+        rested(desk)
+        (one,) = desk.found()
+        assert (one.cause, one.data.get("ratio")) == ("split", [10, 1])
+        desk.accept_all()
+        rested(desk)
+        assert desk.found() == []
+        (working,) = desk.faulty.get_orders()
+        assert (working.stop_price, working.quantity) == (45.0, 2000.0)
+        assert desk.books() == desk.rig.held() == {"SPY": 2000.0}
 
     def test_27_an_exit_that_finds_nothing_to_close_is_refused_or_named(self, desk: RigDesk) -> None:
         answer = desk.submit(order(1, -10.0, purpose="exit"))

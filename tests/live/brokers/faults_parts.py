@@ -188,3 +188,67 @@ class PartFaults(Faulted):
         desk.settled()
         received = desk.rig.received()
         assert len(received) == len(set(received))
+
+    def test_22_a_bracket_whose_stop_alone_has_ended_gets_another_in_place_of_its_target(
+        self, desk: RigDesk
+    ) -> None:
+        desk.submit(bracket(1))
+        desk.move({"AAPL": 100.0})
+        desk.settled()
+        (stop,) = [one for one in desk.faulty.get_orders() if one.kind == "stop"]
+        desk.manager.cancel_order("main", stop.order_id)
+        protector = self.protector(desk, 2 * SECOND)
+        for _ in range(2):
+            protector.keep(desk.clock())
+            desk.wait(2.5)
+            desk.run()
+        assert guarded(desk) == desk.rig.held()["AAPL"] == 10.0
+        assert sum(quantity for _, quantity in desk.rig.working().values()) == 10.0  # nothing sells twice
+        assert desk.settled().clean
+        desk.move({"AAPL": 90.0})
+        assert desk.settled().clean
+        assert (desk.books(), desk.rig.held(), desk.rig.working()) == ({}, {}, {})
+
+    @pytest.mark.parametrize("left", [0.0, 3.0])
+    def test_23_children_of_a_bracket_never_sell_what_an_exit_beside_them_has_left(
+        self, desk: RigDesk, left: float
+    ) -> None:
+        desk.submit(bracket(1))
+        desk.move({"AAPL": 100.0})
+        desk.settled()
+        if desk.submit(order(2, left - 10.0, purpose="exit")).outcome is Outcome.REJECTED:
+            assert desk.rig.held() == {"AAPL": 10.0}  # some brokers keep the shares for the children
+            return
+        protector = self.protector(desk)
+        protector.keep(desk.clock())  # before anybody has told of the fill
+        assert guarded(desk) == 10.0
+        desk.settled()
+        for _ in range(2):
+            protector.keep(desk.clock())
+            desk.settled()
+        assert guarded(desk) == desk.rig.held().get("AAPL", 0.0) == left
+        desk.move({"AAPL": 80.0})
+        assert desk.settled().clean
+        desk.move({"AAPL": 130.0})
+        assert desk.settled().clean
+        assert (desk.books(), desk.rig.held(), desk.rig.working()) == ({}, {}, {})
+
+    def test_23_children_of_two_brackets_never_sell_more_than_an_exit_beside_them_has_left(
+        self, desk: RigDesk
+    ) -> None:
+        for number in (1, 2):
+            desk.submit(bracket(number))
+        desk.move({"AAPL": 100.0})
+        desk.settled()
+        if desk.submit(order(3, -14.0, purpose="exit")).outcome is Outcome.REJECTED:
+            assert desk.rig.held() == {"AAPL": 20.0}  # some brokers keep the shares for the children
+            return
+        desk.settled()
+        protector = self.protector(desk)
+        for _ in range(3):
+            protector.keep(desk.clock())
+            desk.settled()
+        assert guarded(desk) == desk.rig.held()["AAPL"] == 6.0
+        desk.move({"AAPL": 80.0})
+        assert desk.settled().clean
+        assert (desk.books(), desk.rig.held(), desk.rig.working()) == ({}, {}, {})

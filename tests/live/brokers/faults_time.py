@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from live.brokers.interface import Leg, OrderRequest, Outcome, client_order_id
+from live.brokers.interface import Leg, OrderRequest, Outcome, Submitted, client_order_id
 from tests.live.brokers.faulted import Faulted
-from tests.live.brokers.rig import RigDesk
+from tests.live.brokers.rig import PUT, RigDesk
 from tests.live.desks import bracket, order
 
 BAR = datetime(2026, 3, 2, 15, tzinfo=UTC)
 CHANGES = ("2026-03-06", "2026-03-09", "2026-03-30", "2026-10-26", "2026-11-02")
 """Before and after New York changes its clocks, and in the weeks in which Europe has not, or has, alone."""
+LOWER = "SPY261218P00490000"
 
 
 def decided(bar: datetime, limit: float = 99.0) -> OrderRequest:
@@ -73,6 +75,23 @@ class TimeFaults(Faulted):
         assert desk.submit(order(2, 5.0, "MSFT")).outcome is Outcome.CONFIRMED
         assert desk.books() == desk.rig.held() == {"AAPL": 10.0, "MSFT": 5.0}
         assert desk.rig.received() == ["o1", "o2"]
+
+    def test_29_behind_the_brokers_clock_a_difference_is_found_as_soon_as_it_rests(
+        self, desk: RigDesk
+    ) -> None:
+        desk.submit(order(1))
+        desk.settled()
+        desk.clock.advance(timedelta(hours=-1))
+        desk.submit(order(2, 5.0, "MSFT"))
+        desk.rig.trade("AAPL", -3.0, 100.0)
+        for _ in range(4):
+            desk.run()
+            desk.clock.advance(timedelta(seconds=15))
+        assert [(one.cause, one.symbols) for one in desk.found()] == [("foreign_trade", ("AAPL",))]
+        assert desk.submit(order(3)).code == "LIVE_SYMBOL_REDUCING"
+        desk.accept_all()
+        assert desk.run().clean
+        assert desk.books() == desk.rig.held() == {"AAPL": 7.0, "MSFT": 5.0}
 
     def test_29_a_clock_that_steps_back_gives_up_no_order_before_its_time(self, desk: RigDesk) -> None:
         desk.rig.lose("submit", done=False)
@@ -165,3 +184,28 @@ class TimeFaults(Faulted):
             with pytest.raises(ValueError, match="limit_price"):
                 order(2, 10.0, "SPY", kind="limit", limit_price=wrong)
         assert desk.rig.received() == ["o1"]
+
+    def test_30_prices_between_two_ticks_are_never_worse_than_asked(self, desk: RigDesk) -> None:
+        desk.move({"MSFT": 200.0, PUT: 4.0, LOWER: 2.5})
+
+        def limit_of(answer: Submitted) -> float | None:
+            assert answer.outcome is Outcome.CONFIRMED, answer.message
+            assert answer.order is not None
+            return answer.order.limit_price
+
+        assert limit_of(desk.submit(order(1, 10.0, kind="limit", limit_price=99.126))) == 99.12
+        between = bracket(2, 10.0)
+        entry = replace(between, limit_price=100.0049, stop_loss=95.1251, take_profit=110.121)
+        desk.submit(entry)
+        desk.move({"AAPL": 99.5})
+        children = [one for one in desk.faulty.get_orders() if one.parent_id]
+        assert {one.kind: one.stop_price or one.limit_price for one in children} == {
+            "stop": 95.13, "limit": 110.13,
+        }  # fmt: skip
+        spread = (Leg(PUT, -1.0), Leg(LOWER, 1.0))
+        package: dict[str, Any] = {"kind": "limit", "order_class": "multi_leg"}
+        credit = OrderRequest(client_order_id="o3", legs=spread, limit_price=1.505, **package)
+        assert limit_of(desk.submit(credit)) == 1.51
+        (working,) = [one for one in desk.faulty.get_orders() if one.client_order_id == "o1"]
+        changed = desk.manager.replace_order("main", working.order_id, limit_price=98.123)
+        assert changed.limit_price == 98.12

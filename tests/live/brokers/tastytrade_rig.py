@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from live.brokers.interface import BrokerInterface
 from live.brokers.tastytrade import TastytradeBroker
+from live.brokers.tastytrade.orders import read_name
 from tests.fakes.tastytrade import wire
 from tests.fakes.tastytrade.books import Books
 from tests.fakes.tastytrade.server import REFRESH, SECRET, Answer, TastytradeServer
@@ -142,7 +143,7 @@ class TastytradeRig(BrokerRig):
 
     def working(self) -> dict[str, tuple[str, float]]:
         return {
-            one.external: (_KINDS[one.kind], one.remaining)
+            read_name(one.external).identity: (_KINDS[one.kind], one.remaining)
             for one in self.server.books.orders
             if one.works and one.status != "Contingent"
         }

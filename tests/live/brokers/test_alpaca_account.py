@@ -247,6 +247,27 @@ def test_closing_ends_the_threads_soon() -> None:
         assert not broker.watch._threads
 
 
+def test_a_position_of_zero_is_none_and_one_without_a_quantity_is_unknown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with at_alpaca() as (server, broker):
+        server.move(PRICES)
+        broker.submit_order(order(1))
+        real = broker._line.trading.get_all_positions
+
+        def told(quantity: Any) -> None:
+            row = {"symbol": "MSFT", "qty": quantity, "side": "long"}
+            monkeypatch.setattr(broker._line.trading, "get_all_positions", lambda: [row, *real()])
+
+        for nothing in ("0", "-0", "0.000000000"):
+            told(nothing)
+            assert [one.symbol for one in broker.get_positions()] == ["AAPL"]
+        for unknown in (None, "", "many"):
+            told(unknown)
+            with pytest.raises(NoAnswer):
+                broker.get_positions()
+
+
 # Prices
 
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from live.brokers.alpaca import AlpacaBroker, NoAnswer
+from live.brokers.alpaca import AlpacaBroker, NoAnswer, line
+from live.brokers.errors import RateLimited
 from live.brokers.interface import Leg, OrderRequest, Outcome
+from live.brokers.protection import Protector
+from live.brokers.rate_limit import RateLimit
 from live.brokers.told import BrokerUpdate
 from simulator.errors import ConfigError
+from tests.fakes.alpaca.script import Refuse
 from tests.live.brokers.alpaca_desk import at_alpaca, until
+from tests.live.brokers.alpaca_rig import AlpacaRig
+from tests.live.brokers.rig import RigDesk
 from tests.live.desks import PRICES, bracket, order
 
 PUTS = ("SPY261218P00500000", "SPY261218P00490000")
@@ -101,3 +110,66 @@ def test_no_answer_about_an_order_is_not_taken_for_no_order(fault: Any) -> None:
             broker.find_order("o1")
         assert broker.find_order("o1") is not None
         assert broker.find_order("o2") is None
+
+
+def test_what_protects_a_fraction_of_a_share_rests_for_the_day_and_whole_shares_for_longer() -> None:
+    with at_alpaca() as (server, broker):
+        server.move(PRICES)
+        broker.submit_order(order(1, 10.5))
+        stop: dict[str, Any] = {"kind": "stop", "stop_price": 95.0, "tif": "gtc", "purpose": "protect"}
+        assert broker.submit_order(order(2, -10.0, **stop)).outcome is Outcome.CONFIRMED
+        assert broker.submit_order(order(3, -0.5, **stop)).outcome is Outcome.CONFIRMED
+        assert [body["time_in_force"] for body in server.script.bodies[1:]] == ["gtc", "day"]
+        entry = order(4, 0.5, kind="limit", limit_price=90.0, tif="gtc")
+        assert broker.submit_order(entry).outcome is Outcome.REJECTED  # what enters is never another order
+
+
+def test_a_position_with_a_fraction_is_guarded_whole(tmp_path: Path) -> None:
+    rig = AlpacaRig()
+    desk = RigDesk(tmp_path, rig)
+    desk.reconciler.start()
+    desk.submit(order(1, 10.5))
+    desk.settled()
+    protector = Protector(desk.manager, "main", sleep=lambda _: None)
+    for _ in range(2):
+        protector.keep(desk.clock())
+        desk.wait(5)
+        desk.run()
+    (shown,) = protector.look(desk.clock())
+    assert (shown.guarded, shown.naked) == (10.5, 0.0)
+    assert sorted(quantity for _, quantity in rig.working().values()) == [0.5, 10.0]
+    assert protector.keep(desk.clock()) == []
+    desk.move({"AAPL": 80.0})
+    assert desk.settled().clean
+    assert (desk.books(), rig.held()) == ({}, {})
+    rig.close()
+    desk.database.close()
+
+
+def test_a_limit_of_requests_is_left_alone_for_as_long_as_the_service_says() -> None:
+    clock = [0.0]
+    limiter = RateLimit(200, clock=lambda: clock[0], sleep=lambda _: None)
+    with at_alpaca(limiter=limiter) as (server, broker):
+        wait = Refuse(429, {"code": 42910000, "message": "rate limit exceeded"}, (("retry-after", "30"),))
+        server.script.at("positions", 1, wait)
+        for _ in range(3):
+            with pytest.raises(RateLimited) as caught:
+                broker.get_positions()
+            assert caught.value.retry_after == 30.0
+        assert [kind for kind, _, _ in server.script.requests].count("positions") == 1
+        clock[0] = 30.5
+        assert broker.get_positions() == []
+
+
+@pytest.mark.parametrize("wrong", [-3600.0, 0.0, 3600.0])
+def test_when_a_limit_ends_is_counted_by_the_clock_of_the_service(
+    monkeypatch: pytest.MonkeyPatch, wrong: float
+) -> None:
+    ours = SimpleNamespace(time=lambda: time.time() + wrong, monotonic=time.monotonic)
+    with at_alpaca() as (server, broker):
+        headers = (("x-ratelimit-reset", str(int(time.time()) + 12)),)
+        server.script.every("positions", Refuse(429, {"code": 42910000, "message": "too many"}, headers))
+        monkeypatch.setattr(line, "time", ours)
+        with pytest.raises(RateLimited) as caught:
+            broker.get_positions()
+        assert caught.value.retry_after == pytest.approx(12.0, abs=2.5)

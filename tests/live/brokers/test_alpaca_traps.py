@@ -178,6 +178,43 @@ def test_children_inherit_the_time_in_force_so_the_stop_of_a_day_entry_outlives_
         assert broker.end_day_entries() == []
 
 
+def test_an_entry_for_the_day_that_is_sent_while_the_market_is_closed_is_for_the_next_session() -> None:
+    with at_alpaca() as (server, broker):
+        server.move(PRICES)
+        server.move(minutes=6 * 60)  # the evening before
+        server.venue.expire_day(server.now)
+        waiting = sent(
+            broker, order(1, kind="limit", limit_price=90.0, order_class="bracket", stop_loss=85.0)
+        )
+        assert broker.end_day_entries() == []
+        server.move(minutes=12 * 60)  # long before the bell
+        assert broker.end_day_entries() == []
+        server.move(minutes=8 * 60)  # within its session
+        assert broker.end_day_entries() == []
+        server.move(minutes=5 * 60)  # after the close
+        assert [one.order_id for one in broker.end_day_entries()] == [waiting.order_id]
+        assert broker.end_day_entries() == []
+
+
+def test_an_entry_for_the_day_ends_in_the_next_session_where_nobody_looked_in_between() -> None:
+    with at_alpaca() as (server, broker):
+        server.move(PRICES)
+        before = sent(broker, order(1, kind="limit", limit_price=90.0, order_class="bracket", stop_loss=85.0))
+        changed = broker.replace_order(before.order_id, limit_price=91.0)
+        server.move(minutes=24 * 60)  # open again
+        today = sent(broker, order(2, kind="limit", limit_price=90.0, order_class="bracket", stop_loss=85.0))
+        assert [one.order_id for one in broker.end_day_entries()] == [changed.order_id]
+        assert broker.order(today.order_id).is_open
+
+
+def test_a_quantity_has_nine_decimal_places_at_most() -> None:
+    with at_alpaca() as (server, broker):
+        server.move(PRICES)
+        sent(broker, order(1, 0.1 + 0.2))
+        assert server.script.bodies[-1]["qty"] == 0.3
+        assert server.held() == {"AAPL": 0.3}
+
+
 def test_what_has_filled_of_a_bracket_is_bare_until_all_of_it_has() -> None:
     with at_alpaca() as (server, broker):
         server.move({**PRICES, "AAPL": 101.0})

@@ -525,3 +525,12 @@ def test_prices_have_no_dust_of_binary_fractions() -> None:
     assert f"{price_of(12345.25):f}" == "12345.25"
     body = built(ask(1, kind="limit", limit_price=100.0)).model_dump_json(exclude_none=True, by_alias=True)
     assert '"price":"100"' in body
+
+
+@pytest.mark.parametrize(
+    ("quantity", "sent_as"),
+    [(0.12346, "0.12346"), (10.00004, "10.00004"), (0.1 + 0.2, "0.3"), (7.0, "7"), (1.1 + 2.2, "3.3")],
+)
+def test_never_more_is_sold_than_was_asked_for_to_the_last_decimal(quantity: float, sent_as: str) -> None:
+    new = built(OrderRequest(client_order_id="q1", legs=(Leg("AAPL", -quantity),), purpose="exit"))
+    assert str(new.legs[0].quantity) == sent_as

@@ -11,13 +11,16 @@ from typing import Any
 
 import pytest
 
+from live.automation.config import ExecutionMode
 from live.brokers.interface import Account
 from live.brokers.told import Activity, ActivityKind
 from live.following import BrokerSession
 from live.following.day_guard import DayGuard
+from live.kill_switch import KillSwitch, switch_folder
 from simulator.errors import ConfigError, JournalError
 from simulator.risk_limits import RiskLimits
 from tests.live.following.rig import Rig, made_bars, signal
+from tests.live.memory_broker import MemoryBroker
 
 FLAT = [100.0] * 12
 LIMIT = RiskLimits(daily_loss_limit=2.0, max_sector_exposure_pct=100.0)
@@ -249,3 +252,32 @@ def test_the_books_come_back_as_they_were(tmp_path: Path) -> None:
     later = replace(kept, at=kept.at + timedelta(hours=1), cash=kept.cash + 7.0)
     assert unexplained(kept, later, facts) == 7.0
     assert unexplained(kept, replace(later, held={}), facts) is None
+
+
+@pytest.mark.parametrize("real", [False, True])
+def test_a_halt_of_the_plan_ends_by_itself_on_paper_only(tmp_path: Path, real: bool) -> None:
+    prices = [100.0, 100.0, 100.0, 92.0, 92.0, 92.0, 92.0]
+    bars = made_bars(prices, opens=prices, wide=0.5)
+    first = signal(bars, 1, qty=300.0, stop=95.0)
+    live = {"mode": ExecutionMode.LIVE, "live_key": True, "live_flag": True}
+    if real:
+        KillSwitch(switch_folder(tmp_path / "journal.db"), scope="live").arm("ada", "the first day")
+    options = {"risk": LIMIT, **(live if real else {})}
+    r = Rig(tmp_path, bars, first, memory=MemoryBroker(paper=not real), options=options)
+    r.play(0, 3)
+
+    def halted() -> bool:
+        return bool(r.session.session.state.account["daily_halt"][0])
+
+    r.push(3)  # the plan alone has lost: the broker has not seen this bar
+    assert halted()
+    assert state_of(r) == "ACTIVE"
+    r.push(4)
+    assert halted() is real
+    r.restart()
+    r.push(5)
+    assert halted() is real
+    r.session.kill_switch.engage("looking at the loss", "ada")
+    r.session.kill_switch.arm("ada", "looked at it")
+    r.push(6)
+    assert not halted()
