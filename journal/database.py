@@ -38,7 +38,7 @@ from sqlalchemy import (
 )
 
 from journal.migrations import STEPS, apply, record
-from journal.schema import SCHEMA_VERSION, metadata
+from journal.schema import READABLE_FROM, SCHEMA_VERSION, metadata
 from journal.storage import postgres, sqlite
 from journal.storage.compiled import Compiled
 from journal.storage.faults import translate
@@ -278,7 +278,7 @@ class Database:
     def _bring_up_to_date(self, version: int) -> None:
         if version > SCHEMA_VERSION:
             raise sqlite.newer(self.name, version)
-        if version == SCHEMA_VERSION:
+        if version == SCHEMA_VERSION or (self.read_only and version >= READABLE_FROM):
             return
         if self.read_only:
             raise JournalError(

@@ -1,9 +1,9 @@
 """A simulated run in the journal: `result.to_journal(journal, source="backtest")`.
 
-The run, its trades with snapshot, legs and fills, and its verdicts are stored in one transaction: what learns
-from the journal learns from simulation too. The run's fingerprint is its identity: storing the same
-result twice adds nothing. Positions that were open when the data ended are stored as closed at their mark, by
-the reason "end_of_data", as the result counts them.
+The run, its trades with snapshot, legs and fills, its verdicts, and its equity at the end of each session are
+stored in one transaction: what learns from the journal learns from simulation too. The run's fingerprint is
+its identity: storing the same result twice adds nothing. Positions that were open when the data ended are
+stored as closed at their mark, by the reason "end_of_data", as the result counts them.
 
 Excursions are fractions of the entry price in a result and currency here. The rows of a run's trades keep the
 result's own profit, fees and risk, so that sums agree with it to the cent.
@@ -67,6 +67,7 @@ def store(connection: Connection, result: Result, *, source: str, label: str, no
     _insert(connection, schema.tags, reading.tags(by_position))
     verdicts = list(reading.verdicts(run_id, source))
     _insert(connection, schema.verdicts, verdicts)
+    _insert(connection, schema.equity, reading.equity(run_id))
     _learn(connection, run_id, source)
     return StoredRun(run_id, len(rows), len(verdicts), new=True)
 

@@ -12,14 +12,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from journal.accounting import capture_percent, days_between, occ_symbol, package_bounds
 from journal.values import symbol_of
+from simulator.kernel import codes
 from simulator.types import ExitReason, Reason
 
 if TYPE_CHECKING:
     from simulator.results import Result
 
-__all__ = ["RANK_DEFINITION", "Reading"]
+__all__ = ["RANK_DEFINITION", "Reading", "equity_row", "first_target"]
 
 RANK_DEFINITION: Final = "252 sessions of the market's volatility"
 """How a result's IV rank at entry is defined."""
@@ -53,6 +56,7 @@ class Reading:
         """Yield rows of `trades` in the order of the result."""
         granted = self._granted()
         records = self.raw.signals.records
+        opening = self._opening()
         for row, signal in zip(self.frame.to_dict("records"), self.log["signal"].tolist(), strict=True):
             position = int(row["id"])
             package = self.package_rows.get(position)
@@ -65,6 +69,10 @@ class Reading:
             best, worst = (None, None) if package is None else _bounds(legs, side, price)
             best = None if best is None else best * size
             reason = str(row["exit_reason"])
+            stop = _known(row["stop"]) if package is None else None
+            target = None
+            if package is None and signal >= 0:
+                target = first_target(records[signal], side, price, stop, opening[position])
             yield {
                 "run_id": run_id,
                 "source": source,
@@ -80,8 +88,9 @@ class Reading:
                 "multiplier": multiplier,
                 "entry_ts": entry_ts,
                 "entry_price": price,
-                "stop_price": _known(row["stop"]) if package is None else None,
-                "current_stop_price": _known(row["stop"]) if package is None else None,
+                "stop_price": stop,
+                "current_stop_price": stop,
+                "target_price": target,
                 "initial_risk": _positive(row["initial_risk"]),
                 "max_profit": best,
                 "max_loss": None if worst is None else worst * size,
@@ -205,6 +214,14 @@ class Reading:
             if tag:
                 yield {"trade_id": trades[position], "tag": tag}
 
+    def equity(self, run_id: int) -> Iterator[dict[str, Any]]:
+        """Yield a row of `equity` per session, of its last bar."""
+        raw = self.raw
+        session = raw.bars.session[: raw.seen].tolist()
+        last = [row for row in range(raw.seen) if row + 1 == raw.seen or session[row + 1] != session[row]]
+        for row, ts in zip(raw.equity[last], raw.bars.ts[last].tolist(), strict=True):
+            yield equity_row(row, run_id, ts)
+
     def verdicts(self, run_id: int, source: str) -> Iterator[dict[str, Any]]:
         """Yield rows of `verdicts`, one per signal."""
         log, labels = self.raw.verdicts, Reason.labels()
@@ -224,6 +241,16 @@ class Reading:
                 "asked": _known(asked),
                 "granted": _known(granted) or 0.0,
             }
+
+    def _opening(self) -> dict[int, list[tuple[float, float]]]:
+        """Return by position the quantities and prices of the fills that opened it."""
+        log = self.raw.fills
+        opening = log[np.isin(log["kind"], (codes.KIND_ENTRY, codes.KIND_ADD))]
+        found: dict[int, list[tuple[float, float]]] = defaultdict(list)
+        columns = (opening[name].tolist() for name in ("position", "qty", "price"))
+        for position, quantity, price in zip(*columns, strict=True):
+            found[position].append((quantity, price))
+        return found
 
     def _granted(self) -> dict[int, float]:
         log = self.raw.verdicts
@@ -258,6 +285,49 @@ class Reading:
             return None
         row, column = self.places[position]
         return _known(options.volatility[row, column])
+
+
+def first_target(
+    signal: np.void, side: int, average: float, stop: float | None, opening: Sequence[tuple[float, float]]
+) -> float | None:
+    """Return a trade's first target as it was set at the entry; None where a split has moved it since.
+
+    Parameters
+    ----------
+    signal
+        What asked for the trade: a price, percent of the fill, or a multiple of the distance to the stop.
+    average
+        Entry price of the trade, in shares of its end.
+    stop
+        The first stop.
+    opening
+        Quantity and price of the fills that opened it, in shares of their time; the first is the entry.
+    """
+    size = math.fsum(quantity for quantity, _ in opening)
+    paid = math.fsum(quantity * price for quantity, price in opening)
+    if not size or not math.isclose(paid / size, average, rel_tol=1e-9):
+        return None
+    entry = opening[0][1]
+    if not math.isnan(signal["target"]):
+        return float(signal["target"])
+    if not math.isnan(signal["target_percent"]):
+        return entry + side * abs(entry) * float(signal["target_percent"]) / 100.0
+    if stop is None or math.isnan(signal["target_r"]):
+        return None
+    return entry + side * float(signal["target_r"]) * abs(entry - stop)
+
+
+def equity_row(row: np.void, run_id: int, ts: int) -> dict[str, Any]:
+    """Return a row of `equity` from a record of the equity log, for the bar with this label."""
+    return {
+        "run_id": run_id,
+        "ts": ts,
+        "equity": float(row["equity"]),
+        "cash": float(row["cash"]),
+        "gross": float(row["gross"]),
+        "heat": _known(row["heat"]),
+        "state": int(row["state"]),
+    }
 
 
 def _known(value: Any) -> float | None:

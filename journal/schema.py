@@ -39,9 +39,11 @@ from journal.values import LARGEST
 
 __all__ = [
     "APPLICATION_ID",
+    "READABLE_FROM",
     "SCHEMA_VERSION",
     "commands",
     "counterfactuals",
+    "equity",
     "events",
     "fills",
     "inputs",
@@ -71,8 +73,11 @@ __all__ = [
 APPLICATION_ID = 0x7457_4E53
 """Marks an SQLite file as a journal of ours (`PRAGMA application_id`)."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version that this code reads and writes (`PRAGMA user_version`, and the last row of `schema_history`)."""
+
+READABLE_FROM = 1
+"""Oldest version that may be read as it is: later ones only have a table more, which no reader needs."""
 
 SOURCES = ("backtest", "paper", "live")
 RECOMMENDATION_STATES = ("recommended", "executed", "ignored", "expired")
@@ -493,6 +498,17 @@ verdicts = _table(
     _number("granted", required=True),
     Index(None, "run_id"),
     Index(None, "symbol", "ts"),
+)
+
+equity = _table(
+    "equity",  # what an account was worth: at every bar of a session, at the end of a backtest's sessions
+    Column("run_id", Big("run_id"), ForeignKey("runs.id"), primary_key=True),
+    Column("ts", Big("ts"), primary_key=True),  # label of the bar
+    _number("equity", required=True),  # cash and positions at their marks
+    _number("cash", required=True),
+    _number("gross", required=True),  # positions without their signs
+    _number("heat"),  # open risk as a fraction of equity; NULL where nothing is left to divide by
+    _integer("state", required=True),  # code of `simulator.types.HaltState`
 )
 
 commands = _table(

@@ -202,7 +202,7 @@ def _asked_anew(found: Recorded, bars: Bars, strategies: Any, recorded: Signals)
         record["tag"] = same.pop(0) if same else unknown
     return Signals(
         records, bars.symbols, tags=("", *map(str, range(unknown))), strategies=fresh.strategies,
-        sectors=fresh.sectors, packages=fresh.packages, legs=fresh.legs,
+        sectors=bars.sector_names, packages=fresh.packages, legs=fresh.legs,
     )  # fmt: skip
 
 

@@ -133,7 +133,7 @@ class Desk:
         given = self.signals
         moved = Signals(
             records, self.bars.symbols, tags=given.tags, strategies=given.strategies,
-            sectors=self.bars.sector_names, packages=given.packages, legs=given.legs,
+            sectors=(*self.bars.sector_names, *given.sectors), packages=given.packages, legs=given.legs,
         )  # fmt: skip
         moved._home = weakref.ref(self.bars)
         return moved

@@ -164,7 +164,7 @@ def _answer(
     order = np.argsort(plan["row"], kind="stable")
     records = plan[order]
     records["ts"] = bars.ts[records["row"]]
-    signals = Signals(records, bars.symbols)
+    signals = Signals(records, bars.symbols, sectors=bars.sector_names)
     run = Run(
         bars, signals, cash=_AMPLE_CASH, risk=None, costs=rules["costs"], conventions=conventions,
         capacity=len(plan) + 1,

@@ -17,11 +17,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from simulator.errors import EngineError, SignalError
-from simulator.types import FillKind, OrderState, Reason, allowed_transitions
+from simulator.types import FillKind, OrderState, Reason, Verdict, allowed_transitions
 
 if TYPE_CHECKING:
     from simulator.bars import Bars
-    from simulator.portfolio_risk_manager import Verdict
     from simulator.signals import Signals
 
 __all__ = ["BracketOrder", "Order", "OrderEvent", "ScaleIn", "ScaleOut", "TrailingStop"]

@@ -27,7 +27,7 @@ from simulator.kernel.state import Market, State, allocate_logs
 from simulator.kernel.views import lanes_of, view_of
 from simulator.risk_limits import RiskLimits
 from simulator.setup import market_of, params_of
-from simulator.types import HaltState, Reason, absent_inputs
+from simulator.types import HaltState, Reason, Verdict, absent_inputs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,26 +96,6 @@ class PortfolioRisk:
     halt_state: HaltState
     positions: tuple[PositionRisk, ...]
     limits: RiskLimits
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The risk manager's answer to one signal."""
-
-    symbol: str
-    side: int
-    reason: Reason
-    rule: Reason
-    value: float
-    limit: float
-    asked: float
-    granted: float
-    absent: tuple[str, ...]
-
-    @property
-    def admitted(self) -> bool:
-        """Whether an order would be placed."""
-        return self.reason in (Reason.ADMITTED, Reason.SHRUNK)
 
 
 class PortfolioRiskManager:

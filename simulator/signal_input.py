@@ -6,8 +6,9 @@ appearance. What cannot be read is a `SignalError` that names the column and the
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +22,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "NameTable", "factorise", "fitting", "indices_of", "numbers_of", "set_names", "set_words", "times_of",
+    "OWN_SECTOR", "NameTable", "factorise", "fitting", "indices_of", "numbers_of", "sector_code", "set_names",
+    "set_words", "times_of",
 ]  # fmt: skip
 
 Records = npt.NDArray[np.void]
+
+OWN_SECTOR: Final = 1 << 48
+"""Codes from here on are sectors that signals name and no instrument has; those below index names of bars."""
 
 
 class NameTable:
@@ -103,6 +108,11 @@ def set_names(records: Records, order: npt.NDArray[np.intp], name: str, values: 
     names, table = factorise([str(text) for text, ok in zip(texts, given, strict=True) if ok], first)
     records[name][given] = table
     return tuple(names)
+
+
+def sector_code(name: str) -> int:
+    """Return the code of a sector that no instrument has; made of its name, so that every driver has it."""
+    return OWN_SECTOR + int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "little")
 
 
 def factorise(values: Sequence[str], first: Sequence[str]) -> tuple[list[str], npt.NDArray[np.int64]]:

@@ -45,16 +45,18 @@ from simulator.signal_checks import (
 )
 from simulator.signal_columns import COLUMNS, COUNTS, FLOATS, INTERNAL, NAMES, WORDS
 from simulator.signal_input import (
+    OWN_SECTOR,
     NameTable,
     factorise,
     fitting,
     indices_of,
     numbers_of,
+    sector_code,
     set_names,
     set_words,
     times_of,
 )
-from simulator.types import Entry
+from simulator.types import Entry, TimeInForce
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +73,7 @@ class Signals:
     """An immutable, sorted set of signals.
 
     `records` is a structured array of dtype `SIGNAL`; its `sym`, `tag`, `strategy` and `sector` fields index
-    `symbols`, `tags`, `strategies` and `sectors`.
+    `symbols`, `tags`, `strategies` and `sectors`. A sector that no instrument has is a bucket of its own.
     """
 
     __slots__ = (
@@ -238,10 +240,9 @@ class Signals:
                 records[field] = np.array([table.add(name) for name in names] or [0], np.int64)[
                     records[field]
                 ]
-            given = records["sector"] >= 0
-            if given.any():
-                lookup = np.array([sectors.add(name) for name in part.sectors], np.int64)
-                records["sector"][given] = lookup[records["sector"][given]]
+            lookup = np.array([sectors.add(name) for name in part.sectors], np.int64)
+            given = (records["sector"] >= 0) & (records["sector"] < OWN_SECTOR)
+            records["sector"][given] = lookup[records["sector"][given]]
             merged.append(records)
         records = np.concatenate(merged) if merged else np.zeros(0, SIGNAL)
         return cls(
@@ -283,9 +284,19 @@ class Signals:
                 frame[name] = records[name]
         if records["strength"].any():
             frame["strength"] = records["strength"]
+        if records["tif"].any():
+            frame["tif"] = [TimeInForce(int(code)).name for code in records["tif"]]
+        if records["valid_until"].any():
+            until = pd.to_datetime(pd.Series(records["valid_until"]), unit="ns", utc=True)
+            frame["valid_until"] = until.where(records["valid_until"] > 0)
+        if records["exit_close"].any():
+            frame["exit"] = np.where(records["exit_close"] > 0, "close", "open")
         for name, names in (("tag", self.tags), ("strategy", self.strategies)):
             if records[name].any():
                 frame[name] = np.array(names, dtype=object)[records[name]]
+        if (records["sector"] >= 0).any():
+            known = dict(enumerate(self.sectors)) | {sector_code(name): name for name in self.sectors}
+            frame["sector"] = [known.get(int(code)) for code in records["sector"]]
         return frame
 
     def aligned(self, bars: Bars) -> Records:
@@ -330,12 +341,11 @@ class Signals:
                 raise unknown_symbol(name, bars.symbols)
             table[code] = lookup[name]
         records["sym"] = table[records["sym"]]
-        given = records["sector"] >= 0
+        given = (records["sector"] >= 0) & (records["sector"] < OWN_SECTOR)
         if given.any():
-            sectors = {name: index for index, name in enumerate(bars.sector_names)}
-            # a sector that no instrument has shares the capped bucket of the unknown ones
-            remap = np.array([sectors.get(name, 0) for name in self.sectors], np.int64)
-            records["sector"][given] = remap[records["sector"][given]]
+            sectors = {"": 0} | {name: index for index, name in enumerate(bars.sector_names)}
+            codes_ = [sectors[name] if name in sectors else sector_code(name) for name in self.sectors]
+            records["sector"][given] = np.array(codes_, np.int64)[records["sector"][given]]
         if self.checked_stops:
             check_stop_side(records, bars)
         return records

@@ -61,6 +61,7 @@ __all__ = [
     "TrackRecord",
     "TradingSignal",
     "TrialSink",
+    "Verdict",
     "absent_inputs",
     "allowed_transitions",
 ]
@@ -347,6 +348,26 @@ class TradingSignal:
     score: float | None = None
     sector: str | None = None
     notes: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The risk manager's answer to one signal."""
+
+    symbol: str
+    side: int
+    reason: Reason
+    rule: Reason
+    value: float
+    limit: float
+    asked: float
+    granted: float
+    absent: tuple[str, ...]
+
+    @property
+    def admitted(self) -> bool:
+        """Whether an order would be placed."""
+        return self.reason in (Reason.ADMITTED, Reason.SHRUNK)
 
 
 @runtime_checkable

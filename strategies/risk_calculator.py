@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 from simulator.errors import ConfigError, SignalError, warn
 
@@ -75,15 +76,15 @@ class RiskCalculator:
             For prices that are not positive, or a stop at the entry.
         """
         risk = self.risk_amount(account_size, risk_per_trade_pct)
-        _check_price("entry price", entry_price)
-        _check_price("stop", stop_loss)
+        entry_price = _price("entry price", entry_price)
+        stop_loss = _price("stop", stop_loss)
         distance = abs(entry_price - stop_loss)
         if distance == 0:
             raise SignalError(
                 f"the stop equals the entry price {entry_price:g}, so the risk per share is 0",
                 code="SIGNAL_STOP_SIDE",
             )
-        affordable = account_size * self.max_position_pct / 100.0 / entry_price
+        affordable = float(account_size) * self.max_position_pct / 100.0 / entry_price
         units = min(risk / distance, affordable) / self.lot
         return math.floor(units * (1.0 + _ROUNDING)) * self.lot
 
@@ -106,7 +107,7 @@ class RiskCalculator:
                 code="CONFIG_PERCENT_LOOKS_LIKE_FRACTION",
                 stacklevel=4,
             )
-        return account_size * risk_per_trade_pct / 100.0
+        return float(account_size) * risk_per_trade_pct / 100.0
 
 
 def reward_risk(entry_price: float, stop_loss: float, target_price: float) -> float:
@@ -115,9 +116,9 @@ def reward_risk(entry_price: float, stop_loss: float, target_price: float) -> fl
     Raises `SignalError`: SIGNAL_PRICE for prices that are not positive, SIGNAL_STOP_SIDE for a stop at the
     entry, SIGNAL_TARGET_SIDE for a target that is not beyond the entry, seen from the stop.
     """
-    _check_price("entry price", entry_price)
-    _check_price("stop", stop_loss)
-    _check_price("target", target_price)
+    entry_price = _price("entry price", entry_price)
+    stop_loss = _price("stop", stop_loss)
+    target_price = _price("target", target_price)
     risk = entry_price - stop_loss
     reward = target_price - entry_price
     if risk == 0:
@@ -132,8 +133,10 @@ def reward_risk(entry_price: float, stop_loss: float, target_price: float) -> fl
     return reward / risk
 
 
-def _check_price(name: str, value: float) -> None:
-    if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
+def _price(name: str, value: float) -> float:
+    """Return a price as a float, from whatever kind of number it is: a table of integers has other ones."""
+    if isinstance(value, bool) or not (isinstance(value, Real) and math.isfinite(value) and value > 0):
         raise SignalError(
             f"the {name} is {value!r}; it must be a positive, finite price", code="SIGNAL_PRICE"
         )
+    return float(value)

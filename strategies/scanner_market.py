@@ -359,8 +359,7 @@ def _rank_on(history: pd.Series[Any] | None, session: int) -> float:
     known = values[days <= session]
     if not known.size or int(days[days <= session][-1]) != session:
         return float("nan")
-    rank = float(iv_rank(known)[-1])
-    return min(rank, 100.0) if rank == rank else rank  # 100 plus rounding is 100
+    return float(iv_rank(known)[-1])
 
 
 def _own_history(chain: Chain, rate: float, now: int) -> pd.Series[Any]:

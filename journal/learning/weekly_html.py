@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from journal.learning.text import estimate_text, headline, no_advice
-from journal.learning.weekly_text import signed
+from journal.learning.weekly_text import price, quantity, signed
 from journal.values import from_nanoseconds
 from simulator.results.histogram import histogram_view
 from simulator.results.onepage import render_page
@@ -34,7 +34,7 @@ def weekly_html(report: WeeklyReport) -> str:
         "journal.learning",
         "weekly_report.html.j2",
         styles=["weekly_report.css"],
-        filters={"money": _typeset, "tone": _tone, "r": _r},
+        filters={"money": _typeset, "tone": _tone, "r": _r, "quantity": quantity, "price": price},
         report=report,
         made=f"{from_nanoseconds(report.made_ts):%Y-%m-%d %H:%M} UTC",
         tiles=_tiles(report),

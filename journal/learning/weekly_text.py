@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from journal.learning.weekly_parts import Refusals
     from journal.weekly_report import ClosedTrade, WeeklyReport
 
-__all__ = ["MOST_ROWS", "refused_words", "signed", "weekly_text"]
+__all__ = ["MOST_ROWS", "price", "quantity", "refused_words", "signed", "weekly_text"]
 
 MOST_ROWS: Final = 30
 """Trades and positions that are listed one by one."""
@@ -58,6 +58,18 @@ def weekly_text(report: WeeklyReport) -> str:
 def signed(amount: float) -> str:
     """Return currency with its sign, as in "+$665.00"."""
     return f"{'+' if round(amount, 2) > 0 else ''}{money(amount)}"
+
+
+def quantity(count: float) -> str:
+    """Return a number of shares or contracts, whole however many they are."""
+    return f"{count:,.12g}"
+
+
+def price(value: float) -> str:
+    """Return a price with two digits, or below a cent with as many as show four."""
+    if not 0.0 < value < 0.01:
+        return f"{value:,.2f}"
+    return f"{value:.{3 - math.floor(math.log10(value))}f}".rstrip("0")
 
 
 def _closed(report: WeeklyReport) -> list[str]:
@@ -148,7 +160,7 @@ def _open(report: WeeklyReport) -> list[str]:
         left = "" if one.days_left is None else f", {one.days_left} days to expiry"
         risk = "" if one.max_loss is None else f", max loss {money(one.max_loss)}"
         lines.append(
-            f"  {one.symbol} {one.strategy}: {word} {one.quantity:g} at {one.entry_price:,.2f} on "
+            f"  {one.symbol} {one.strategy}: {word} {quantity(one.quantity)} at {price(one.entry_price)} on "
             f"{one.entry}{left}{risk}"
         )
     lines += _left_out(len(report.open_positions))

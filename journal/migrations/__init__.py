@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy import Connection, insert, text
 
+from journal.migrations import to_2
 from journal.schema import schema_history
 
 __all__ = ["PROGRAM", "STEPS", "Step", "apply", "record"]
@@ -23,7 +24,7 @@ Step = Callable[[Connection], None]
 
 PROGRAM = "twinstep"
 
-STEPS: Mapping[int, Step] = {}
+STEPS: Mapping[int, Step] = {2: to_2.upgrade}
 """Version reached -> function that changes the version before into it."""
 
 

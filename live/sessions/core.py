@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from journal.result_rows import equity_row
 from live.feeds.holds import Hold, without_entries
 from live.sessions.account import Account, Rules, identity
 from live.sessions.bar_strategies import BarStrategies, is_called_by_bar, matched
@@ -218,6 +219,7 @@ class Core:
         code, state, first, whole = 0, "", self.bars, b""
         steps: list[Step] = []
         logged: list[Logs] = []
+        worth: list[dict[str, Any]] = []
         trades: list[int] = []
         recorded = [
             encode_piece(Piece(row, signals, self._commands_for(row)))
@@ -243,6 +245,7 @@ class Core:
                 )
             )
             logged.append(logs)
+            worth += [equity_row(row, self._session.run_id, piece.ts) for row in logs["equity"]]
             trades += self._settled(connection, piece, logs, judged)
             judged = int(self.account.state.account["seq"][0])
             if any(len(logs[name]) for name in _MOVING):
@@ -258,6 +261,7 @@ class Core:
                     run_id=self._session.run_id,
                 )  # fmt: skip
             self._store.append(connection, self._session.id, steps)
+            self._store.log_equity(connection, worth)
             closes = pack({"closes": self.account.closes}) if marked else b""
             snapshot = Snapshot(self.bars, whole, self.packed(), closes, self._closes_bars)
             self._store.save(connection, self._session.id, snapshot, closes=marked)

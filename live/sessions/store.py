@@ -241,6 +241,11 @@ class SessionStore:
             ],
         )  # fmt: skip
 
+    def log_equity(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+        """Store what the account was worth at each bar, for SQL to ask for; replays read the steps."""
+        if rows:
+            _run(connection, _EQUITY, rows)
+
     def save(self, connection: Connection, session_id: int, snapshot: Snapshot, *, closes: bool) -> None:
         """Replace the snapshot; its closes only if they changed."""
         values = _row_of(snapshot)
@@ -364,6 +369,7 @@ _SESSION: Final = select(schema.sessions).where(schema.sessions.c.name == bindpa
 # Written once, because making a statement costs more than running it.
 _INPUT: Final = insert(schema.inputs)
 _STEP: Final = insert(schema.steps)
+_EQUITY: Final = insert(schema.equity)
 _CHANGING: Final[dict[str, Any]] = {name: bindparam(f"new_{name}") for name in ("bars", "state", "memory")}
 _SNAPSHOT: Final = (
     update(schema.snapshots).where(schema.snapshots.c.session_id == bindparam("key")).values(_CHANGING)

@@ -18,9 +18,11 @@ from journal import schema
 from journal.accounting import capture_percent, days_between, occ_symbol, package_bounds
 from journal.ledger.exiting import analyse
 from journal.ledger.lookup import get_trade
-from journal.result_rows import RANK_DEFINITION
+from journal.result_rows import RANK_DEFINITION, first_target
 from live.sessions.trades import Closed, Names, Records, StepRecord
+from simulator.bars.instruments import UNKNOWN_SECTOR
 from simulator.kernel import codes
+from simulator.signal_input import OWN_SECTOR
 from simulator.types import ExitReason, Reason
 
 if TYPE_CHECKING:
@@ -115,7 +117,7 @@ def _trade_row(closed: Closed, like: Bars, names: Names) -> tuple[dict[str, Any]
         "symbol": symbol,
         "strategy": strategy or tag or "signals",
         "signal_type": tag or None,
-        "sector": like.sector_names[trade["sector"]],
+        "sector": _sector(like, int(trade["sector"])),
         "side": side,
         "quantity": quantity,
         "open_quantity": 0.0,
@@ -124,6 +126,7 @@ def _trade_row(closed: Closed, like: Bars, names: Names) -> tuple[dict[str, Any]
         "entry_price": price,
         "stop_price": stop,
         "current_stop_price": stop,
+        "target_price": None if package else _target(closed, stop),
         "initial_risk": _positive(trade["initial_risk"]),
         "max_profit": best,
         "max_loss": None if worst is None else worst * size,
@@ -152,6 +155,16 @@ def _trade_row(closed: Closed, like: Bars, names: Names) -> tuple[dict[str, Any]
         "days": days_between(entry_ts, exit_ts),
     }
     return row, legs
+
+
+def _target(closed: Closed, stop: float | None) -> float | None:
+    if closed.entry is None:
+        return None
+    opening = [
+        (float(fill["qty"]), float(fill["price"])) for _, fill in closed.fills if fill["kind"] in _OPENING
+    ]
+    trade = closed.trade
+    return first_target(closed.entry.signal, int(trade["side"]), float(trade["entry_price"]), stop, opening)
 
 
 def _fill_rows(closed: Closed, row: dict[str, Any], trade_id: int, run_id: int) -> list[dict[str, Any]]:
@@ -241,6 +254,11 @@ def _width(legs: Sequence[dict[str, Any]]) -> float | None:
             strikes = [float(leg["strike"]) for leg in mine]
             widths.append(max(strikes) - min(strikes))
     return max(widths) if widths else None
+
+
+def _sector(like: Bars, code: int) -> str:
+    # of a sector that only a signal named, the records keep a code and no name
+    return like.sector_names[code] if code < OWN_SECTOR else UNKNOWN_SECTOR
 
 
 def _iso(day: int) -> str:

@@ -21,6 +21,8 @@ __all__ = ["floor_lot", "grant"]
 
 # 0.29 / 0.01 is 28.999...96: so much of a lot is rounding, not a fraction.
 WHOLE = 1e-9
+# 5,000 times 10 - 9.6 is 2000.000...02: so much of a limit on risk or exposure is rounding, not a breach.
+ROUNDING = 1e-9
 
 
 @kernel_jit
@@ -128,6 +130,9 @@ def _within_sizes(
             this, now, per, cap = codes.REASON_BUYING_POWER, equity - room, cost, 1.0
             policy = codes.POLICY_SHRINK
         left = cap * equity - now
+        # money is counted to the last digit; what is left of a limit may have been rounded
+        if k < 6 and left > ROUNDING * cap * equity:
+            left += ROUNDING * cap * equity
         # what raises no measure may pass, whatever is left of it
         if per > 0.0 and granted * per > left:
             rule = this

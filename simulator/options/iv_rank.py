@@ -113,8 +113,8 @@ def _rolling(iv: Any, window: int, measure: Any) -> Any:
 def _rank(rolling: Any, values: Floats, window: int) -> Floats:
     low, high = rolling.min().to_numpy(), rolling.max().to_numpy()
     with np.errstate(invalid="ignore", divide="ignore"):
-        rank = 100 * (values - low) / (high - low)
-    return np.where(_ranges(low, high), rank, np.nan)
+        place = (values - low) / (high - low)  # first, so that the highest is 1 and its rank 100 exactly
+    return np.where(_ranges(low, high), 100 * place, np.nan)
 
 
 def _percentile(rolling: Any, values: Floats, window: int) -> Floats:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from simulator.bars.instruments import UNKNOWN_SECTOR
 from simulator.kernel import codes
+from simulator.signal_input import OWN_SECTOR, sector_code
 from simulator.types import ExitReason, FillKind, OrderState, PriceRule, Reason, absent_inputs
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ def trades_frame(raw: RawRun) -> pd.DataFrame:
             "mfe": log["mfe"],
             "bars_held": log["bars_held"],
             "tag": _names(raw.tags, log["tag"]),
-            "sector": _names(raw.bars.sector_names, log["sector"]),
+            "sector": _sectors(raw, log["sector"]),
             "strategy": _names(raw.strategies, log["strategy"]),
             "initial_risk": log["initial_risk"],
             "stop": log["stop"],
@@ -165,6 +167,16 @@ def times_of(ts: npt.NDArray[np.int64]) -> pd.DatetimeIndex:
 def _names(names: Sequence[str], code: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
     table = np.array(names, dtype=object)
     return np.asarray(table[code]) if len(table) else np.full(len(code), "", dtype=object)
+
+
+def _sectors(raw: RawRun, code: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    # Sectors that only signals name have no place among those of the instruments.
+    own = code >= OWN_SECTOR
+    found = _names(raw.bars.sector_names, np.where(own, 0, code))
+    if own.any():
+        names = {sector_code(name): name for name in raw.signals.sectors}
+        found[own] = [names.get(int(value), UNKNOWN_SECTOR) for value in code[own]]
+    return found
 
 
 def _labels(labels: Mapping[int, str], code: npt.NDArray[np.int64]) -> npt.NDArray[Any]:

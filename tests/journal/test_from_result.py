@@ -145,6 +145,21 @@ def test_stock_trades_come_back_to_the_cent(stocks: Result, journal: TradeJourna
     assert {row.rule for row in granted} == set(stocks.verdicts["reason"])
 
 
+def test_the_equity_at_the_end_of_each_session_is_stored(stocks: Result, journal: TradeJournal) -> None:
+    hourly = load_bars("synthetic:1x40?seed=5&interval=1h")
+    for result in (stocks, backtest(hourly, Signals.empty(hourly))):
+        run = result.to_journal(journal).run_id
+        table = schema.equity.c
+        with journal.database.read() as connection:
+            query = select(table.ts, table.equity, table.heat).where(table.run_id == run).order_by(table.ts)
+            found = connection.execute(query).all()
+        bars = result.raw.bars
+        last = np.append(bars.session[1:] != bars.session[:-1], True)
+        assert [row.ts for row in found] == bars.ts[last].tolist()
+        assert [row.equity for row in found] == result.equity[last].tolist()
+        assert [row.heat for row in found] == result.exposure["heat"][last].tolist()
+
+
 def test_the_same_result_is_stored_once(stocks: Result, journal: TradeJournal) -> None:
     tables = ("runs", "trades", "fills", "verdicts", "insights", "performance_metrics")
     first = stocks.to_journal(journal)

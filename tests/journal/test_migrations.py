@@ -17,8 +17,11 @@ from sqlalchemy import Connection, Engine, event, insert, inspect, select, text
 
 from journal.backup import backups, verify
 from journal.database import Database
+from journal.learning_system import TradeLearningSystem
 from journal.migrations import STEPS, Step
+from journal.performance_tracker import PerformanceTracker
 from journal.schema import SCHEMA_VERSION, metadata, schema_history, trades
+from journal.trade_journal import TradeJournal
 from simulator.errors import JournalError
 from tests.journal.databases.make import ROWS
 from tests.journal.test_database import a_trade, add, symbols
@@ -72,15 +75,31 @@ def test_values_of_the_first_version_are_kept(tmp_path: Path) -> None:
                 assert found == {**found, **expected}, name
 
 
+@pytest.mark.parametrize("stored", STORED, ids=lambda file: file.stem)
+def test_a_stored_journal_may_be_read_as_it_is(stored: Path, tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    shutil.copyfile(stored, path)
+    before = path.read_bytes()
+    with TradeJournal(path, read_only=True) as journal:
+        assert [trade.pnl for trade in journal.trades(source="live")] == [127.4]
+    TradeLearningSystem(path).analysis()
+    assert path.read_bytes() == before
+    with PerformanceTracker(path) as tracker:
+        assert tracker.metrics().trades == 1
+
+
 # The machinery, with two versions that do not exist
 
 
-def to_2(connection: Connection) -> None:
+NEXT, LATER = SCHEMA_VERSION + 1, SCHEMA_VERSION + 2
+
+
+def to_next(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE trades ADD COLUMN mood TEXT"))
     connection.execute(text("UPDATE trades SET mood = 'calm'"))
 
 
-def to_3(connection: Connection) -> None:
+def to_later(connection: Connection) -> None:
     connection.execute(text("CREATE TABLE moods (mood TEXT PRIMARY KEY)"))
     connection.execute(text("INSERT INTO moods SELECT DISTINCT mood FROM trades"))
 
@@ -90,6 +109,7 @@ def adopt(monkeypatch: pytest.MonkeyPatch, steps: Mapping[int, Step]) -> None:
     version = max(steps)
     for module in ("database", "storage.sqlite", "backup"):
         monkeypatch.setattr(f"journal.{module}.SCHEMA_VERSION", version)
+    monkeypatch.setattr("journal.database.READABLE_FROM", version)
     monkeypatch.setattr("journal.database.STEPS", steps)
 
 
@@ -116,7 +136,7 @@ def state_of(where: str) -> tuple[int, bool, bool]:
 def test_steps_are_taken_in_order_and_recorded(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with Database(where) as database:
         add(database)
-    adopt(monkeypatch, {2: to_2, 3: to_3})
+    adopt(monkeypatch, {NEXT: to_next, LATER: to_later})
     with pytest.raises(JournalError) as error:
         Database(where, read_only=True)
     assert error.value.code == "JOURNAL_OLDER"
@@ -125,29 +145,29 @@ def test_steps_are_taken_in_order_and_recorded(where: str, monkeypatch: pytest.M
         with database.read() as connection:
             assert connection.execute(text("SELECT mood FROM moods")).scalars().all() == ["calm"]
             versions = connection.execute(select(schema_history.c.version)).scalars().all()
-        assert sorted(versions) == [1, 2, 3]
-    assert state_of(where) == (3, True, True)
+        assert sorted(versions) == [SCHEMA_VERSION, NEXT, LATER]
+    assert state_of(where) == (LATER, True, True)
     if "://" not in where:
         [kept] = backups(where)
-        assert state_of(str(kept)) == (1, False, False)
+        assert state_of(str(kept)) == (SCHEMA_VERSION, False, False)
     Database(where, read_only=True).close()
 
 
 def test_a_step_that_fails_leaves_the_version_before(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(connection: Connection) -> None:
-        to_3(connection)
+        to_later(connection)
         connection.execute(insert(trades).values(**a_trade(side=9)))
 
     with Database(where) as database:
         add(database)
-    adopt(monkeypatch, {2: to_2, 3: fails})
+    adopt(monkeypatch, {NEXT: to_next, LATER: fails})
     with pytest.raises(JournalError) as error:
         Database(where)
     assert error.value.code == "JOURNAL_RULE"
-    assert state_of(where) == (2, True, False)
-    adopt(monkeypatch, {2: to_2, 3: to_3})
+    assert state_of(where) == (NEXT, True, False)
+    adopt(monkeypatch, {NEXT: to_next, LATER: to_later})
     Database(where).close()
-    assert state_of(where) == (3, True, True)
+    assert state_of(where) == (LATER, True, True)
 
 
 def test_a_process_killed_at_any_statement_leaves_a_whole_version(
@@ -155,24 +175,24 @@ def test_a_process_killed_at_any_statement_leaves_a_whole_version(
 ) -> None:
     with Database(where) as database:
         add(database)
-    adopt(monkeypatch, {2: to_2, 3: to_3})
+    adopt(monkeypatch, {NEXT: to_next, LATER: to_later})
     seen = set()
     for statements in range(1, 100):
         if not opened_in_a_child_that_dies(where, statements):
             break
         version, second, third = state_of(where)
-        assert (second, third) == (version >= 2, version >= 3)
+        assert (second, third) == (version >= NEXT, version >= LATER)
         seen.add(version)
-        if "://" not in where:  # from the start again, with a journal of the first version
+        if "://" not in where:  # from the start again, with a journal of this version
             for file in Path(where).parent.glob(Path(where).name + "*"):
                 shutil.rmtree(file) if file.is_dir() else file.unlink()
-            adopt(monkeypatch, {1: to_2})
+            adopt(monkeypatch, {SCHEMA_VERSION: to_next})
             with Database(where) as database:
                 add(database)
-            adopt(monkeypatch, {2: to_2, 3: to_3})
+            adopt(monkeypatch, {NEXT: to_next, LATER: to_later})
     # on the server each new process goes on where the last one was killed
-    assert seen == {1, 2}
-    assert state_of(where) == (3, True, True)
+    assert seen == {SCHEMA_VERSION, NEXT}
+    assert state_of(where) == (LATER, True, True)
     with Database(where) as database:
         assert symbols(database) == ["AAPL"]
 

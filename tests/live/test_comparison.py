@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from live import Session, compare_with_backtest
+from live import Session, compare_with_backtest, verify_parity
 from live.comparison import Comparison
 from live.sessions.account import Rules
 from simulator import Bars, RiskLimits, Signals, backtest, load_bars
@@ -76,6 +76,22 @@ def test_over_its_own_bars_every_trade_is_the_same(bars: Bars, path: Path) -> No
         assert found.live_trades == found.backtest_trades == found.equal == len(expected.trades) > 5
         assert found.live_pnl == pytest.approx(expected.trades["pnl"].sum(), abs=1e-6)
         assert "trades are the same" in str(found)
+
+
+@pytest.mark.parametrize("sectors", [["TEC", "ENE"], ["Metals", "Health"]])
+def test_signals_may_name_their_sectors(path: Path, sectors: list[str]) -> None:
+    days = np.arange(19_700, 19_706) * 24 * HOUR
+    panel = np.full((6, 2, 5), 100.0)
+    panel[3:] = 131.0
+    bars = Bars.from_arrays(["A", "B"], days, panel, calendar="24/7", sectors={"A": "ENE", "B": "TEC"})
+    signals = Signals.from_arrays(bars, [0, 0], ["A", "B"], 1, stop=95.0, target=130.0, sector=sectors)
+    with Session(path, like=bars, risk=RiskLimits(max_correlation=None)) as session:
+        for row in range(len(bars)):
+            session.push(bars[row : row + 1], signals if row == 0 else None)
+    assert verify_parity(path).ok
+    found = compare_with_backtest(path, bars, strategies=lambda bars: signals)
+    assert found.ok, str(found)
+    assert found.equal == 2
 
 
 def test_what_lacks_a_symbol_or_has_others_first(bars: Bars, path: Path) -> None:

@@ -21,7 +21,7 @@ from journal.trade_journal import TradeJournal
 from live import FakeClock, KillSwitch, ReplayFeed, Session, queue_command, verify_parity
 from live.feeds.holds import Hold
 from live.sessions.account import identity
-from simulator import Bars, Command, RiskLimits, Run, Signals, load_bars
+from simulator import Bars, Command, RiskLimits, Run, Signals, backtest, load_bars
 from simulator.engine import signals_of
 from simulator.errors import ConfigError, DataError, EngineError, JournalError, SignalError, StrategyError
 from strategies.registry import strategy_class
@@ -85,6 +85,24 @@ def test_a_session_goes_on_where_it_was(bars: Bars, path: Path) -> None:
     assert receipt.ok
     assert receipt.bars == len(bars)
     assert "equal in every byte" in str(receipt)
+
+
+def test_what_the_account_was_worth_can_be_asked_for(bars: Bars, path: Path) -> None:
+    expected = backtest(bars, breakout())
+    for name, group in (("one", 1), ("two", 40)):
+        with Session(path, like=bars, strategies=breakout(), name=name, group=group) as session:
+            session.push(bars[:30])
+            session.push(bars[29:])  # one bar twice
+        with Database(path, read_only=True) as database, database.read() as connection:
+            found = connection.exec_driver_sql(
+                "SELECT ts, equity.equity, cash, gross, heat, equity.state FROM equity "
+                "JOIN sessions USING (run_id) WHERE name = ? ORDER BY ts",
+                (name,),
+            ).all()
+        assert [row[0] for row in found] == bars.ts.tolist()
+        assert [row[1] for row in found] == expected.equity.tolist()
+        for place, column in enumerate(("cash", "gross", "heat", "state"), start=2):
+            assert [row[place] for row in found] == expected.exposure[column].tolist(), column
 
 
 def test_bars_twice_late_or_revised_are_recorded_and_ignored(bars: Bars, path: Path) -> None:

@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,6 +49,14 @@ def test_seed_example() -> None:
     assert (signal.risk_amount, signal.reward_amount, signal.risk_reward_ratio) == (2000.0, 4000.0, 2.0)
     assert (signal.strength, signal.signal_type, signal.score) == (SignalStrength.MODERATE, "manual", None)
     assert signal.created_at.tzinfo is not None
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.float32, np.float64, int])
+def test_prices_may_be_any_kind_of_number(kind: Any) -> None:
+    prices = [kind(price) for price in (150, 145, 160, 100_000)]
+    signal = create_manual_signal("AAPL", *prices)
+    assert (signal.position_size, signal.risk_reward_ratio) == (400, 2.0)
+    assert {type(signal.entry_price), type(signal.risk_amount), type(signal.risk_reward_ratio)} == {float}
 
 
 def test_signal_from_pattern() -> None:
@@ -203,6 +212,8 @@ BAD_SIGNALS: list[tuple[dict[str, Any], str]] = [
     ({"entry_price": math.nan}, "SIGNAL_PRICE"),
     ({"stop_loss": 0.0}, "SIGNAL_PRICE"),
     ({"target_price": math.inf}, "SIGNAL_PRICE"),
+    ({"entry_price": "150"}, "SIGNAL_PRICE"),
+    ({"stop_loss": True}, "SIGNAL_PRICE"),
     ({"account_size": 0}, "CONFIG_ACCOUNT_SIZE"),
     ({"account_size": 100}, "SIGNAL_SIZE"),
     ({"risk_per_trade_pct": 0.0}, "CONFIG_RISK_PCT"),

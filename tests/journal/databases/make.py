@@ -132,6 +132,12 @@ ROWS: dict[str, list[dict[str, Any]]] = {
             "decided_by": "ada", "price": 100.0,
         }
     ],
+    "equity": [
+        {
+            "run_id": 1, "ts": TS, "equity": 100_500.0, "cash": 60_000.0, "gross": 40_500.0, "heat": 0.02,
+            "state": 0,
+        }
+    ],
     "counterfactuals": [
         {
             "case_key": "session:1:0", "source": "paper", "origin": "rule", "name": "heat",

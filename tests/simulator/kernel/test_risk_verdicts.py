@@ -119,6 +119,29 @@ def test_heat_counts_what_rests_and_what_may_be_added() -> None:
     assert verdicts(done)[0] == (0, "shrunk", 66)
 
 
+@pytest.mark.parametrize("policy", ["shrink", "reject"])
+@pytest.mark.parametrize(
+    ("close", "stop", "size"),
+    # 0.40, 0.20 and 3.20 of risk; the differences are a little more in binary
+    [(10.0, 9.6, 5_000), (10.74, 10.54, 10_000), (11.48, 8.28, 625), (150.3, 145.3, 400)],
+)
+def test_a_size_that_is_the_limit_passes_whatever_binary_prices_do(
+    close: float, stop: float, size: int, policy: str
+) -> None:
+    names = "ABCD"
+    bars = bars_of({name: flat(close, 3) for name in names})
+    limits = RiskLimits(max_sector_exposure_pct=1e6, max_correlation=None, leverage=100.0)
+    limits = limits.replace(on_risk=policy, on_heat=policy)
+    done = run(bars, *({"symbol": name, "stop": stop} for name in names), risk=limits)
+    # 2 % each, and three make the 6 % of heat
+    assert verdicts(done) == [(0, "admitted", size)] * 3 + [(0, "heat", 0)]
+    more = run(bars, {"symbol": "A", "stop": stop, "qty": size + 1.0}, risk=limits)
+    assert verdicts(more)[0][1:] == (("shrunk", size) if policy == "shrink" else ("risk_per_trade", 0))
+    full = limits.replace(risk_per_trade_pct=50.0, max_portfolio_heat_pct=2.0)
+    asked = run(bars, {"symbol": "A", "stop": stop, "qty": size + 1.0}, risk=full)
+    assert verdicts(asked)[0][1:] == (("shrunk", size) if policy == "shrink" else ("heat", 0))
+
+
 def test_a_stop_beyond_the_entry_carries_no_heat() -> None:
     bars = bars_of(
         {"A": made(100, 100, (100, 130, 100, 130), 130, 130), "B": flat(100, 5)}, sectors={"A": "x", "B": "y"}

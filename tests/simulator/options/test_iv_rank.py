@@ -71,6 +71,14 @@ def test_the_highest_is_100_and_the_lowest_0(measure: Any) -> None:
 
 
 @pytest.mark.parametrize("measure", [iv_rank, iv_percentile])
+def test_no_rounding_leads_beyond_100(measure: Any) -> None:
+    random = np.random.default_rng(1)
+    rising = np.sort(random.uniform(0.1, 0.5, (300, 12)), axis=1)
+    highest = [measure(values, window=12)[-1] for values in rising]
+    assert highest == [100.0] * 300
+
+
+@pytest.mark.parametrize("measure", [iv_rank, iv_percentile])
 def test_a_flat_window_says_nothing(measure: Any) -> None:
     assert np.isnan(measure(np.full(260, 0.2))).all()
 
