@@ -38,6 +38,7 @@ CASES: list[tuple[str, str, str]] = [
     ("backtest sma-cross --foo", "CLI_USAGE", "--foo"),
     ("backtest sma-cross --cash lots", "CLI_USAGE", "--cash"),
     ("backtest sma-cross extra", "CLI_USAGE", "extra"),
+    ("dashboard --journal postgresql://x/y --folder z", "CLI_USAGE", "a journal in a file"),
     ("sweep sma-cross --top -1", "CLI_USAGE", "--top"),
     # strategies
     ("backtest sma-cros", "NAME_STRATEGY", "Did you mean 'sma-cross'?"),

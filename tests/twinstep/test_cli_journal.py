@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import threading
@@ -306,6 +307,15 @@ def test_backup_restore_and_check(opened: Cli, tmp_path: Path) -> None:
     assert (state["ok"], state["rows"]["trades"], len(state["backups"])) == (True, 2, 1)
     assert "good, schema version" in good(opened("journal", "check")).out
     refused(opened("journal", "restore", "nothing.db"), "JOURNAL_MISSING")
+
+
+def test_check_looks_at_an_older_journal_as_it_is(opened: Cli, tmp_path: Path) -> None:
+    older = Path(__file__).parents[1] / "journal" / "databases" / "version_1.db"
+    path = tmp_path / "older.db"
+    shutil.copyfile(older, path)
+    state = good(opened("journal", "check", "--journal", str(path), "--json")).json
+    assert (state["ok"], state["schema_version"], state["rows"]["trades"]) == (True, 1, 2)
+    assert path.read_bytes() == older.read_bytes()
 
 
 def test_check_finds_damage(opened: Cli, tmp_path: Path) -> None:

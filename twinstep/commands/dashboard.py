@@ -129,11 +129,21 @@ def dashboard(
         emit(_new_link(place))
         return
     if screenshots is not None:
-        _photograph(switches.journal_file(journal), place, name, screenshots)
+        _photograph(_file_of(journal), place, name, screenshots)
         return
-    _serve(
-        switches.journal_file(journal), place, name, host, port, allow_host or (), open_browser=open_browser
-    )
+    _serve(_file_of(journal), place, name, host, port, allow_host or (), open_browser=open_browser)
+
+
+def _file_of(journal: str | None) -> str:
+    from twinstep import switches
+
+    try:
+        return switches.journal_file(journal)
+    except ConfigError:  # whose advice is a folder, which no dashboard could read a journal from
+        raise ConfigError(
+            "a dashboard reads a journal in a file, and this one is on a server; --journal names another",
+            code="CLI_USAGE",
+        ) from None
 
 
 def _photograph(journal: str, place: Path | None, name: str | None, folder: str) -> None:

@@ -204,7 +204,7 @@ def check(
 
 
 def _state(chosen: Place, *, full: bool) -> dict[str, Any]:
-    from sqlalchemy import func, select
+    from sqlalchemy import func, inspect, select
 
     from journal import schema
     from journal.backup import backups
@@ -214,16 +214,19 @@ def _state(chosen: Place, *, full: bool) -> dict[str, Any]:
     with Database(chosen.where, read_only=True) as database:
         database.check(full=full)
         with database.read() as connection:
+            there = inspect(connection).get_table_names()  # an older journal lacks the newest
             rows = {
                 name: int(connection.execute(select(func.count()).select_from(one)).scalar_one())
                 for name, one in schema.metadata.tables.items()
+                if name in there
             }
+            version = connection.execute(select(func.max(schema.schema_history.c.version))).scalar_one()
         path = database.path
         inbox = None if path is None else Inbox(path)
         return {
             "journal": database.name,
             "ok": True,
-            "schema_version": schema.SCHEMA_VERSION,
+            "schema_version": int(version),
             "rows": rows,
             "waiting": 0 if inbox is None else len(inbox.waiting()),
             "rejected": 0 if inbox is None else len(list(inbox.rejected.glob("*.json"))),

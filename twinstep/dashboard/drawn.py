@@ -1,4 +1,7 @@
-"""Templates, drawn with everything escaped; the words and pictures that they may use."""
+"""Templates, drawn with everything escaped; the words and pictures that they may use.
+
+A name can hold signs that turn around what follows them on its line, figures too: none of them gets through.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +33,14 @@ PAGES: Final = (
 """Address and name of each page, in the order of the menu."""
 
 
+_TURNING: Final = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), "\N{REPLACEMENT CHARACTER}")
+
+
 def drawing() -> Draw:
     """Return what draws a template; a name that it does not know is an error, and no empty place."""
     environment = Environment(
         loader=PackageLoader("twinstep.dashboard", "templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=_straight,
     )  # fmt: skip
     environment.filters |= words.FILTERS
     environment.globals |= {
@@ -49,3 +55,8 @@ def drawing() -> Draw:
         return environment.get_template(name).render(values)
 
     return draw
+
+
+def _straight(value: Any) -> Any:
+    # what is markup has been made here
+    return value.translate(_TURNING) if type(value) is str else value

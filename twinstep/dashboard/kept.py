@@ -139,6 +139,8 @@ class Kept:
             else:
                 parts.append(message.get("body", b""))
 
+        # before the drawing: of a state that is newer than what it gets, a page would never ask again
+        state = await run_in_threadpool(self._reader.state)
         before = _shared.set(True)
         try:
             await self._app(scope, receive, take)
@@ -146,7 +148,7 @@ class Kept:
             _shared.reset(before)
         start["headers"] = [
             *(one for one in start["headers"] if one[0].lower() != b"content-length"),
-            (STATE_HEADER, (await run_in_threadpool(self._reader.state)).encode()),
+            (STATE_HEADER, state.encode()),
         ]
         cut = tuple(b"".join(parts).split(_PLACE))
         return _Drawn(start, cut, version, self._monotonic() + KEPT_SECONDS)

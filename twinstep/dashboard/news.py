@@ -4,6 +4,9 @@ However many pages are open, the files are looked at twice a second by one task,
 waits: seven of them, by their times and sizes; none is opened. A stream says "changed" and nothing more, once
 a second at most, and the page asks for what it shows, as whoever is logged in. Not all in one moment: streams
 are told one after the other, so that twenty pages are no burst of work beside a session.
+
+Each stream begins with a "changed", once the files have been looked at: what changed after a page was drawn
+and before that look would be told by nobody.
 """
 
 from __future__ import annotations
@@ -63,6 +66,7 @@ class News:
         self._pause_seconds, self._spread_seconds = pause_seconds, spread_seconds
         self._waiting: set[asyncio.Event] = set()
         self._watcher: asyncio.Task[None] | None = None
+        self._found: object = None  # by the last look of this watcher
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = False
 
@@ -72,12 +76,15 @@ class News:
         return self._watcher is not None and not self._watcher.done()
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
-        """Say "changed" whenever something has, and now and then that the stream lives."""
+        """Say "changed" first and whenever something has, and now and then that the stream lives."""
         told = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._waiting.add(told)
         if self._watcher is None or self._watcher.done():
+            self._found = None
             self._watcher = asyncio.create_task(self._watch())
+        if self._found is not None:
+            told.set()
         try:
             yield f"retry: {RETRY_MS}\n\n".encode()
             while not self._ended:
@@ -108,17 +115,16 @@ class News:
             told.set()
 
     async def _watch(self) -> None:
-        last: object = None
         while True:
             # whatever keeps one look from its answer, the next is made: pages would stand still unseen
             with contextlib.suppress(Exception):
-                found = await self._look()
-                last, changed = found, last is not None and found != last
-                if changed:
+                last, found = self._found, await self._look()
+                self._found = found
+                if found != last:
                     self.told += 1
-                    for told in self._waiting:
-                        told.set()
-                    await asyncio.sleep(self._pause_seconds)
+                    self._wake()
+                    # the first look is no news of anything that may come faster than anybody reads
+                    await asyncio.sleep(self._look_seconds if last is None else self._pause_seconds)
                     continue
             await asyncio.sleep(self._look_seconds)
 

@@ -73,10 +73,13 @@ def tone(value: float | None) -> str:
 
 
 def quantity(value: float | None) -> str:
-    """Return a number of shares or contracts, with a real minus."""
+    """Return a number of shares or contracts, with a real minus; what is held is never written as 0."""
     if value is None or _unknown(value):
         return NONE
-    return f"{value:,.6f}".rstrip("0").rstrip(".").replace("-", "−")
+    if value == 0:
+        return "0"
+    digits = 6 if abs(value) >= 0.001 else 3 - math.floor(math.log10(abs(value)))
+    return f"{value:,.{digits}f}".rstrip("0").rstrip(".").replace("-", "−")
 
 
 def factor(value: float | None) -> str:

@@ -58,7 +58,7 @@ def test_a_bar_that_is_stepped_elsewhere_appears_by_itself(
     ) as session:
         session.push(bars[session.bars : session.bars + 1])
         expected = f"{session.bars} bars"
-    page.get_by_text(expected).wait_for(timeout=10_000)
+    page.get_by_text(expected).wait_for()
     assert page.locator("main .sub").first.inner_text() != before
 
 
@@ -68,8 +68,10 @@ def test_what_somebody_types_is_not_swept_away(page: Any, dashboard: Dashboard, 
     try:
         page.goto(dashboard.url)
         page.get_by_label("Your name").fill("Ada Lov")
-        switch.engage("again", "ada")
-        page.wait_for_timeout(1500)
+        switch.arm("ada", "to halt once more")  # a halt that is there already stays as it is
+        with page.expect_response("**/state"):  # the page has looked, and the head alone was drawn anew
+            switch.engage("again", "ada")
+        page.wait_for_timeout(200)
         assert page.get_by_label("Your name").input_value() == "Ada Lov"
     finally:
         switch.arm("ada", "the test is over")
@@ -121,4 +123,4 @@ def test_a_dashboard_that_has_gone_is_said_to_be(visitor: Any, journal: Path) ->
     with Dashboard(journal) as served:
         visitor.goto(served.link())
         visitor.wait_for_timeout(300)
-    visitor.get_by_text("No news arrives").wait_for(timeout=10_000)
+    visitor.get_by_text("No news arrives").wait_for()

@@ -49,6 +49,23 @@ def test_a_set_is_approved_and_rolled_back_by_typing_its_component(
     assert in_force() == 1
 
 
+def test_forms_that_go_to_the_same_place_keep_what_is_written_apart(
+    page: Any, dashboard: Dashboard, journal: Path
+) -> None:
+    with Database(journal) as database:
+        ParameterStore(database).approve(3, "Ada", reason="a set of each component is in force")
+    page.goto(f"{dashboard.url}/learning")
+    forms = page.locator("form[data-send='/do/parameters/roll-back']")
+    reasons = [forms.nth(number).locator("[name=reason]") for number in range(forms.count())]
+    assert len(reasons) == 2
+    reasons[0].fill("of the first alone")
+    page.get_by_role("button", name="Theme").focus()
+    with Database(journal) as database:
+        ParameterStore(database).propose("options_scanner", {"min_iv_rank": 71.0})
+    page.get_by_text("71").first.wait_for()  # the page was drawn anew
+    assert [one.input_value() for one in reasons] == ["of the first alone", ""]
+
+
 def test_charts_are_drawn_in_the_width_that_there_is(page: Any, dashboard: Dashboard) -> None:
     page.goto(f"{dashboard.url}/performance")
     for width in (1180, 390):
@@ -70,11 +87,9 @@ def test_a_halt_that_is_made_elsewhere_appears_on_the_system_page(
 ) -> None:
     from live.kill_switch import KillSwitch, switch_folder
 
-    with page.expect_response("**/events"):
-        page.goto(f"{dashboard.url}/system")
-    page.wait_for_timeout(1000)  # news begin with what changes after the stream has begun
+    page.goto(f"{dashboard.url}/system")
     KillSwitch(switch_folder(journal), arm_fresh=False).engage("bad prints", "ada")
-    page.locator("section:has(#switch) tbody tr", has_text="bad prints").wait_for(timeout=10_000)
+    page.locator("section:has(#switch) tbody tr", has_text="bad prints").wait_for()
 
 
 @pytest.mark.parametrize("path", PATHS)

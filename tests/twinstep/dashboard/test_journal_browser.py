@@ -41,6 +41,7 @@ def test_from_the_calendar_to_a_trade_and_a_lesson_written_down(
     page.get_by_role("link", name="Journal").click()
     page.get_by_role("link", name="2026-01-20: ").click()
     page.get_by_role("link", name=str(noted), exact=True).click()
+    page.wait_for_url(f"**/trades/{noted}")
     assert page.title() == f"Trade {noted} · Twinstep"
     page.get_by_label("What it taught").fill("keep to <b>the plan</b>")
     page.get_by_role("button", name="Add lesson").click()
@@ -74,6 +75,7 @@ def test_a_search_is_kept_in_its_form(page: Any, dashboard: Dashboard, noted: in
         "win",
     )
     page.get_by_role("link", name="Everything").click()
+    page.wait_for_url(lambda address: "symbol" not in address)
     assert page.get_by_label("Symbol").input_value() == ""
 
 
@@ -82,6 +84,7 @@ def test_a_search_needs_no_script(page: Any, dashboard: Dashboard, noted: int) -
         page.goto(f"{dashboard.url}/journal")
         page.get_by_label("Symbol").fill("SPY")
         page.get_by_label("Symbol").press("Enter")
+        page.wait_for_url("**/journal?**")
         page.get_by_role("link", name=str(noted), exact=True).click()
         page.wait_for_url(f"**/trades/{noted}")
         assert page.locator("svg.chart:visible").count() == 1

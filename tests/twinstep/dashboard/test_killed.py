@@ -63,7 +63,7 @@ def killed(running: subprocess.Popen[str], link: str, journal: Path) -> None:
     from urllib.parse import urlsplit
 
     address = urlsplit(link)
-    opened = http.client.HTTPConnection(address.netloc, timeout=20)
+    opened = http.client.HTTPConnection(address.netloc, timeout=60)
     opened.request("GET", f"{address.path}?{address.query}")
     answer = opened.getresponse()
     answer.read()

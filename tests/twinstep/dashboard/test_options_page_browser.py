@@ -50,17 +50,15 @@ def test_labels_of_a_payoff_lie_within_it_and_not_over_one_another(page: Any, da
 
 
 def test_a_trade_that_is_logged_elsewhere_appears(page: Any, dashboard: Dashboard, journal: Path) -> None:
-    with page.expect_response("**/events"):
-        page.goto(f"{dashboard.url}/options")
-    page.wait_for_timeout(1000)  # news begin with what changes after the stream has begun
+    page.goto(f"{dashboard.url}/options")
     with TradeJournal(journal, source="live", clock=lambda: NOW) as writer:
         writer.log_trade_entry(
             symbol="GLD", strategy="short-put", actual_contracts=1, entry_credit=2.0,
             legs=[OptionLeg(-1, "put", 250.0, EXPIRY)],
         )  # fmt: skip
-    page.get_by_role("heading", name="Journal, live 1 open").wait_for(timeout=10_000)
+    page.get_by_role("heading", name="Journal, live 1 open").wait_for()
     page.get_by_role("link", name="GLD").click()
-    assert page.locator("h3", has_text="GLD short-put").is_visible()
+    page.locator("h3", has_text="GLD short-put").wait_for()
 
 
 def test_without_the_script_the_page_is_whole(page: Any, dashboard: Dashboard) -> None:

@@ -41,6 +41,7 @@ def test_two_runs_are_chosen_by_keyboard_and_compared(
     page.get_by_role("link", name="Return").click()
     page.locator("th[aria-sort=descending]", has_text="Return").wait_for()
     page.get_by_role("link", name="Kept").click()
+    page.locator("th[aria-sort=descending]", has_text="Kept").wait_for()
     chosen = page.locator("input[name=a]:checked")
     assert chosen.get_attribute("value") == ids[1]
     chosen.focus()
@@ -60,7 +61,7 @@ def test_two_runs_are_chosen_by_keyboard_and_compared(
     )
     assert len(set(strokes)) == 2
     page.get_by_role("link", name="Swap A and B").click()
-    assert page.url == f"{dashboard.url}/runs/compare?a={ids[1]}&b={ids[0]}"
+    page.wait_for_url(f"{dashboard.url}/runs/compare?a={ids[1]}&b={ids[0]}")
 
 
 def test_a_report_opens_in_its_own_tab_and_draws_itself(

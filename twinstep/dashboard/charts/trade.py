@@ -25,10 +25,13 @@ NARROW: Final = 350
 HEIGHT: Final = 300
 _LEFT: Final = 12
 _RIGHT: Final = 120
+"""Room for labels, at least."""
 _TOP: Final = 14
 _BOTTOM: Final = 30
 _LINE: Final = 14
 """Least distance of two labels."""
+_LETTER: Final = 6.9
+"""Width of a letter, about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,9 @@ def trade_chart(view: TradeView, width: int = WIDTH) -> Markup:
     drawn += [edge for bar in view.bars for edge in (bar.low, bar.high)]
     low, high = min(drawn), max(drawn)
     span = (high - low) or abs(high) or 1.0
-    apart = (width - _LEFT - _RIGHT) / max(len(times), 2)
+    labels = [(kind, f"{name} {price(level)}", level) for kind, name, level in levels]
+    edge = width - max(_RIGHT, 6 + round(_LETTER * max((len(text) for _, text, _ in labels), default=0)))
+    apart = (edge - _LEFT) / max(len(times), 2)
 
     def across(ts: int) -> float:
         return round(_LEFT + apart * (max(bisect_right(times, ts) - 1, 0) + 0.5), 1)
@@ -57,7 +62,7 @@ def trade_chart(view: TradeView, width: int = WIDTH) -> Markup:
     def up(level: float) -> float:
         return round(HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * (level - low) / span, 1)
 
-    parts = _level_parts(levels, up, width)
+    parts = _level_parts(labels, up, edge)
     if view.bars:
         parts += _bar_parts(view.bars, across, up, apart)
     else:
@@ -66,7 +71,7 @@ def trade_chart(view: TradeView, width: int = WIDTH) -> Markup:
     parts += [_fill_part(one, across(one.ts), up(one.price)) for one in fills]
     parts += [
         f'<text class="axis" x="{_LEFT}" y="{HEIGHT - 8}">{_time(times[0], width)}</text>',
-        f'<text class="axis end" x="{width - _RIGHT}" y="{HEIGHT - 8}">{_time(times[-1], width)}</text>',
+        f'<text class="axis end" x="{edge}" y="{HEIGHT - 8}">{_time(times[-1], width)}</text>',
     ]
     kind = "chart" if width == WIDTH else "chart narrow"
     return Markup(  # noqa: S704 - numbers and our own words; what others wrote is escaped
@@ -111,17 +116,30 @@ def _time(ts: int, width: int) -> str:
     return stamp(ts) if width == WIDTH else stamp(ts)[:10]
 
 
-def _level_parts(levels: Sequence[tuple[str, str, float]], up: Any, width: int) -> list[str]:
-    parts, above = [], float("inf")
-    for kind, name, level in sorted(levels, key=lambda one: one[2]):
+def _level_parts(labels: Sequence[tuple[str, str, float]], up: Any, edge: int) -> list[str]:
+    """Return a line with its label for each level; `edge` is where lines end and labels begin."""
+    parts = []
+    ranked = sorted(labels, key=lambda one: one[2])
+    for (kind, text, level), place in zip(ranked, _apart([up(one[2]) + 4 for one in ranked]), strict=True):
         height = up(level)
-        # labels of lines that lie close are pushed apart, upwards
-        above = round(min(height + 4, above - _LINE), 1)
         parts.append(
-            f'<line class="{kind}" x1="{_LEFT}" x2="{width - _RIGHT}" y1="{height}" y2="{height}"/>'
-            f'<text class="label" x="{width - _RIGHT + 6}" y="{above}">{name} {price(level)}</text>'
+            f'<line class="{kind}" x1="{_LEFT}" x2="{edge}" y1="{height}" y2="{height}"/>'
+            f'<text class="label" x="{edge + 6}" y="{place}">{text}</text>'
         )
     return parts
+
+
+def _apart(heights: Sequence[float]) -> list[float]:
+    """Return heights that fall, pushed apart: upwards, and down again from the top of the picture."""
+    places, last = list[float](), float("inf")
+    for height in heights:
+        last = min(height, last - _LINE)
+        places.append(last)
+    least = float(_TOP - 2)
+    for at in range(len(places) - 1, -1, -1):
+        places[at] = round(max(places[at], least), 1)
+        least = places[at] + _LINE
+    return places
 
 
 def _bar_parts(bars: Sequence[Bar], across: Any, up: Any, apart: float) -> list[str]:

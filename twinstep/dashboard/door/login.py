@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import logging
 import os
 import secrets
 import time
@@ -27,6 +28,8 @@ LOCKED_SECONDS: Final = 60.0
 IDLE_SECONDS: Final = 12 * 3600.0
 """A session that nobody has used for so long is over."""
 MOST_SESSIONS: Final = 50
+
+_log = logging.getLogger("twinstep.dashboard")
 
 
 class Doorman:
@@ -122,6 +125,11 @@ class Doorman:
         if len(self._failures) == MOST_FAILURES and now - self._failures[0] < LOCKED_SECONDS:
             self._locked_until = now + LOCKED_SECONDS
             self._failures.clear()
+            _log.warning(
+                "%d wrong links or tokens in a minute: nobody is let in for %.0f s",
+                MOST_FAILURES,
+                LOCKED_SECONDS,
+            )
 
 
 def _random() -> str:

@@ -20,6 +20,7 @@ LEAST_GRACE: Final = 30.0
 """Seconds that a bar may take from its end to here, at least."""
 GRACE_SHARE: Final = 0.1
 """Of a bar's length: feeds of longer bars take longer."""
+_UNITS: Final = (("day", 86_400.0), ("hour", 3600.0), ("minute", 60.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,7 @@ def feed_of(bar: Bars, came: datetime | None, now: datetime) -> Feed:
     overdue = late > grace and not over
     options = bar.options
     return Feed(
-        every="a day" if bar.daily else span(length),
+        every="a day" if bar.daily else _length(length),
         ended=ended,
         came=came,
         due=due,
@@ -82,9 +83,17 @@ def feed_of(bar: Bars, came: datetime | None, now: datetime) -> Feed:
     )
 
 
+def _length(seconds: float) -> str:
+    """Return the length of a bar in the largest unit of which it is whole: an hour and a half is no two."""
+    whole = round(seconds)
+    unit, length = next((one for one in _UNITS if whole and whole % one[1] == 0), ("second", 1.0))
+    count = round(whole / length)
+    return f"{count:,} {unit}{'' if count == 1 else 's'}"
+
+
 def span(seconds: float) -> str:
     """Return a time in the largest unit that fits, in words."""
-    for unit, length in (("day", 86_400.0), ("hour", 3600.0), ("minute", 60.0)):
+    for unit, length in _UNITS:
         if seconds >= length:
             count = round(seconds / length)
             return f"{count:,} {unit}{'' if count == 1 else 's'}"

@@ -142,13 +142,15 @@ def _close(bar: Bars, like: Bars) -> npt.NDArray[np.float64]:
     return np.pad(bar.close, ((0, 0), (0, len(like.symbols) - bar.close.shape[1])), constant_values=np.nan)
 
 
-def read_gauges(stored: Stored) -> tuple[Gauge, ...]:
-    """Return a gauge for each limit that is set; none without a risk manager, or without equity."""
+def read_gauges(stored: Stored) -> tuple[Gauge, ...] | None:
+    """Return a gauge for each limit that is set, none without a risk manager; None without equity."""
     from simulator.portfolio_risk_manager import PortfolioRiskManager
 
     limits = stored.rules.risk
-    if limits is None or not stored.state.account["equity"][0] > 0.0:
+    if limits is None:
         return ()
+    if not stored.state.account["equity"][0] > 0.0:
+        return None
     manager = PortfolioRiskManager(limits, costs=stored.rules.costs, conventions=stored.rules.conventions)
     greeks = any(getattr(limits, name) is not None for _, _, _, name in _GREEKS)
     risk = manager.portfolio_risk(stored, stored.last if greeks else None, row=0)

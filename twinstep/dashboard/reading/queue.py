@@ -8,6 +8,7 @@ nothing here is a promise, and what is not known is said to be.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -40,6 +41,7 @@ _LOGS: Final = (
     "SELECT t.logs FROM steps t JOIN sessions s ON s.id = t.session_id WHERE s.name = ? AND t.ts = ? "
     "ORDER BY t.bar DESC LIMIT 1"
 )
+_RULES: Final = "SELECT configuration, changes FROM sessions WHERE name = ?"
 _PAST: Final = (
     "SELECT pnl, r_multiple FROM trades WHERE symbol = ? AND status = 'closed' "
     "AND source = ? ORDER BY exit_ts DESC, id DESC LIMIT ?"
@@ -148,6 +150,7 @@ def read_queue(reader: Reader, now: Now, fact: FactLines | None = None) -> Queue
     queue = ReviewQueue(reader.reviews, KillSwitch(reader.folder, arm_fresh=False))
     account = now.view.account
     source = "live" if now.real else "paper"
+    from_mark = fact is not None and account is not None and _from_mark(reader, account.session)
     waiting = {}
     for line in now.view.requests:
         request = _looked_up(queue, line.request_id)
@@ -163,7 +166,11 @@ def read_queue(reader: Reader, now: Now, fact: FactLines | None = None) -> Queue
             heat=None
             if account is None
             else heat_with(
-                account, request.order, bet, None if fact is None else fact.held(request.order.symbol)
+                account,
+                request.order,
+                bet,
+                None if fact is None else fact.held(request.order.symbol),
+                from_mark=from_mark,
             ),
         )
     return Queue(waiting, _ended(reader, queue))
@@ -175,6 +182,17 @@ def _bet(request: ReviewRequest) -> Bet:
         return bet_of(request.order, request.price)
     except (ValueError, ArithmeticError, TypeError, IndexError) as error:
         return Bet(None, None, f"it cannot be worked out: {error}")
+
+
+def _from_mark(reader: Reader, session: str) -> bool:
+    """Whether the limits of a session measure heat from the mark; by default it is from the entry."""
+    try:
+        row = reader.ask(_RULES, (session,))[0]
+        changed = json.loads(row["changes"])
+        rules = changed[-1]["configuration"] if changed else json.loads(row["configuration"])
+        return bool((rules["risk"] or {}).get("heat_basis") == "mark")
+    except (sqlite3.Error, OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 def _looked_up(queue: ReviewQueue, number: str) -> ReviewRequest | None:
@@ -234,7 +252,12 @@ def bet_of(order: OrderRequest, asked: float | None) -> Bet:
 
 
 def heat_with(
-    account: AccountLines, order: OrderRequest, bet: Bet, at_broker: float | None = None
+    account: AccountLines,
+    order: OrderRequest,
+    bet: Bet,
+    at_broker: float | None = None,
+    *,
+    from_mark: bool = False,
 ) -> Heat | None:
     """Return the heat without and with an order; None where one of them is not known.
 
@@ -242,20 +265,48 @@ def heat_with(
     ----------
     at_broker
         How much of the order's symbol is held at the broker, signed; None for a session that fills its orders
-        itself. The plan of a session at a broker goes on while a person thinks: where it holds by this order
-        more than the broker does, its heat has the order inside already.
+        itself. The plan of a session at a broker goes on while a person thinks: its heat has the order inside
+        already, as one that works, and later as a position where it holds by it more than the broker does.
+    from_mark
+        Whether the limits measure heat from the mark, and not from the entry.
     """
     if account.heat_pct is None or account.equity <= 0.0 or order.purpose != "entry" or bet.risk is None:
         return None
     added = 100.0 * bet.risk / account.equity
-    quantity = order.legs[0].quantity
-    held = next((one for one in account.positions if one.symbol == order.symbol), None)
     before = account.heat_pct
-    if held is not None and held.stop is not None and at_broker is not None:
-        inside = math.isclose(held.quantity - at_broker, quantity)
-        at_risk = max(0.0, (held.mark - held.stop) * quantity) if inside else 0.0
-        before = max(0.0, before - 100.0 * at_risk / account.equity)
+    if at_broker is not None:
+        inside = _inside(account, order, bet.risk, at_broker, from_mark=from_mark)
+        before = max(0.0, before - 100.0 * inside / account.equity)
     return Heat(before=before, after=before + added, cap=account.heat_cap_pct)
+
+
+def _inside(
+    account: AccountLines, order: OrderRequest, risk: float, at_broker: float, *, from_mark: bool
+) -> float:
+    """Return what of an account's heat is an order's own, in currency."""
+    name, first = underlying(order.symbol), order.legs[0].quantity
+    is_option = order.asset_class == "option"
+    units, broker = first, at_broker
+    if is_option:
+        # the plan counts packages, the broker contracts of a leg
+        units = _sets([leg.quantity for leg in order.legs if underlying(leg.symbol) != leg.symbol])
+        broker = abs(at_broker / first) * units
+    for one in account.orders:
+        if one.symbol == name and math.isclose(abs(one.quantity) if is_option else one.quantity, units):
+            return risk
+    for held in account.positions:
+        if held.symbol != name or bool(held.legs) is not is_option:
+            continue
+        if is_option:
+            return risk if math.isclose(abs(held.quantity) - broker, units) else 0.0
+        if held.stop is not None and math.isclose(held.quantity - broker, units):
+            return max(0.0, ((held.mark if from_mark else held.entry) - held.stop) * units)
+    return 0.0
+
+
+def _sets(quantities: Sequence[float]) -> int:
+    """Return how many packages contracts make."""
+    return math.gcd(*(round(abs(one)) for one in quantities))
 
 
 def _at_expiry(legs: Sequence[Leg], net: float | None) -> Bet:
@@ -268,7 +319,7 @@ def _at_expiry(legs: Sequence[Leg], net: float | None) -> Bet:
     if not any(options):
         return Bet(None, None, "it is made of several stocks")
     strikes = [int(found[4]) / 1000.0 for found in options if found is not None]
-    sets = math.gcd(*(round(abs(leg.quantity)) for leg, found in zip(legs, options, strict=True) if found))
+    sets = _sets([leg.quantity for leg, found in zip(legs, options, strict=True) if found])
     # a single option's price is paid where it is bought; a package's is received where it is positive
     paid = -net if len(legs) > 1 else math.copysign(net, legs[0].quantity)
 

@@ -67,6 +67,8 @@ class Now:
         Where the session's orders go, a name of `ExecutionMode`; "" where that is not on record.
     automation
         Who decides about signals, a name of `AutomationMode`; "" where that is not on record.
+    place
+        Broker and account of the session, as it has them on record; "" where it fills its orders itself.
     came
         When the last bar was first seen here, aware: at a first look the journal's last writing. None
         without a bar, and at the first look at a session that was not the last to be stepped.
@@ -84,6 +86,7 @@ class Now:
     problems: tuple[str, ...] = ()
     execution: str = ""
     automation: str = ""
+    place: str = ""
     came: datetime | None = None
     written: datetime | None = None
     looked: datetime
@@ -207,6 +210,7 @@ class Reader:
             chosen=chosen, unknown=unknown, decided=self._decided(view),
             execution=self._noted(account, "execution_mode"), written=self._written(),
             automation=self._noted(account, "automation_mode"), came=self._came(account, sessions),
+            place=self._place(account),
         )  # fmt: skip
 
     def requests(self) -> tuple[RequestLine, ...]:
@@ -265,15 +269,23 @@ class Reader:
         return came
 
     def _noted(self, account: AccountLines | None, key: str) -> str:
-        """Return the last value of a key among the session's notes."""
+        return str(self._note(account, key)).upper()
+
+    def _place(self, account: AccountLines | None) -> str:
+        told = self._note(account, "broker_account")
+        if not isinstance(told, dict):
+            return ""
+        return f"{told.get('broker', '')} {told.get('account', '')}".strip()
+
+    def _note(self, account: AccountLines | None, key: str) -> Any:
+        """Return the last value of a key among the session's notes; "" where it has none."""
         if account is None:
             return ""
         try:
             rows = self.ask(_NOTE, (account.session, f'"{key}"'))
-            told = json.loads(bytes(rows[0]["data"])[1:])[key] if rows else ""
+            return json.loads(bytes(rows[0]["data"])[1:])[key] if rows else ""
         except (sqlite3.Error, OSError, ValueError, KeyError, TypeError):
             return ""
-        return str(told).upper()
 
     def _account(self, wanted: str | None, sessions: tuple[str, ...]) -> AccountLines | None:
         chosen = wanted if wanted is not None else next(iter(sessions), None)

@@ -120,14 +120,21 @@ _BARS: Final = (
 )
 
 
+_MOVED: Final = ("trail", "breakeven")
+"""Ends by a stop that is not the first."""
+
+
 def _compared(trade: dict[str, Any], plan: dict[str, Any]) -> tuple[Comparison, ...]:
     """Return what was planned beside what came; lines of which neither is known are left out."""
     granted = trade["granted_quantity"]
     wanted = plan.get("quantity") if granted is None else granted
+    stop = trade["current_stop_price"]
+    if trade["close_code"] in _MOVED and stop == trade["stop_price"]:
+        stop = None  # it was moved, and nobody wrote down where to
     lines = (
         Comparison("Entry", plan.get("entry_price"), trade["entry_price"], "price"),
         Comparison("Quantity", wanted, trade["quantity"], "quantity"),
-        Comparison("Stop", trade["stop_price"], trade["current_stop_price"], "price"),
+        Comparison("Stop", trade["stop_price"], stop, "price"),
         Comparison("Target, and average exit", trade["target_price"], trade["exit_price"], "price"),
         Comparison("Risk, and worst on the way", _minus(trade["initial_risk"]), trade["mae"], "signed"),
         Comparison("Most it could make, and best on the way", trade["max_profit"], trade["mfe"], "signed"),

@@ -104,6 +104,7 @@
       if (!answer.ok) continue;
       told = answer.headers.get("x-state");
       const text = await answer.text();
+      await released(part);
       if (!force && inUse(part)) continue; // somebody has begun to write meanwhile
       swap(part, text);
       if (told !== null) countWaiting(told); // with the page, not after it
@@ -111,14 +112,23 @@
     if (told !== null && told === head.dataset.state) return;
     const state = await ask("/state");
     if (!state.ok) return;
-    head.innerHTML = await state.text();
+    const text = await state.text();
+    await released(head);
+    swap(head, text);
     head.dataset.state = state.headers.get("x-state");
-    fillNames(head);
     countWaiting(head.dataset.state);
   }
 
+  const REACHED = "a[href], button, input:not([type=hidden]), select, textarea";
+
   function fields(part) {
     return [...part.querySelectorAll("input:not([type=hidden]), select, textarea")];
+  }
+
+  // Which form this is: where it goes, and what it is about where several go to the same place
+  function nameOf(form) {
+    const about = [...form.querySelectorAll("input[type=hidden]:not([name=key], [name=by])")];
+    return [form.dataset.send, ...about.map((one) => one.value)].join(" ");
   }
 
   function isTyped(field) {
@@ -133,21 +143,29 @@
     return fields(part).includes(document.activeElement) || part.querySelector("[data-sending]") !== null;
   }
 
-  // What somebody has typed in a form is there in the same form of the new text
+  // A click is a press and a release on the same button: one that is pressed is not taken from under the finger,
+  // unless it is held for seconds, when news count for more
+  async function released(part) {
+    for (let looks = 0; looks < 100 && part.matches(":active"); looks += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 30));
+    }
+  }
+
+  // What somebody has typed in a form is there in the same form of the new text; who goes by keyboard stays there
   function swap(part, text) {
-    const place = (field) => `${field.form?.dataset.send} ${field.name}`;
+    const place = (one) => one.getAttribute("href") ?? `${one.form && nameOf(one.form)} ${one.name}`;
     const typed = new Map(fields(part).filter(isTyped).map((field) => [place(field), field.value]));
     const active = document.activeElement;
-    const here = part.contains(active) && active.name ? place(active) : null;
+    const here = part.contains(active) && active.matches(REACHED) ? place(active) : null;
     const range = here && active.setSelectionRange ? [active.selectionStart, active.selectionEnd] : null;
     part.innerHTML = text;
     fillNames(part);
     for (const field of fields(part)) {
       if (typed.has(place(field))) field.value = typed.get(place(field));
-      if (place(field) !== here) continue;
-      field.focus({ preventScroll: true });
-      if (range) field.setSelectionRange(...range);
     }
+    const again = here && [...part.querySelectorAll(REACHED)].find((one) => place(one) === here);
+    again?.focus({ preventScroll: true });
+    if (again && range) again.setSelectionRange(...range);
   }
 
   function countWaiting(state) {
@@ -178,7 +196,7 @@
       if (answer.ok && body.done) {
         // what was sent is no longer being written, also where a swap has drawn its form anew
         for (const one of document.querySelectorAll("[data-send]")) {
-          if (one.dataset.send === form.dataset.send) one.reset();
+          if (nameOf(one) === nameOf(form)) one.reset();
         }
         await refresh(true).catch(() => alone(true)); // it is done, whether or not it can be shown
       } else if (answer.ok) form.querySelector("[name=key]").value = crypto.randomUUID().replaceAll("-", "");
@@ -198,8 +216,7 @@
   if (document.querySelector("[data-live]")) {
     const hear = () => refresh(false).then(() => alone(false), () => alone(true));
     const news = new EventSource("/events");
-    news.addEventListener("changed", hear);
-    news.addEventListener("open", hear); // what changed between the drawing of the page and now
+    news.addEventListener("changed", hear); // each stream begins with one
     news.addEventListener("error", () => alone(true));
   }
 })();
