@@ -174,6 +174,8 @@ def walk(tmp_path: Path, repository: Path, blocks: list[Block], *, install: bool
     assert any("first target" in text for text in reader.pages), "the lesson is on no page of the dashboard"
     for name in ("first.html", "dip.html", "week.html"):
         assert (reader.clone / "out" / name).stat().st_size > 10_000
+    left = {file.name for file in reader.clone.iterdir()}
+    assert {name for name in left if name.startswith(("trade_journal.db", "trials.db", "runs"))} == set()
     for command, used in sorted(took, key=lambda one: -one[1]):
         print(f"{used:7.2f} s  {command}")
     return sum(used for _, used in took)

@@ -2,7 +2,7 @@
 
 A block that cannot run here says why in a comment right above it, which a reader of the source sees as well:
 `<!-- not run: needs an account -->`. Where only some lines of it cannot, the comment names what they contain:
-<!-- not run: needs the network; lines with `yfinance:` -->.
+<!-- not run: needs the network; lines with `yfinance:` -->. A block may be indented, as in a numbered list.
 """
 
 from __future__ import annotations
@@ -10,13 +10,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 from typing import Final
 
-__all__ = ["ROOT", "Block", "Marker", "blocks_of", "pages"]
+__all__ = ["ROOT", "Block", "Marker", "blocks_of", "inline", "pages"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-_FENCE: Final = re.compile(r"^```(python|console|sh|bash)\b[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_MARKERS: Final = re.compile(r"((?:<!-- not run: [^\n]+ -->\n+)+)\Z")
+_FENCE: Final = re.compile(
+    r"^(?P<indent> *)```(?P<kind>python|console|sh|bash|toml)\b[^\n]*\n(?P<text>.*?)^(?P=indent)```",
+    re.MULTILINE | re.DOTALL,
+)
+_ANY: Final = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
+_MARKERS: Final = re.compile(r"((?: *<!-- not run: [^\n]+ -->\n+)+)\Z")
 
 
 @dataclass(frozen=True)
@@ -65,12 +70,20 @@ def blocks_of(page: Path, *kinds: str) -> list[Block]:
     text = page.read_text(encoding="utf-8")
     found = []
     for fence in _FENCE.finditer(text):
-        if fence[1] in kinds:
+        if fence["kind"] in kinds:
             above = _MARKERS.search(text, 0, fence.start())
             markers = re.findall(r"<!-- not run: (.+) -->", above[1]) if above else []
             line = text.count("\n", 0, fence.start()) + 1
-            found.append(Block(page.name, line, fence[1], fence[2], tuple(_marker(one) for one in markers)))
+            marked = tuple(_marker(one) for one in markers)
+            found.append(Block(page.name, line, fence["kind"], dedent(fence["text"]), marked))
     return found
+
+
+def inline(page: Path) -> list[str]:
+    """Return what stands in backquotes in the sentences and tables of a page, each on one line."""
+    text = _ANY.sub("", page.read_text(encoding="utf-8"))
+    found = re.findall(r"(?<!`)`([^`]+)`(?!`)", text)
+    return [re.sub(r"\s+", " ", one).replace("\\|", "|") for one in found]
 
 
 def _marker(text: str) -> Marker:

@@ -26,8 +26,15 @@ PAGES: Final = [page for page in pages() if blocks_of(page, "console", "sh", "ba
 ALONE: Final = "cli.md"
 ELSEWHERE: Final = {"tutorial.md": "tests/docs"}
 """Pages that another test follows word for word."""
-PARSED: Final = {"dashboard.md": "tests/twinstep/dashboard"}
-"""Pages whose commands serve or start a browser: another test runs them, here they are parsed."""
+EMPTY: Final = {"README.md"}
+"""Pages that a reader types into an empty folder, with what their own lines leave there."""
+PARSED: Final = {
+    "dashboard.md": "serves pages or starts a browser; tests/twinstep/dashboard runs it",
+    "broker_alpaca.md": "needs an account",
+    "broker_ib.md": "needs an account",
+    "broker_tastytrade.md": "needs an account",
+}
+"""Pages whose commands are parsed alone, and why."""
 SHORTER: Final = (
     (r"--trials \d+", "--trials 3"),
     (r"--approval-seeds \d+", "--approval-seeds 2"),
@@ -140,9 +147,13 @@ def lines(page: Path) -> Iterator[tuple[Block, str]]:
     "page", [page for page in PAGES if page.name not in {ALONE, *ELSEWHERE}], ids=lambda page: page.stem
 )
 def test_the_commands_of_a_page_run(
-    page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    page: Path,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.chdir(folder)
+    monkeypatch.chdir(tmp_path if page.name in EMPTY else request.getfixturevalue("folder"))
     for block, command in lines(page):
         for words in parts(shorter(command)):
             if block.why_not(command) or page.name in PARSED:
