@@ -125,7 +125,7 @@ class RiskLimits:
     leverage
         Buying power as a multiple of equity.
     halt_release
-        A daily-loss halt ends at the "next_session", or by a person: "manual".
+        A daily-loss halt ends at the "next_session", or by a person: "manual", as always with real money.
     daily_loss_action, drawdown_action
         On breach "halt" entries, or also "flatten" at the next open.
     heat_basis
